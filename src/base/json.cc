@@ -82,12 +82,12 @@ Result<json::value> ParseJson(std::string_view text) {
   json::parse_options options;
   options.max_depth = 64;
   json::error_code error;
-  json::parser parser({}, options);
+  json::stream_parser parser({}, options);
   const std::size_t used = parser.write_some(text, error);
   if (!error && used < text.size() &&
       text.substr(used).find_first_not_of(" \t\r\n") != std::string_view::npos)
     error = json::error::extra_data;
-  if (!error && !parser.done()) error = json::error::incomplete;
+  if (!error) parser.finish(error);
   if (error)
     return Fail(Code::kInvalid, fmt::format("not JSON: {} at byte {}", error.message(), used));
   return parser.release();
