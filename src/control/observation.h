@@ -1,0 +1,79 @@
+// What is known about one BurstNode from the outside, at one moment. Every part may be missing:
+// after a restart only what can be looked up again is there, and the rules must cope.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "model/snapshot.h"
+#include "ports/cloud.h"
+
+namespace spillway::control {
+
+// Answer to a command of this process, kept until the node's next step consumed it.
+struct CreateAnswer {
+  std::optional<ports::Instance> instance;  // on success
+  std::optional<Error> error;               // otherwise; kMaybeApplied: look it up
+};
+struct DeleteAnswer {
+  ports::DeleteProgress progress;
+  std::optional<Error> error;
+};
+
+// The newest listing of the node's account, reduced to this node.
+struct Seen {
+  Time read_at{};                          // when the list request was sent
+  std::vector<ports::Instance> instances;  // those named like this node; more than one is a fault
+  std::vector<SideObject> stray;           // side objects named like this node without an instance
+};
+
+// What the node says over the site's door. Absent until it has registered.
+struct NodeReport {
+  Time last_heartbeat{};
+  Resources hardware;
+  Labels labels;
+  bool staged = false;  // all chunks there and verified
+  std::int64_t staged_bytes = 0;
+  bool results_returned = false;  // it has nothing left to send
+  bool wiped = false;             // wipe report delivered and certificate written
+  bool wipe_verified = false;     // every overwritten byte was read back and compared
+  std::string certificate;        // file name of the certificate
+};
+
+// The data gateway's view of the run.
+struct RunReport {
+  bool prepared = false;
+  std::optional<Error> failed;  // will not become prepared
+  std::int64_t bytes_in = 0;    // sealed bytes served to the node
+  std::int64_t bytes_out = 0;   // sealed bytes of results received
+  std::int64_t never_left_objects = 0, never_left_bytes = 0;
+  int results_receipted = 0;
+  bool key_destroyed = false;
+  Time key_destroyed_at{};
+};
+
+struct PodReport {
+  std::string key, uid;
+  PodPhase phase = PodPhase::kPending;
+  std::string node;  // where it is bound; empty: nowhere
+  std::optional<Time> started, ended;
+};
+
+struct Observation {
+  std::optional<CreateAnswer> create;
+  std::optional<DeleteAnswer> deletion;
+  std::optional<Seen> seen;
+  std::optional<NodeReport> node;
+  std::optional<RunReport> run;
+  // Pods of BurstNode::pods (and admitted replacements) that exist; a pod that is not here was
+  // deleted. Absent as a whole while the cluster was not read.
+  std::optional<std::vector<PodReport>> pods;
+  // For a gang: phases and failures of the other nodes.
+  bool gang_all_staged = true;
+  bool gang_failed = false;
+};
+
+}  // namespace spillway::control

@@ -1,0 +1,90 @@
+// What people declare: who may leave the site, where to, for how much.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/money.h"
+#include "base/time.h"
+#include "model/offer.h"
+
+namespace spillway {
+
+// Ordered: a higher class is more sensitive. kRestricted never leaves the site, whatever a policy
+// says.
+enum class DataClass : std::uint8_t { kPublic, kInternal, kConfidential, kRestricted };
+std::string_view Name(DataClass data_class);
+std::optional<DataClass> DataClassFrom(std::string_view name);
+
+enum class Overwrite : std::uint8_t { kUsed, kWhole };
+enum class WipeCheck : std::uint8_t { kFull, kSample };
+
+// BurstPolicy. Empty lists mean "no restriction" unless the comment says otherwise.
+struct Policy {
+  std::string name;
+  int priority = 0;  // of several matching policies the highest wins, then the name
+  std::vector<std::string> namespaces;  // must name at least one
+  std::vector<DataClass> data_classes;  // sorted; empty: only public
+  std::vector<std::string> areas;       // "EU", "EEA", "CH"; empty: EU only
+  std::vector<std::string> countries;
+  UsNexus max_us_nexus = UsNexus::kNone;
+  bool any_us_nexus = false;
+  std::vector<std::string> certificates;  // all are required
+  std::vector<std::string> providers;     // allow list of CloudProvider names
+  std::optional<Money> max_per_gpu_hour;
+  Duration wait_at_most{0};
+  std::optional<Money> hour_is_worth;  // what an hour of waiting costs, per workload
+  bool allow_spot = false;
+  int max_nodes = 8;
+  Duration lifetime{12h};
+  Overwrite overwrite = Overwrite::kUsed;
+  WipeCheck verify = WipeCheck::kFull;
+};
+
+enum class OnExhausted : std::uint8_t { kWait, kRefuse };
+
+// A Budget and what is known of it now. committed = spent + reserved; what is left may be rented
+// for.
+struct BudgetState {
+  std::string name;
+  std::vector<std::string> namespaces;
+  Money amount;
+  std::string period;  // "day", "week", "month", "quarter", "year"
+  int warn_at_percent = 80;
+  OnExhausted on_exhausted = OnExhausted::kWait;
+  Money spent;     // settled cost of this period, opening balance included
+  Money reserved;  // worst case of everything rented now
+  Time period_ends{};
+  Money Left() const { return amount - spent - reserved; }
+};
+
+// A CloudProvider object and what is in use there.
+struct ProviderAccount {
+  std::string name;
+  std::string catalog;
+  std::string type;                  // "simulated"
+  std::vector<std::string> regions;  // empty: all regions of the catalogue
+  int max_nodes = 0;                 // 0: no limit
+  int live_nodes = 0;
+  bool ready = true;  // credentials and quota checked
+  std::string not_ready_reason;
+};
+
+struct DatasetInfo {
+  std::string key;  // "namespace/name"
+  DataClass data_class = DataClass::kRestricted;
+  std::string directory;  // absolute, when the source is a directory
+  std::vector<std::string> include, exclude;
+  std::int64_t selected_bytes = 0;  // what include/exclude select; 0 while unknown
+};
+
+// ResourceQuota of a namespace. -1: not limited.
+struct QuotaState {
+  std::string ns;
+  std::int64_t gpus_hard = -1, gpus_used = 0;
+  std::int64_t pods_hard = -1, pods_used = 0;
+};
+
+}  // namespace spillway

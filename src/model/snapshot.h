@@ -1,0 +1,81 @@
+// Snapshot: everything the planner may know, at one moment. Vectors are sorted by name or key, so
+// that the same state of the world is the same bytes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "model/burst_node.h"
+#include "model/offer.h"
+#include "model/rules.h"
+#include "model/scheduling.h"
+
+namespace spillway {
+
+struct Node {
+  std::string name;
+  Labels labels;
+  std::vector<Taint> taints;
+  bool unschedulable = false;
+  bool ready = true;
+  bool rented = false;  // a BurstNode's node
+  Resources allocatable;
+};
+
+enum class PodPhase : std::uint8_t { kPending, kRunning, kSucceeded, kFailed };
+std::string_view Name(PodPhase phase);
+
+struct Pod {
+  std::string key;  // "namespace/name"
+  std::string uid;
+  std::string ns;
+  std::int32_t shape = 0;      // index into Snapshot::shapes
+  std::int32_t workload = -1;  // index into Snapshot::workloads
+  PodPhase phase = PodPhase::kPending;
+  std::string node;            // empty while it waits
+  bool unschedulable = false;  // the scheduler looked and found no room
+  bool deleting = false;
+  int exit_code = -1;
+  std::optional<Time> started;
+  // When it is expected to end, from its expected duration or deadline; nullopt: unknown.
+  std::optional<Time> expected_end;
+};
+
+// What waits and runs as one. For a gang all pods are placed together or none; otherwise each pod
+// may be placed alone.
+struct Workload {
+  std::string key;  // "vision/Job/sweep" or "vision/Pod/one"
+  std::string ns;
+  bool gang = false;
+  int priority = 0;
+  std::vector<std::int32_t> pods;  // indexes into Snapshot::pods, all of its unfinished pods
+  std::optional<Time> waiting_since;
+  std::optional<Duration> expected_duration;  // of one pod's computing
+  std::optional<Duration> hard_limit;         // activeDeadlineSeconds
+  DataClass data_class = DataClass::kPublic;  // highest of its inputs
+  std::string data_class_source;              // "Dataset vision/digits"
+  std::int64_t input_bytes = 0;               // selected plaintext one pod needs
+  std::int64_t output_bytes_guess = 0;
+  bool inputs_known = true;    // every claim it mounts is a Dataset or results place
+  std::string inputs_problem;  // why not
+};
+
+struct Snapshot {
+  Time now{};
+  std::vector<PodShape> shapes;
+  std::vector<Node> nodes;                // by name
+  std::vector<Pod> pods;                  // by key; finished pods are left out
+  std::vector<Workload> workloads;        // by key
+  std::vector<Policy> policies;           // by name
+  std::vector<ProviderFacts> facts;       // by id
+  std::vector<ProviderAccount> accounts;  // by name
+  std::vector<Offer> offers;              // by Key()
+  std::vector<BudgetState> budgets;       // by name
+  std::vector<QuotaState> quotas;         // by ns
+  std::vector<BurstNode> burst_nodes;  // by name; Gone ones for an hour, so that parking is known
+};
+
+}  // namespace spillway

@@ -1,0 +1,38 @@
+// MakePlan: the planner. Pure and deterministic: equal snapshots give equal plans, byte for byte.
+//
+// Order of thought, per workload by priority, then age, then key:
+//  1. Does the site have room (selectors, affinity, taints, resources, quota)? -> fits-site
+//  2. Is a BurstNode on its way for it? -> on-its-way
+//  3. May it leave? Policy for its namespace, class of its data, nothing in its pods that we do not
+//  understand.
+//  4. When would the site have room, from the expected ends of running pods? Within wait.atMost ->
+//  wait.
+//  5. Which offers are allowed? Law first (provider, region, US nexus, certificates), price after.
+//  6. What would each whole rental cost: boot + stage + run + return + wipe, rounded up to the
+//     billing step, plus disks, addresses and egress; the cheapest packing of the waiting pods
+//     wins.
+//  7. Is it worth it (hourIsWorth), and is it in the budget, worst case reserved?
+#pragma once
+
+#include "model/plan.h"
+#include "model/snapshot.h"
+
+namespace spillway::plan {
+
+struct Options {
+  Duration park{10min};  // how long an offer rests after "no capacity" or a bad node
+  std::int64_t wan_bytes_per_second = 100'000'000;  // staging and return estimate
+  std::int64_t wipe_bytes_per_second = 1'000'000'000;
+  Duration unknown_run{1h};  // assumed computing time when nobody said
+  int max_pods_per_rental = 64;
+};
+
+Plan MakePlan(const Snapshot& snapshot, const Options& options = {});
+
+// Does the shape fit an empty node like this? Selectors, affinity, taints and resources; the same
+// answer as kube-scheduler's filters give. Used by the embedded scheduler too.
+// Empty string: it fits; otherwise the reason in kube-scheduler's words ("node(s) had untolerated
+// taint ...").
+std::string WhyNot(const PodShape& shape, const Node& node, const Resources& free);
+
+}  // namespace spillway::plan
