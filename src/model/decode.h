@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "model/plan.h"
 #include "model/snapshot.h"
 
 namespace spillway {
