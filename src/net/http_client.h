@@ -1,0 +1,87 @@
+// HTTP client over libcurl: one connection kept alive, errors that say whether the request may
+// have had an effect, JSON in and out, server-sent events.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "net/http_message.h"
+#include "net/sse.h"
+
+namespace spillway::net {
+
+// Where the server is: a Unix socket, or a base URL such as "http://127.0.0.1:8080" (no path). A
+// token over plain http goes to loopback only; to other hosts it needs https.
+struct Endpoint {
+  std::string unix_path;
+  std::string base_url;
+  std::string token;  // bearer token or empty; never logged
+};
+
+struct ClientOptions {
+  Duration connect_timeout = 5s;
+  Duration total_timeout = 30s;           // of one request; event streams have none
+  Duration stream_idle_timeout = 45s;     // whole seconds; three missed heartbeats
+  std::int64_t response_bytes = 4 << 20;  // a longer body fails
+};
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string target;  // path and query as on the wire; build segments with PercentEncode()
+  Headers headers;
+  std::string body;
+  std::string content_type = "application/json";  // sent with a body only
+  std::optional<Duration> timeout;                // instead of ClientOptions::total_timeout
+
+  static HttpRequest Get(std::string target);
+  static HttpRequest Json(std::string method, std::string target, const json::value& body);
+};
+
+struct HttpResponse {
+  int status = 0;
+  Headers headers;
+  std::string body;
+};
+
+// Not thread-safe: one per thread. GET and HEAD reuse the kept connection; a request that changes
+// something opens a new one, because libcurl silently sends a request again when a reused
+// connection dies, and the first copy may have been carried out.
+class HttpClient {
+ public:
+  explicit HttpClient(Endpoint endpoint, ClientOptions options = {});
+  ~HttpClient();
+  HttpClient(HttpClient&&) noexcept;
+  HttpClient& operator=(HttpClient&&) noexcept;
+
+  // Any HTTP status is a response. Errors: kUnavailable if nothing was sent, or if a GET or HEAD
+  // failed or timed out; kMaybeApplied if another request was sent and its answer was lost;
+  // kInvalid for a bad endpoint, target or header; kInternal for a GET whose response is too long.
+  Result<HttpResponse> Do(const HttpRequest& request);
+
+  // The same, with the body of a 2xx as JSON (null if empty), and every other status as the Error
+  // the server put into it.
+  Result<json::value> DoJson(const HttpRequest& request);
+
+  // Called for each event; false ends the stream.
+  using EventCallback = std::function<bool(const SseEvent&)>;
+
+  // Follows an event stream. Ok when the callback ends it or `stop` becomes true (looked at every
+  // 100 ms); kUnavailable when the server ends it or falls silent: connect again with the header
+  // Last-Event-ID.
+  Status Stream(const HttpRequest& request, const EventCallback& callback,
+                const std::atomic<bool>* stop = nullptr);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace spillway::net

@@ -1,0 +1,88 @@
+// Requests, responses and the mapping between Error and HTTP, shared by server and client.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace spillway::net {
+
+class EventStream;
+
+// Header fields in their order; names compare without case (RFC 9110, 5.1).
+class Headers {
+ public:
+  void Add(std::string name, std::string value);
+  // The first field of that name, or an empty view.
+  std::string_view Get(std::string_view name) const;
+  std::size_t Count(std::string_view name) const;
+  const std::vector<std::pair<std::string, std::string>>& all() const { return fields_; }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> fields_;
+};
+
+// True if the text can stand in a header line: no control characters but tab, so that a value can
+// never start a second line.
+bool IsHeaderSafe(std::string_view text);
+
+enum class PeerKind : std::uint8_t { kUnix, kTcp };
+
+// A received request. `path` is what stood on the wire (still percent-encoded, never normalised);
+// `query` and `params` are decoded.
+struct Request {
+  std::string method;
+  std::string path;
+  std::map<std::string, std::string, std::less<>> query;
+  std::map<std::string, std::string, std::less<>> params;  // of the route's pattern
+  Headers headers;                                         // without trailers
+  std::string body;
+  PeerKind peer = PeerKind::kUnix;
+  std::int64_t peer_uid = -1;  // the connecting user on a Unix socket, -1 on TCP
+
+  // A segment named in the route's pattern; asking for another name is a bug.
+  const std::string& Param(std::string_view name) const;
+  std::string_view Query(std::string_view name, std::string_view fallback = "") const;
+  // The body as JSON; kInvalid with the place of the mistake.
+  Result<json::value> Json() const;
+};
+
+// What a handler answers. With `stream` set, body is ignored and the function runs on a thread of
+// its own until it returns (see EventStream).
+struct Response {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  Headers headers;
+  std::function<void(EventStream&)> stream;
+
+  static Response Json(const json::value& value, int status = 200);
+  static Response Text(std::string body, std::string content_type = "text/plain; charset=utf-8");
+  // {"error":{"code","message"}}, the status of the code, Retry-After where the error has it.
+  static Response Failure(const Error& error);
+  static Response Stream(std::function<void(EventStream&)> stream);
+};
+
+// invalid 400, denied and quota 403, not-found 404, conflict and capacity 409, throttled 429,
+// unavailable 503, maybe-applied 504, corrupt and internal 500.
+int HttpStatus(Code code);
+
+// The way back, for a client: the code in the body if there is one of ours, else by status.
+Error ErrorFromResponse(int status, const Headers& headers, std::string_view body);
+
+// RFC 3986 percent-encoding. Decoding is strict: a broken escape, a control character or text that
+// is not UTF-8 is kInvalid; '+' stays '+'. Encoding leaves only unreserved characters as they are.
+Result<std::string> PercentDecode(std::string_view text);
+std::string PercentEncode(std::string_view text);
+
+// "a=1&b=x%20y"; a name given twice is kInvalid, since nobody could say which one counts.
+Result<std::map<std::string, std::string, std::less<>>> ParseQuery(std::string_view text);
+
+}  // namespace spillway::net

@@ -1,0 +1,65 @@
+// Listening sockets and sending with a deadline.
+#pragma once
+
+#include <sys/types.h>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace spillway::net {
+
+// Owns a file descriptor.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Fd();
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+// A listening Unix socket of mode 0600 that removes its file when it goes, unless another server
+// has put its own there meanwhile.
+class UnixListener {
+ public:
+  // Replaces the file a dead server left. kConflict if a server answers there or the path is not
+  // a socket; kInvalid if the path is longer than the system allows (107 bytes).
+  static Result<UnixListener> Bind(const std::string& path);
+
+  UnixListener() = default;
+  UnixListener(UnixListener&& other) noexcept;
+  UnixListener& operator=(UnixListener&& other) noexcept;
+  ~UnixListener();
+  int fd() const { return fd_.get(); }
+  bool valid() const { return fd_.valid(); }
+
+ private:
+  Fd fd_;
+  std::string path_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+// Listens on loopback only: "127.0.0.1", "::1" or "localhost"; anything else is kInvalid. Port 0
+// takes any free port; `*port` receives the one taken. kConflict if the port is in use.
+Result<Fd> ListenLoopback(const std::string& host, int* port);
+
+// Sends all parts to a non-blocking socket, or fails (kUnavailable) when the peer is gone or the
+// clock's SteadyNow() reaches `deadline`. Never raises SIGPIPE.
+Status SendAll(int fd, std::span<const std::string_view> parts, const Clock& clock,
+               Duration deadline);
+
+}  // namespace spillway::net
