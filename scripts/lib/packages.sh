@@ -1,0 +1,150 @@
+# shellcheck shell=bash
+# Debian packages that Spillway needs, and how they are installed. To be sourced by scripts that run
+# under `set -euo pipefail`:
+#
+#   need_packages demo        # builds and runs the demonstration
+#   need_packages test        # builds and runs the tests
+#
+# Nothing is asked of a machine that has them all. Otherwise every missing package is named with its
+# reason before apt-get runs, as root or through sudo. SPILLWAY_NO_INSTALL=1 only says what is missing.
+
+# One "package|reason" a line for a group: build, run or test.
+packages_of_group() {
+  case "$1" in
+    build)
+      cat <<'LIST'
+g++|the C++ compiler
+cmake|configures the build
+ninja-build|runs the build
+ccache|makes rebuilds quick
+pkg-config|finds libraries
+libboost1.81-dev|HTTP over sockets (Asio, Beast)
+libboost-json1.81-dev|JSON
+libssl-dev|sealing, signatures, TLS (OpenSSL 3)
+libcurl4-openssl-dev|HTTP client
+libfmt-dev|text formatting
+libyaml-cpp-dev|reads manifests and the catalogue
+libsqlite3-dev|the ledger's database
+libsqlitecpp-dev|C++ face of SQLite
+libexpected-dev|results without exceptions (tl::expected)
+libcli11-dev|command lines
+LIST
+      ;;
+    run)
+      cat <<'LIST'
+bubblewrap|runs every pod in its own sandbox
+python3-minimal|runs the example training
+python3-numpy|arithmetic of the example training
+ca-certificates|trust anchors for TLS
+LIST
+      ;;
+    test)
+      cat <<'LIST'
+libgtest-dev|unit tests
+libgmock-dev|matchers in unit tests
+libbenchmark-dev|measurements in bench/
+clang-format-19|checks the formatting
+clang-tidy-19|checks the code
+LIST
+      ;;
+    *)
+      echo "packages_of_group: unknown group \"$1\"; known are build, run and test" >&2
+      return 2
+      ;;
+  esac
+}
+
+# The groups behind a purpose.
+package_groups() {
+  case "$1" in
+    build) echo build ;;
+    demo) echo build run ;;
+    test) echo build run test ;;
+    *)
+      echo "need_packages: unknown purpose \"$1\"; known are build, demo and test" >&2
+      return 2
+      ;;
+  esac
+}
+
+package_installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
+}
+
+# Runs a command as root: directly, or through sudo. Answers 1 when there is no way.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null 2>&1; then
+    sudo "$@"
+  else
+    echo "This needs root, and there is no sudo. Run this as root, then start again:" >&2
+    echo "    $*" >&2
+    return 1
+  fi
+}
+
+# True when apt knows a version of every named package.
+packages_available() {
+  local package
+  for package in "$@"; do
+    apt-cache policy "$package" 2>/dev/null | grep -q '^  Candidate: [^(]' || return 1
+  done
+}
+
+apt_install() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
+}
+
+apt_update() {
+  echo "Refreshing the package lists (apt-get update)."
+  as_root apt-get update -q
+}
+
+# need_packages build|demo|test: installs what is missing for that purpose, or says why it cannot.
+need_packages() {
+  local purpose="$1" groups group package reason
+  local -a missing=()
+  if ! command -v dpkg-query >/dev/null 2>&1; then
+    echo "Spillway's scripts install Debian packages, and dpkg is not here. Use Debian 12." >&2
+    return 1
+  fi
+  groups="$(package_groups "$purpose")" || return
+  for group in $groups; do
+    while IFS='|' read -r package reason; do
+      package_installed "$package" && continue
+      [ "${#missing[@]}" -gt 0 ] || echo "Missing Debian packages for the $purpose:"
+      printf '  %-24s %s\n' "$package" "$reason"
+      missing+=("$package")
+    done < <(packages_of_group "$group")
+  done
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  if [ -n "${SPILLWAY_NO_INSTALL:-}" ]; then
+    echo "SPILLWAY_NO_INSTALL is set, so nothing is installed. As root:" >&2
+    echo "    apt-get install --no-install-recommends ${missing[*]}" >&2
+    return 1
+  fi
+  if package_installed libboost1.74-dev && [[ " ${missing[*]} " == *" libboost1.81-dev "* ]]; then
+    echo "Note: libboost1.81-dev replaces libboost1.74-dev; both cannot be installed at once."
+  fi
+  install_missing "${missing[@]}"
+}
+
+# Installs, with a refresh of the lists first when apt does not know a package, or once after a
+# failure, because lists older than the mirror name files that are gone.
+install_missing() {
+  local fresh=""
+  if ! packages_available "$@"; then
+    apt_update || return
+    fresh=yes
+    if ! packages_available "$@"; then
+      echo "apt knows no version of some of these: $*" >&2
+      echo "They are in Debian 12 (bookworm, main). Check /etc/apt/sources.list." >&2
+      return 1
+    fi
+  fi
+  echo "Installing $# package(s) with apt-get."
+  apt_install "$@" && return
+  [ -z "$fresh" ] || return 1
+  apt_update && apt_install "$@"
+}
