@@ -1,0 +1,117 @@
+// Store: the embedded mode's API objects, events, BurstNodes and ledger in one SQLite file.
+//
+// Objects are JSON as kubectl knows it. Every write gets the next revision of the whole store as
+// its resourceVersion. Reads come from memory; writes go through to the file before they return.
+// Thread-safe.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/json.h"
+#include "base/time.h"
+#include "ports/journal.h"
+#include "store/ledger.h"
+
+namespace spillway::store {
+
+struct ObjectKey {
+  std::string kind, ns, name;  // ns is empty for cluster-scoped kinds
+  auto operator<=>(const ObjectKey&) const = default;
+};
+
+struct StoredObject {
+  ObjectKey key;
+  std::string uid;
+  std::int64_t resource_version = 0;
+  json::value body;  // metadata.uid, .resourceVersion and .creationTimestamp are filled in
+};
+using ObjectPtr = std::shared_ptr<const StoredObject>;
+
+// One write of a transaction.
+struct Write {
+  ObjectKey key;
+  json::value body;
+  // nullopt: create or replace. 0: must not exist. Otherwise: must still have this version.
+  std::optional<std::int64_t> expected;
+  bool remove = false;  // delete instead; kNotFound is not an error when expected is nullopt
+};
+
+// An event about an object, as `kubectl describe` shows it. Repeated ones are counted, not stored
+// again.
+struct Event {
+  Time first{}, last{};
+  ObjectKey about;
+  bool warning = false;
+  std::string reason;  // "BurstPlanned"
+  std::string message;
+  std::int64_t count = 1;
+};
+
+struct StoreOptions {
+  std::string path;
+  const Clock* clock = nullptr;  // for creationTimestamp and events; must outlive the store
+  Signer sign;                   // signs the ledger head
+  std::string public_key;        // hex
+};
+
+class Store final : public ports::Journal {
+ public:
+  static constexpr int kMaxEvents = 5000;  // oldest are dropped
+
+  static Result<std::unique_ptr<Store>> Open(StoreOptions options);
+
+  // Objects of one kind, sorted by namespace and name; ns empty: all namespaces.
+  std::vector<ObjectPtr> List(const std::string& kind, const std::string& ns = "") const;
+  ObjectPtr Get(const ObjectKey& key) const;  // nullptr: not there
+
+  // All writes or none. Returns the objects as stored (deleted ones as they were). kConflict names
+  // the first object whose version is not the expected one.
+  Result<std::vector<ObjectPtr>> Apply(std::vector<Write> writes);
+
+  // Reads, changes and writes one object; retried on kConflict a bounded number of times. `change`
+  // returns false to leave it as it is. kNotFound if it does not exist.
+  Status Update(const ObjectKey& key, const std::function<bool(json::value& body)>& change);
+
+  void AddEvent(const ObjectKey& about, bool warning, std::string reason, std::string message);
+  std::vector<Event> Events(const ObjectKey& about) const;
+  std::vector<Event> RecentEvents(std::size_t limit) const;
+
+  // Called after every successful write, outside the lock, from the writing thread. Set once,
+  // before other threads use the store.
+  void OnChange(std::function<void(const std::vector<ObjectPtr>& changed, bool removed)> callback);
+  std::int64_t Revision() const;
+
+  Result<std::vector<LedgerRow>> Ledger() const;
+  Result<std::string> LedgerExport() const;
+
+  // ports::Journal. BurstNodes are objects of kind BurstNode.
+  Status Commit(std::vector<BurstNode>& nodes, const std::vector<LedgerEntry>& entries) override;
+  Result<std::vector<BurstNode>> Nodes(Time gone_since) override;
+  Result<std::int64_t> LastSerial() override;
+
+ private:
+  Store(StoreOptions options, Database db);
+  Status Load();
+  Status Migrate();
+  Result<ObjectPtr> WriteOne(Write& write);
+  void Remember(const std::vector<ObjectPtr>& changed, const std::vector<bool>& removed);
+
+  StoreOptions options_;
+  mutable std::mutex mutex_;
+  mutable Database db_;
+  std::map<ObjectKey, ObjectPtr> objects_;
+  std::map<std::string, std::pair<BurstNode, std::int64_t>>
+      decoded_;  // by name, with the version decoded
+  std::int64_t revision_ = 0;
+  std::vector<Event> events_;
+  std::function<void(const std::vector<ObjectPtr>&, bool)> on_change_;
+};
+
+}  // namespace spillway::store
