@@ -32,11 +32,18 @@ Result<std::optional<Time>> OptionalTimeAt(const json::value& v, std::string_vie
   SPW_ASSIGN(const Time t, ParseTime(text));
   return std::optional<Time>(t);
 }
-Duration MsAt(const json::value& v, std::string_view key) {
+Duration DurationAt(const json::value& v, std::string_view key) {
   return Duration{IntOr(v, key, 0)};
 }
-Money MicroAt(const json::value& v, std::string_view key) {
+Money MoneyAt(const json::value& v, std::string_view key) {
   return Money::Micro(IntOr(v, key, 0));
+}
+
+// A field that is not known is left out, as in every Kubernetes object.
+json::object WithoutNulls(json::object object) {
+  for (auto it = object.begin(); it != object.end();)
+    it = it->value().is_null() ? object.erase(it) : it + 1;
+  return object;
 }
 
 json::object EncodeLabels(const Labels& labels) {
@@ -76,30 +83,30 @@ Result<Resources> DecodeResources(const json::value* v) {
 }
 
 json::object EncodeDeadlines(const Deadlines& d) {
-  return {{"createMs", d.create.count()}, {"bootMs", d.boot.count()},
-          {"stageMs", d.stage.count()},   {"giveBackMs", d.give_back.count()},
-          {"wipeMs", d.wipe.count()},     {"lifetimeMs", d.lifetime.count()},
-          {"leaseMs", d.lease.count()}};
+  return {{"create", Text(d.create)},      {"boot", Text(d.boot)}, {"stage", Text(d.stage)},
+          {"giveBack", Text(d.give_back)}, {"wipe", Text(d.wipe)}, {"lifetime", Text(d.lifetime)},
+          {"lease", Text(d.lease)}};
 }
 
 Deadlines DecodeDeadlines(const json::value& v) {
-  return {MsAt(v, "createMs"), MsAt(v, "bootMs"),     MsAt(v, "stageMs"), MsAt(v, "giveBackMs"),
-          MsAt(v, "wipeMs"),   MsAt(v, "lifetimeMs"), MsAt(v, "leaseMs")};
+  return {DurationAt(v, "create"),   DurationAt(v, "boot"), DurationAt(v, "stage"),
+          DurationAt(v, "giveBack"), DurationAt(v, "wipe"), DurationAt(v, "lifetime"),
+          DurationAt(v, "lease")};
 }
 
 Forecast DecodeForecast(const json::value& v) {
   Forecast f;
-  f.boot = MsAt(v, "bootMs");
-  f.stage = MsAt(v, "stageMs");
-  f.run = MsAt(v, "runMs");
-  f.give_back = MsAt(v, "giveBackMs");
-  f.wipe = MsAt(v, "wipeMs");
-  f.paid = MsAt(v, "paidMs");
-  f.compute = MicroAt(v, "computeMicroEuro");
-  f.side_objects = MicroAt(v, "sideObjectsMicroEuro");
-  f.egress = MicroAt(v, "egressMicroEuro");
-  f.total = MicroAt(v, "totalMicroEuro");
-  f.worst_case = MicroAt(v, "worstCaseMicroEuro");
+  f.boot = DurationAt(v, "boot");
+  f.stage = DurationAt(v, "stage");
+  f.run = DurationAt(v, "run");
+  f.give_back = DurationAt(v, "giveBack");
+  f.wipe = DurationAt(v, "wipe");
+  f.paid = DurationAt(v, "paid");
+  f.compute = MoneyAt(v, "compute");
+  f.side_objects = MoneyAt(v, "sideObjects");
+  f.egress = MoneyAt(v, "egress");
+  f.total = MoneyAt(v, "total");
+  f.worst_case = MoneyAt(v, "worstCase");
   return f;
 }
 
@@ -119,7 +126,7 @@ Result<Offer> DecodeOffer(const json::value& v) {
   if (const json::object* labels = FindObject(v, "labels"))
     for (const auto& m : *labels)
       if (m.value().is_string()) o.labels[m.key()] = std::string(View(m.value().get_string()));
-  o.price_per_hour = MicroAt(v, "pricePerHourMicroEuro");
+  o.price_per_hour = MoneyAt(v, "pricePerHour");
   o.source = StringOr(v, "source", "");
   SPW_ASSIGN(o.read_at, TimeAt(v, "readAt"));
   return o;
@@ -134,26 +141,23 @@ json::array EncodeHistory(const BurstNode& n) {
 
 json::array EncodeSideObjects(const BurstNode& n) {
   json::array out;
-  for (const SideObject& s : n.side_objects)
-    out.push_back(json::object{{"kind", s.kind},
-                               {"id", s.id},
-                               {"pricePerHourMicroEuro", s.price_per_hour.micro()},
-                               {"gone", s.gone},
-                               {"goneAt", TimeOrNull(s.gone_at)}});
+  for (const SideObject& side : n.side_objects)
+    out.push_back(WithoutNulls({{"kind", side.kind},
+                                {"id", side.id},
+                                {"pricePerHour", Text(side.price_per_hour)},
+                                {"gone", side.gone},
+                                {"goneAt", TimeOrNull(side.gone_at)}}));
   return out;
 }
 
 json::object EncodeSpec(const BurstNode& n) {
   json::array pods, side_terms;
-  for (const PodRef& p : n.pods) pods.push_back(json::object{{"name", p.key}, {"uid", p.uid}});
+  for (const PodRef& p : n.pods) pods.push_back(json::object{{"key", p.key}, {"uid", p.uid}});
   for (const SideObjectTerms& s : n.side_terms)
     side_terms.push_back(json::object{{"kind", s.kind},
-                                      {"pricePerHourMicroEuro", s.price_per_hour.micro()},
+                                      {"pricePerHour", Text(s.price_per_hour)},
                                       {"deletedWithInstance", s.deleted_with_instance}});
   return {{"serial", n.serial},
-          {"provider", n.offer.provider},
-          {"region", n.offer.region},
-          {"instanceType", n.offer.instance_type},
           {"namespace", n.ns},
           {"policy", n.policy},
           {"budget", n.budget},
@@ -163,13 +167,13 @@ json::object EncodeSpec(const BurstNode& n) {
           {"gangSize", n.gang_size},
           {"pods", pods},
           {"offer", EncodeOffer(n.offer)},
-          {"billing", json::object{{"stepMs", n.billing.step.count()},
+          {"billing", json::object{{"step", Text(n.billing.step)},
                                    {"clockAligned", n.billing.clock_aligned},
-                                   {"minimumMs", n.billing.minimum.count()},
+                                   {"minimum", Text(n.billing.minimum)},
                                    {"meterStarts", TextOf(n.billing.meter_starts)},
                                    {"meterStops", TextOf(n.billing.meter_stops)}}},
-          {"sideObjects", side_terms},
-          {"egressPerGiBMicroEuro", n.egress_per_gib.micro()},
+          {"sideTerms", side_terms},
+          {"egressPerGib", Text(n.egress_per_gib)},
           {"forecast", EncodeForecast(n.forecast)},
           {"deadlines", EncodeDeadlines(n.deadlines)},
           {"wipe", json::object{{"overwrite", n.overwrite == Overwrite::kUsed ? "used" : "whole"},
@@ -195,45 +199,45 @@ json::array EncodeConditions(const BurstNode& n) {
 }
 
 json::object EncodeStatus(const BurstNode& n) {
-  return {{"phase", Name(n.phase)},
-          {"phaseSince", FormatTime(n.phase_since)},
-          {"createdAt", FormatTime(n.created_at)},
-          {"failure", n.Failed() ? json::value(Name(n.failure)) : json::value(nullptr)},
-          {"failureDetail", n.failure_detail},
-          {"instanceId", n.instance_id},
-          {"instanceMayExist", n.instance_may_exist},
-          {"podsAdmitted", n.pods_admitted},
-          {"runPrepared", n.run_prepared},
-          {"keyDestroyed", n.key_destroyed},
-          {"keyDestroyedAt", TimeOrNull(n.key_destroyed_at)},
-          {"deleteAccepted", n.delete_accepted},
-          {"deleteAcceptedAt", TimeOrNull(n.delete_accepted_at)},
-          {"absentLists", n.absent_lists},
-          {"lastListSeen", TimeOrNull(n.last_list_seen)},
-          {"history", EncodeHistory(n)},
-          {"meterStart", OptionalTime(n.meter_start)},
-          {"meterStop", OptionalTime(n.meter_stop)},
-          {"runningSince", OptionalTime(n.running_since)},
-          {"computedUntil", OptionalTime(n.computed_until)},
-          {"cost", json::object{{"computeMicroEuro", n.cost_compute.micro()},
-                                {"sideObjectsMicroEuro", n.cost_side_objects.micro()},
-                                {"egressMicroEuro", n.cost_egress.micro()},
-                                {"totalMicroEuro", n.cost.micro()},
-                                {"total", FormatMoney(n.cost)},
-                                {"paidMs", n.paid.count()},
-                                {"computedMs", n.computed.count()},
-                                {"settled", n.settled}}},
-          {"sideObjects", EncodeSideObjects(n)},
-          {"data", json::object{{"bytesIn", n.bytes_in},
-                                {"bytesOut", n.bytes_out},
-                                {"neverLeftObjects", n.never_left_objects},
-                                {"neverLeftBytes", n.never_left_bytes},
-                                {"resultsReceipted", n.results_receipted},
-                                {"resultsComplete", n.results_complete}}},
-          {"wipe", json::object{{"class", Name(n.wipe_class)},
-                                {"verified", n.wipe_verified},
-                                {"certificate", n.certificate}}},
-          {"conditions", EncodeConditions(n)}};
+  return WithoutNulls(
+      {{"phase", Name(n.phase)},
+       {"phaseSince", FormatTime(n.phase_since)},
+       {"createdAt", FormatTime(n.created_at)},
+       {"failure", n.Failed() ? json::value(Name(n.failure)) : json::value(nullptr)},
+       {"failureDetail", n.failure_detail},
+       {"instanceId", n.instance_id},
+       {"instanceMayExist", n.instance_may_exist},
+       {"podsAdmitted", n.pods_admitted},
+       {"runPrepared", n.run_prepared},
+       {"keyDestroyed", n.key_destroyed},
+       {"keyDestroyedAt", TimeOrNull(n.key_destroyed_at)},
+       {"deleteAccepted", n.delete_accepted},
+       {"deleteAcceptedAt", TimeOrNull(n.delete_accepted_at)},
+       {"absentLists", n.absent_lists},
+       {"lastListSeen", TimeOrNull(n.last_list_seen)},
+       {"history", EncodeHistory(n)},
+       {"meterStart", OptionalTime(n.meter_start)},
+       {"meterStop", OptionalTime(n.meter_stop)},
+       {"runningSince", OptionalTime(n.running_since)},
+       {"computedUntil", OptionalTime(n.computed_until)},
+       {"cost", Text(n.cost)},
+       {"costCompute", Text(n.cost_compute)},
+       {"costSideObjects", Text(n.cost_side_objects)},
+       {"costEgress", Text(n.cost_egress)},
+       {"paid", Text(n.paid)},
+       {"computed", Text(n.computed)},
+       {"settled", n.settled},
+       {"sideObjects", EncodeSideObjects(n)},
+       {"bytesIn", n.bytes_in},
+       {"bytesOut", n.bytes_out},
+       {"neverLeftObjects", n.never_left_objects},
+       {"neverLeftBytes", n.never_left_bytes},
+       {"resultsReceipted", n.results_receipted},
+       {"resultsComplete", n.results_complete},
+       {"wipe", json::object{{"class", Name(n.wipe_class)},
+                             {"verified", n.wipe_verified},
+                             {"certificate", n.certificate}}},
+       {"conditions", EncodeConditions(n)}});
 }
 
 Status DecodeSpec(const json::value& spec, BurstNode& n) {
@@ -247,14 +251,14 @@ Status DecodeSpec(const json::value& spec, BurstNode& n) {
   n.gang_size = static_cast<int>(IntOr(spec, "gangSize", 0));
   if (const json::array* pods = FindArray(spec, "pods"))
     for (const json::value& p : *pods)
-      n.pods.push_back({std::string(StringOr(p, "name", "")), std::string(StringOr(p, "uid", ""))});
+      n.pods.push_back({std::string(StringOr(p, "key", "")), std::string(StringOr(p, "uid", ""))});
   if (const json::value* offer = Find(spec, "offer")) {
     SPW_ASSIGN(n.offer, DecodeOffer(*offer));
   }
   if (const json::value* b = Find(spec, "billing")) {
-    n.billing.step = MsAt(*b, "stepMs");
+    n.billing.step = DurationAt(*b, "step");
     n.billing.clock_aligned = BoolOr(*b, "clockAligned", false);
-    n.billing.minimum = MsAt(*b, "minimumMs");
+    n.billing.minimum = DurationAt(*b, "minimum");
     n.billing.meter_starts = StringOr(*b, "meterStarts", "create") == "active"
                                  ? BillingTerms::MeterStart::kRunning
                                  : BillingTerms::MeterStart::kCreate;
@@ -262,12 +266,11 @@ Status DecodeSpec(const json::value& spec, BurstNode& n) {
                                 ? BillingTerms::MeterStop::kDeleteAccepted
                                 : BillingTerms::MeterStop::kGone;
   }
-  if (const json::array* side = FindArray(spec, "sideObjects"))
+  if (const json::array* side = FindArray(spec, "sideTerms"))
     for (const json::value& s : *side)
-      n.side_terms.push_back({std::string(StringOr(s, "kind", "")),
-                              MicroAt(s, "pricePerHourMicroEuro"),
+      n.side_terms.push_back({std::string(StringOr(s, "kind", "")), MoneyAt(s, "pricePerHour"),
                               BoolOr(s, "deletedWithInstance", false)});
-  n.egress_per_gib = MicroAt(spec, "egressPerGiBMicroEuro");
+  n.egress_per_gib = MoneyAt(spec, "egressPerGib");
   if (const json::value* f = Find(spec, "forecast")) n.forecast = DecodeForecast(*f);
   if (const json::value* d = Find(spec, "deadlines")) n.deadlines = DecodeDeadlines(*d);
   if (const json::value* w = Find(spec, "wipe")) {
@@ -279,23 +282,19 @@ Status DecodeSpec(const json::value& spec, BurstNode& n) {
 }
 
 void DecodeEvidence(const json::value& status, BurstNode& n) {
-  if (const json::value* c = Find(status, "cost")) {
-    n.cost_compute = MicroAt(*c, "computeMicroEuro");
-    n.cost_side_objects = MicroAt(*c, "sideObjectsMicroEuro");
-    n.cost_egress = MicroAt(*c, "egressMicroEuro");
-    n.cost = MicroAt(*c, "totalMicroEuro");
-    n.paid = MsAt(*c, "paidMs");
-    n.computed = MsAt(*c, "computedMs");
-    n.settled = BoolOr(*c, "settled", false);
-  }
-  if (const json::value* d = Find(status, "data")) {
-    n.bytes_in = IntOr(*d, "bytesIn", 0);
-    n.bytes_out = IntOr(*d, "bytesOut", 0);
-    n.never_left_objects = IntOr(*d, "neverLeftObjects", 0);
-    n.never_left_bytes = IntOr(*d, "neverLeftBytes", 0);
-    n.results_receipted = static_cast<int>(IntOr(*d, "resultsReceipted", 0));
-    n.results_complete = BoolOr(*d, "resultsComplete", false);
-  }
+  n.cost = MoneyAt(status, "cost");
+  n.cost_compute = MoneyAt(status, "costCompute");
+  n.cost_side_objects = MoneyAt(status, "costSideObjects");
+  n.cost_egress = MoneyAt(status, "costEgress");
+  n.paid = DurationAt(status, "paid");
+  n.computed = DurationAt(status, "computed");
+  n.settled = BoolOr(status, "settled", false);
+  n.bytes_in = IntOr(status, "bytesIn", 0);
+  n.bytes_out = IntOr(status, "bytesOut", 0);
+  n.never_left_objects = IntOr(status, "neverLeftObjects", 0);
+  n.never_left_bytes = IntOr(status, "neverLeftBytes", 0);
+  n.results_receipted = static_cast<int>(IntOr(status, "resultsReceipted", 0));
+  n.results_complete = BoolOr(status, "resultsComplete", false);
   if (const json::value* w = Find(status, "wipe")) {
     for (WipeClass c : {WipeClass::kNone, WipeClass::kFull, WipeClass::kCryptoEraseOnly})
       if (Name(c) == StringOr(*w, "class", "none")) n.wipe_class = c;
@@ -336,9 +335,9 @@ Status DecodeStatus(const json::value& status, BurstNode& n) {
   if (const json::array* side = FindArray(status, "sideObjects"))
     for (const json::value& s : *side) {
       SPW_ASSIGN(const Time gone_at, TimeAt(s, "goneAt"));
-      n.side_objects.push_back(
-          {std::string(StringOr(s, "kind", "")), std::string(StringOr(s, "id", "")),
-           MicroAt(s, "pricePerHourMicroEuro"), BoolOr(s, "gone", false), gone_at});
+      n.side_objects.push_back({std::string(StringOr(s, "kind", "")),
+                                std::string(StringOr(s, "id", "")), MoneyAt(s, "pricePerHour"),
+                                BoolOr(s, "gone", false), gone_at});
     }
   DecodeEvidence(status, n);
   return Ok();
@@ -347,34 +346,33 @@ Status DecodeStatus(const json::value& status, BurstNode& n) {
 }  // namespace
 
 json::value EncodeOffer(const Offer& o) {
-  return json::object{{"provider", o.provider},
-                      {"catalog", o.catalog},
-                      {"region", o.region},
-                      {"country", o.country},
-                      {"area", o.area},
-                      {"instanceType", o.instance_type},
-                      {"capacity", Name(o.capacity)},
-                      {"stock", Name(o.stock)},
-                      {"allocatable", EncodeResources(o.allocatable)},
-                      {"labels", EncodeLabels(o.labels)},
-                      {"pricePerHourMicroEuro", o.price_per_hour.micro()},
-                      {"pricePerHour", FormatMoney(o.price_per_hour)},
-                      {"source", o.source},
-                      {"readAt", TimeOrNull(o.read_at)}};
+  return WithoutNulls({{"provider", o.provider},
+                       {"catalog", o.catalog},
+                       {"region", o.region},
+                       {"country", o.country},
+                       {"area", o.area},
+                       {"instanceType", o.instance_type},
+                       {"capacity", Name(o.capacity)},
+                       {"stock", Name(o.stock)},
+                       {"allocatable", EncodeResources(o.allocatable)},
+                       {"labels", EncodeLabels(o.labels)},
+                       {"pricePerHour", Text(o.price_per_hour)},
+                       {"source", o.source},
+                       {"readAt", TimeOrNull(o.read_at)}});
 }
 
 json::value EncodeForecast(const Forecast& f) {
-  return json::object{{"bootMs", f.boot.count()},
-                      {"stageMs", f.stage.count()},
-                      {"runMs", f.run.count()},
-                      {"giveBackMs", f.give_back.count()},
-                      {"wipeMs", f.wipe.count()},
-                      {"paidMs", f.paid.count()},
-                      {"computeMicroEuro", f.compute.micro()},
-                      {"sideObjectsMicroEuro", f.side_objects.micro()},
-                      {"egressMicroEuro", f.egress.micro()},
-                      {"totalMicroEuro", f.total.micro()},
-                      {"worstCaseMicroEuro", f.worst_case.micro()}};
+  return json::object{{"boot", Text(f.boot)},
+                      {"stage", Text(f.stage)},
+                      {"run", Text(f.run)},
+                      {"giveBack", Text(f.give_back)},
+                      {"wipe", Text(f.wipe)},
+                      {"paid", Text(f.paid)},
+                      {"compute", Text(f.compute)},
+                      {"sideObjects", Text(f.side_objects)},
+                      {"egress", Text(f.egress)},
+                      {"total", Text(f.total)},
+                      {"worstCase", Text(f.worst_case)}};
 }
 
 json::value EncodeBurstNode(const BurstNode& n) {
