@@ -70,7 +70,7 @@ class HttpClient {
   // the server put into it.
   Result<json::value> DoJson(const HttpRequest& request);
 
-  // Called for each event; false ends the stream.
+  // Called for each event; false ends the stream. Must not throw: libcurl is C.
   using EventCallback = std::function<bool(const SseEvent&)>;
 
   // Follows an event stream. Ok when the callback ends it or `stop` becomes true (looked at every

@@ -544,7 +544,8 @@ Response HttpServer::Impl::Handle(Request* request) {
 bool HttpServer::Impl::Send(Connection* connection, const Response& response, bool keep_alive,
                             bool head_only) {
   const std::string head = FormatHead(response, keep_alive);
-  const std::array<std::string_view, 2> parts{head, head_only ? "" : response.body};
+  const std::string_view body = response.body;
+  const std::array<std::string_view, 2> parts{head, body.substr(0, head_only ? 0 : body.size())};
   return SendAll(connection->fd.get(), parts, clock_, clock_.SteadyNow() + options_.send_timeout)
       .has_value();
 }
