@@ -14,6 +14,20 @@ std::string_view TextOf(BillingTerms::MeterStop m) {
   return m == BillingTerms::MeterStop::kGone ? "gone" : "accepted";
 }
 
+// Written by EncodeBurstNode, so the texts are exact; what a person broke by hand reads as zero.
+Duration DurationAt(const json::value& v, std::string_view key) {
+  return ParseDuration(StringOr(v, key, "0")).value_or(Duration{0});
+}
+Money MoneyAt(const json::value& v, std::string_view key) {
+  return ParseMoney(StringOr(v, key, "0 EUR")).value_or(Money());
+}
+std::string Text(Duration d) {
+  return FormatDuration(d);
+}
+std::string Text(Money m) {
+  return FormatMoney(m);
+}
+
 json::value OptionalTime(const std::optional<Time>& t) {
   return t ? json::value(FormatTime(*t)) : json::value(nullptr);
 }
@@ -31,12 +45,6 @@ Result<std::optional<Time>> OptionalTimeAt(const json::value& v, std::string_vie
   if (text.empty()) return std::optional<Time>();
   SPW_ASSIGN(const Time t, ParseTime(text));
   return std::optional<Time>(t);
-}
-Duration DurationAt(const json::value& v, std::string_view key) {
-  return Duration{IntOr(v, key, 0)};
-}
-Money MoneyAt(const json::value& v, std::string_view key) {
-  return Money::Micro(IntOr(v, key, 0));
 }
 
 // A field that is not known is left out, as in every Kubernetes object.
