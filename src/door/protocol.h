@@ -1,0 +1,130 @@
+// Messages of the site's door. HTTP over the door's socket (Unix in the embedded mode), JSON bodies
+// except where bytes are named. Every call but the first carries "Authorization: Bearer <credential>".
+//
+//   POST /node/v1/register      RegisterRequest -> RegisterAnswer   one-use token; a second use is 403
+//   POST /node/v1/heartbeat     Heartbeat -> Desired
+//   GET  /node/v1/manifest      -> sealed manifest bytes
+//   GET  /node/v1/chunks/{i}    -> sealed chunk bytes; supports Range
+//   PUT  /node/v1/results       ?pod=&uid=&claim=&path=&mode=&size=&sha256=&chunk=&chunks=  body: sealed chunk
+//                               -> {} or, for the last missing chunk, {"receipt": {...}}. Idempotent.
+//   POST /node/v1/logs          ?pod=&uid=&offset=   body: log bytes; offset makes a repeat harmless
+//   POST /node/v1/wiped         WipeStatement -> {"certificate": "file"}
+//
+// Durations in messages are real milliseconds: the site may run its own clock faster.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "model/scheduling.h"
+
+namespace spillway::door {
+
+struct RegisterRequest {
+  std::string name;        // BurstNode name
+  std::string token;       // from the user data, one use
+  std::string public_key;  // X25519, hex: run keys are sealed to it
+  Resources hardware;
+  Labels labels;           // GPU feature discovery's, as the machine sees them
+};
+
+struct RegisterAnswer {
+  std::string credential;       // of this node alone, ends with its lease; never written to a disk
+  std::string site_public_key;  // Ed25519, hex: signs manifests and receipts
+  std::int64_t heartbeat_ms = 0;
+  std::int64_t lease_ms = 0;    // without an answered heartbeat for so long: destroy keys, wipe, power off
+};
+
+struct PodStatus {
+  std::string key, uid;     // "namespace/name"
+  std::string phase;        // "Pending", "Running", "Succeeded", "Failed"
+  int exit_code = -1;
+  std::string reason;       // "Error", "OOMKilled", "Evicted", "" ...
+  std::int64_t started_ms_ago = -1, ended_ms_ago = -1;  // real ms before this message; -1: not yet
+  std::int64_t max_rss_bytes = 0;
+};
+
+struct Heartbeat {
+  std::int64_t sequence = 0;
+  std::int64_t staged_chunks = 0, staged_bytes = 0;
+  bool staged = false;              // manifest verified and every chunk there and verified
+  std::vector<PodStatus> pods;
+  int results_pending = 0;          // result files not receipted yet
+  bool results_returned = false;    // desired was "return" and nothing is left to send
+  bool wiped = false;
+  double wipe_progress = 0;         // 0..1, for people
+  std::string problem;              // a sentence, when something does not go on
+};
+
+enum class Want { kStage, kRun, kReturn, kWipe, kPowerOff };
+std::string_view Name(Want want);  // "stage", "run", "return", "wipe", "power-off"
+
+struct PodVolume {
+  std::string name;
+  std::string mount_path;
+  std::string kind;                 // "input", "results", "empty"
+  std::string claim;                // for input: files below "<claim>/" of the manifest
+};
+
+struct PodOrder {
+  std::string key, uid;
+  std::vector<std::string> argv;
+  std::vector<std::pair<std::string, std::string>> env;
+  std::string working_dir;
+  std::vector<PodVolume> volumes;
+  std::int64_t cpu_milli = 0, memory_bytes = 0;
+  int gpus = 0;
+  std::int64_t grace_ms = 30'000;
+  std::int64_t deadline_ms = 0;     // activeDeadlineSeconds left, real ms; 0: none
+  bool stop = false;                // terminate it
+};
+
+struct Desired {
+  Want want = Want::kStage;
+  std::int64_t lease_ms = 0;
+  bool prepared = false;            // manifest and chunks may be fetched
+  std::int64_t chunks = 0, sealed_bytes = 0;
+  std::string wrapped_key;          // hex, while staging is wanted
+  std::string dataset_version;      // of the run's manifest
+  std::vector<PodOrder> pods;
+  std::string overwrite, verify;    // "used"/"whole", "full"/"sample"
+};
+
+// What the node did to its cache; the site puts it into the certificate it signs.
+struct WipeStatement {
+  std::string method;               // "AES-256-CTR keystream"
+  std::string filesystem, device;   // as seen
+  std::int64_t cache_bytes = 0;
+  std::int64_t bytes_requested = 0, bytes_written = 0, bytes_read_back = 0, mismatched_bytes = 0;
+  std::string seed_commitment;      // hex
+  std::int64_t started_ms_ago = 0, ended_ms_ago = 0;
+  std::string keys;                 // how keys in memory were destroyed
+};
+
+json::value Encode(const RegisterRequest& m);
+json::value Encode(const RegisterAnswer& m);
+json::value Encode(const Heartbeat& m);
+json::value Encode(const Desired& m);
+json::value Encode(const WipeStatement& m);
+
+// Strict: a missing or wrong field is kInvalid and named; list and text lengths are limited.
+Result<RegisterRequest> DecodeRegisterRequest(const json::value& v);
+Result<RegisterAnswer> DecodeRegisterAnswer(const json::value& v);
+Result<Heartbeat> DecodeHeartbeat(const json::value& v);
+Result<Desired> DecodeDesired(const json::value& v);
+Result<WipeStatement> DecodeWipeStatement(const json::value& v);
+
+// What a rented machine gets at birth: where to dial and how to prove that it is the one. JSON;
+// worthless once the node has registered.
+struct UserData {
+  std::string name;
+  std::string door;          // "unix:/path/node.sock"
+  std::string token;
+  std::string site_public_key;
+};
+std::string EncodeUserData(const UserData& data);
+Result<UserData> DecodeUserData(std::string_view text);
+
+}  // namespace spillway::door
