@@ -86,9 +86,10 @@ as_root() {
 
 # True when apt knows a version of every named package.
 packages_available() {
-  local package
+  local package known
   for package in "$@"; do
-    apt-cache policy "$package" 2>/dev/null | grep -q '^  Candidate: [^(]' || return 1
+    known="$(apt-cache policy "$package" 2>/dev/null)" || return
+    [[ "$known" =~ Candidate:\ [^\(] ]] || return 1
   done
 }
 
@@ -103,7 +104,7 @@ apt_update() {
 
 # need_packages build|demo|test: installs what is missing for that purpose, or says why it cannot.
 need_packages() {
-  local purpose="$1" groups group package reason
+  local purpose="$1" groups group list package reason
   local -a missing=()
   if ! command -v dpkg-query >/dev/null 2>&1; then
     echo "Spillway's scripts install Debian packages, and dpkg is not here. Use Debian 12." >&2
@@ -111,12 +112,13 @@ need_packages() {
   fi
   groups="$(package_groups "$purpose")" || return
   for group in $groups; do
+    list="$(packages_of_group "$group")" || return
     while IFS='|' read -r package reason; do
       package_installed "$package" && continue
       [ "${#missing[@]}" -gt 0 ] || echo "Missing Debian packages for the $purpose:"
       printf '  %-24s %s\n' "$package" "$reason"
       missing+=("$package")
-    done < <(packages_of_group "$group")
+    done <<<"$list"
   done
   [ "${#missing[@]}" -gt 0 ] || return 0
   if [ -n "${SPILLWAY_NO_INSTALL:-}" ]; then
