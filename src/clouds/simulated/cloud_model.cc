@@ -237,12 +237,15 @@ Result<ports::Instance> CloudModel::Create(Time now, const ports::InstanceSpec& 
   const Machine& machine = AddMachine(now, spec, *offer, rng);
   const std::uint32_t number = machine.number;
   if (Hit(rng, faults.create_doubled)) AddMachine(now, spec, *offer, rng);
-  if (lost_create_replies_ < faults.lose_create_replies) {
-    ++lost_create_replies_;
-    return lost();
-  }
-  if (Hit(rng, faults.create_lost_after)) return lost();
+  if (LoseReply() || Hit(rng, faults.create_lost_after)) return lost();
   return Show(*ByNumber(number), now);
+}
+
+// Scripted: the reply to a call that had its effect is lost.
+bool CloudModel::LoseReply() {
+  if (lost_replies_ >= options_.faults.lose_replies) return false;
+  ++lost_replies_;
+  return true;
 }
 
 Machine& CloudModel::AddMachine(Time created, const ports::InstanceSpec& spec, std::size_t offer,
@@ -293,8 +296,7 @@ void CloudModel::StartBoot(Machine& machine, Time from, Rng& rng) {
   } else {
     machine.running = boots;
     std::optional<Duration> dies;
-    if (faults.die_after && scripted_deaths_ < faults.die_count) {
-      ++scripted_deaths_;
+    if (faults.die_after && machine.number == faults.die_node) {
       dies = *faults.die_after;
     } else if (Hit(rng, faults.dies)) {
       dies = Duration{rng.Between(0, faults.dies_within.count())};
@@ -310,7 +312,7 @@ void CloudModel::StartBoot(Machine& machine, Time from, Rng& rng) {
 void CloudModel::AddSideThings(const Machine& machine, Rng& rng) {
   for (const SideObjectTerms& terms : facts().side_objects) {
     SideThing& thing = side_things_.emplace_back();
-    thing.id = machine.name + "/" + terms.kind + "-" + std::to_string(machine.number);
+    thing.id = machine.name + "/" + terms.kind + "-" + std::to_string(next_side_++);
     thing.kind = terms.kind;
     thing.machine = machine.number;
     thing.price_per_hour = terms.price_per_hour;
@@ -422,6 +424,7 @@ Result<ports::DeleteProgress> CloudModel::Delete(Time now, std::string_view inst
   };
   if (Hit(rng, options_.faults.delete_lost_before)) return lost();
   ports::DeleteProgress progress;
+  bool effect = false;
   Machine* machine = Find(instance_id);
   if (machine != nullptr && (machine->name != name || machine->cluster_id != cluster_id)) {
     return Fail(Code::kInvalid, "instance " + machine->id + " is " + machine->name +
@@ -431,9 +434,12 @@ Result<ports::DeleteProgress> CloudModel::Delete(Time now, std::string_view inst
     progress.accepted = progress.instance_gone = true;
     machine = nullptr;
   } else {
+    const Time before = machine->delete_taken;
     SPW_TRY(DeleteMachine(now, *machine, progress, rng));
+    effect = machine->delete_taken != before;
   }
   DeleteSideThings(now, name, cluster_id, rng);
+  if (effect && LoseReply()) return lost();
   if (Hit(rng, options_.faults.delete_lost_after)) return lost();
   for (const SideThing& thing : side_things_) {
     if (!thing.Exists(now)) continue;

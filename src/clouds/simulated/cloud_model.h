@@ -125,7 +125,7 @@ struct Machine {
 };
 
 struct SideThing {
-  std::string id;  // "<name>/<kind>-<machine number>"
+  std::string id;  // "<name>/<kind>-<serial>"
   std::string kind;
   std::uint32_t machine = 0;  // number of its machine
   Money price_per_hour;
@@ -206,6 +206,7 @@ class CloudModel {
   int Rented(const Offer& offer, Time now) const;
   Status Admit(Time now, const ports::InstanceSpec& spec, const Offer& offer, Rng& rng) const;
   Machine& AddMachine(Time created, const ports::InstanceSpec& spec, std::size_t offer, Rng& rng);
+  bool LoseReply();
   void StartBoot(Machine& machine, Time from, Rng& rng);
   void AddSideThings(const Machine& machine, Rng& rng);
   Machine* Find(std::string_view instance_id);
@@ -222,8 +223,8 @@ class CloudModel {
   std::vector<bool> no_capacity_;  // scripted, by goods()[i]
   std::uint64_t calls_ = 0;
   std::uint32_t next_number_ = 1;
-  int lost_create_replies_ = 0;
-  int scripted_deaths_ = 0;
+  std::uint32_t next_side_ = 1;
+  int lost_replies_ = 0;
   std::vector<Machine> machines_;
   std::vector<SideThing> side_things_;
 };

@@ -193,7 +193,7 @@ TEST(CloudModel, CapacityFailsAtOnceOrAfterAccepting) {
 
 TEST(CloudModel, LostRepliesHaveTheirEffect) {
   CloudFaults faults;
-  faults.lose_create_replies = 1;
+  faults.lose_replies = 1;
   CloudModel cloud(Options(Goods(), faults));
   EXPECT_EQ(cloud.Create(kStart, Spec("bn-1")).error().code, Code::kMaybeApplied);
   EXPECT_EQ(cloud.List(kStart, "c1")->instances.size(), 1u);

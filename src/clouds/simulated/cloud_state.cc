@@ -96,8 +96,8 @@ json::value CloudModel::Encode() const {
   return json::object{{"version", kStateVersion},
                       {"calls", static_cast<std::int64_t>(calls_)},
                       {"nextNumber", next_number_},
-                      {"lostCreateReplies", lost_create_replies_},
-                      {"scriptedDeaths", scripted_deaths_},
+                      {"nextSide", next_side_},
+                      {"lostReplies", lost_replies_},
                       {"machines", std::move(machines)},
                       {"sideObjects", std::move(side_objects)}};
 }
@@ -114,8 +114,8 @@ Result<CloudModel> CloudModel::Decode(CloudOptions options, const json::value& s
   CloudModel model(std::move(options));
   model.calls_ = static_cast<std::uint64_t>(IntOr(state, "calls", 0));
   model.next_number_ = static_cast<std::uint32_t>(IntOr(state, "nextNumber", 1));
-  model.lost_create_replies_ = static_cast<int>(IntOr(state, "lostCreateReplies", 0));
-  model.scripted_deaths_ = static_cast<int>(IntOr(state, "scriptedDeaths", 0));
+  model.next_side_ = static_cast<std::uint32_t>(IntOr(state, "nextSide", 1));
+  model.lost_replies_ = static_cast<int>(IntOr(state, "lostReplies", 0));
   for (const json::value& value : *machines) {
     Fields(model.machines_.emplace_back(), Reader{value});
     const std::uint32_t number = model.machines_.back().number;
