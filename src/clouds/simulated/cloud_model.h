@@ -69,9 +69,10 @@ struct CloudFaults {
 
   // Scripts.
   std::vector<std::string> no_capacity;  // "REGION/TYPE": accepted, then kError with kCapacity
-  int lose_create_replies = 0;           // of the first so many creates that have an effect
-  std::optional<Duration> die_after;     // the first die_count machines lose power so long after
-  int die_count = 1;                     // boot
+  // Replies to the first so many creates and deletes with an effect are lost (kMaybeApplied).
+  int lose_replies = 0;
+  std::optional<Duration> die_after;  // machine number die_node loses power so long after boot
+  std::uint32_t die_node = 1;
   struct Outage {
     Time from, until;
   };
