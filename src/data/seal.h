@@ -1,0 +1,67 @@
+// The sealed chunk: what travels, and what lies on a rented disk exactly as it travelled.
+//
+//   offset  size
+//        0     4  "SPWC"
+//        4     1  format version, 1
+//        5     1  codec, 0 = none
+//        6     1  log2 of the segment size, 16
+//        7     1  0
+//        8     4  chunk index, big-endian
+//       12     8  plaintext length, big-endian
+//       20    24  salt, random, one per sealing
+//       44    32  key commitment
+//       76        segments of 64 KiB, each followed by its 16-byte GCM tag; the last may be
+//       shorter,
+//                 and an empty chunk has one empty segment, so every chunk is authenticated
+//
+// Key (32), base nonce (12) and commitment (32) come from HKDF-Expand over the run key and (format
+// version, run, dataset, dataset version, direction, chunk id, index, salt). Segment nonce = base
+// nonce XOR segment number. Each segment authenticates run, chunk id, segment number and count,
+// plaintext length and codec. So a chunk opens only in its own place: another position, run,
+// dataset, version or direction derives another key. The commitment fixes the key, which GCM alone
+// does not (C2SP chunked-encryption; research in Grubbs, Lu, Ristenpart, "Message Franking", 2017).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/encoding.h"
+#include "base/result.h"
+#include "data/secret.h"
+
+namespace spillway::data {
+
+enum class Direction : std::uint8_t {
+  kDown,  // from the site to a rented node
+  kUp,    // results on their way home
+};
+std::string_view DirectionName(Direction direction);  // "down", "up"
+
+// Where a chunk belongs. Both sides build it from what they know, never from the chunk itself.
+struct ChunkContext {
+  std::string run_id;
+  std::string dataset;  // "<namespace>/<name>" of the Dataset, or of the results claim
+  std::string dataset_version;
+  Direction direction = Direction::kDown;
+  std::string chunk_id;  // "data" for chunks of the layout, "manifest", or "result/<path>"
+  std::uint32_t index = 0;
+};
+
+inline constexpr std::size_t kSaltBytes = 24;
+inline constexpr std::size_t kChunkHeaderBytes = 76;
+inline constexpr std::size_t kSegmentBytes = 64 * 1024;
+inline constexpr std::int64_t kMaxChunkBytes = std::int64_t{256} * 1024 * 1024;  // of plaintext
+
+// Bytes of a sealed chunk that holds `plain_bytes` >= 0.
+std::int64_t SealedSize(std::int64_t plain_bytes);
+
+// Seals at most kMaxChunkBytes. `salt` has 24 bytes, drawn at random by the caller for each call:
+// the same salt twice in one context would repeat a nonce. kInvalid on a wrong salt or size.
+Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context, ByteView plaintext,
+                             ByteView salt);
+
+// The plaintext, or kCorrupt for anything that is not exactly what SealChunk made for this context
+// and key; no plaintext is returned in part.
+Result<ByteBuffer> OpenChunk(const Secret& run_key, const ChunkContext& context, ByteView sealed);
+
+}  // namespace spillway::data
