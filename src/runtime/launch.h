@@ -1,0 +1,39 @@
+// Starting a child process with exactly the descriptors it is meant to have.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/fd.h"
+
+namespace spillway::runtime {
+
+inline constexpr int kControlFd = 3;  // the child's end of the socket pair
+inline constexpr int kInfoFd = 4;     // bwrap writes the sandbox's first process id here
+
+struct LaunchPlan {
+  std::vector<std::string> argv;  // argv[0] is an absolute path
+  std::vector<std::string> env;   // NAME=value
+  std::vector<int> join_fds;      // cgroup.procs files to enter before exec
+  bool info = false;              // give the child kInfoFd
+};
+
+struct Launched {
+  pid_t pid = -1;
+  Fd pidfd;
+  Fd control;  // stream socket; close it to tell the child that we are gone
+  Fd out;      // the child's standard output, non-blocking
+  Fd err;
+  Fd info;
+};
+
+// Forks and execs. The child: own session, standard input empty, no other descriptor, default
+// signals, dies with the *calling thread* (prctl PR_SET_PDEATHSIG), so the thread that starts a pod
+// must live as long as the pod. An exec that fails is a line on `err` and exit code 127.
+// kInternal: no descriptors or processes left.
+Result<Launched> Launch(const LaunchPlan& plan);
+
+}  // namespace spillway::runtime
