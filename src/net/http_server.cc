@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "net/http_codec.h"
 #include "net/socket.h"
+#include "net/socket_stream.h"
 
 namespace spillway::net {
 namespace {
@@ -89,59 +90,6 @@ bool IsLoopbackHost(std::string_view host) {
     host = host.substr(0, colon);
   return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
 }
-
-class SocketStream final : public EventStream {
- public:
-  SocketStream(int fd, const Clock& clock, const ServerOptions& options,
-               const std::atomic<bool>& stopping)
-      : fd_(fd), clock_(clock), options_(options), stopping_(stopping) {
-    last_sent_ = clock_.SteadyNow();
-  }
-
-  bool Send(std::string_view event, std::string_view data, std::string_view id) override {
-    return !Closed() && Write(FormatSseEvent(event, data, id));
-  }
-  bool Closed() override { return WaitClosed(0ms); }
-  bool WaitClosed(Duration patience) override {
-    const Duration until = clock_.SteadyNow() + patience;
-    while (!closed_ && !stopping_) {
-      const Duration now = clock_.SteadyNow();
-      const Duration heartbeat_due = last_sent_ + options_.heartbeat;
-      if (now >= heartbeat_due) {
-        Write(":\n\n");
-        continue;
-      }
-      pollfd entry{fd_, POLLIN | POLLRDHUP, 0};
-      const Duration wait = std::max(Duration(0), std::min(until, heartbeat_due) - now);
-      if (poll(&entry, 1, static_cast<int>(wait.count())) > 0) LookAtInput(entry.revents);
-      if (!closed_ && !stopping_ && clock_.SteadyNow() >= until) return false;
-    }
-    return true;
-  }
-
- private:
-  bool Write(std::string_view text) {
-    const std::array parts{text};
-    const Duration now = clock_.SteadyNow();
-    if (!SendAll(fd_, parts, clock_, now + options_.send_timeout)) closed_ = true;
-    last_sent_ = now;
-    return !closed_;
-  }
-  // A client has nothing to say on a stream; a close is the only news that matters.
-  void LookAtInput(short events) {
-    if (events & (POLLRDHUP | POLLHUP | POLLERR)) closed_ = true;
-    std::array<char, 512> ignored;
-    const ssize_t got = recv(fd_, ignored.data(), ignored.size(), MSG_DONTWAIT);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) closed_ = true;
-  }
-
-  int fd_;
-  const Clock& clock_;
-  const ServerOptions& options_;
-  const std::atomic<bool>& stopping_;
-  Duration last_sent_;
-  bool closed_ = false;
-};
 
 }  // namespace
 
@@ -601,7 +549,7 @@ void HttpServer::Impl::RunStream(StreamTask* task) {
   head.stream = task->run;
   const int fd = task->connection->fd.get();
   if (Send(task->connection.get(), head, false, true)) {
-    SocketStream stream(fd, clock_, options_, stopping_);
+    SocketStream stream(fd, clock_, options_.heartbeat, options_.send_timeout, stopping_);
     try {
       task->run(stream);
     } catch (const std::exception& error) {
