@@ -1,0 +1,18 @@
+# cmake -DSOURCE_DIR=<repository> -DOUTPUT=<file.cc> -P embed.cmake
+# Writes deploy/crds/*.yaml and deploy/embedded/*.yaml as string literals, sorted by name.
+set(out "#include \"schema/embedded_files.h\"\n\nnamespace spillway::schema {\n\n")
+string(APPEND out "const std::vector<EmbeddedFile>& EmbeddedFiles() {\n")
+string(APPEND out "  static const std::vector<EmbeddedFile> files = {\n")
+foreach(folder IN ITEMS crds embedded)
+  file(GLOB paths ${SOURCE_DIR}/deploy/${folder}/*.yaml)
+  list(SORT paths)
+  foreach(path IN LISTS paths)
+    get_filename_component(name ${path} NAME)
+    file(READ ${path} text)
+    string(APPEND out "      {\"${folder}/${name}\", R\"spw_file(${text})spw_file\"},\n")
+  endforeach()
+endforeach()
+string(APPEND out "  };\n  return files;\n}\n\n}  // namespace spillway::schema\n")
+get_filename_component(directory ${OUTPUT} DIRECTORY)
+file(MAKE_DIRECTORY ${directory})
+file(WRITE ${OUTPUT} "${out}")
