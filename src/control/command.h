@@ -22,7 +22,9 @@ struct ResumeInstance {
 struct DeleteInstance {
   std::string node, instance_id;
 };
-// An instance or stray side object that belongs to no live BurstNode.
+// An instance or stray side object that belongs to no live BurstNode. instance_id is empty for a
+// side object. The name may be a live node's whose instance was created twice: the adapter takes
+// only side objects of this instance, or of none.
 struct DeleteOrphan {
   std::string provider, instance_id, name;
 };
@@ -31,7 +33,8 @@ struct DeleteOrphan {
 struct PrepareRun {
   std::string node;
 };
-// Gateway: destroy the run key for ever. From then on nothing of this run can be read anywhere.
+// Gateway: destroy the run key for ever. From then on nothing of this run can be read anywhere, and
+// PrepareRun for it does nothing: a command that was late must not make a new key.
 struct DestroyRunKey {
   std::string node;
 };
@@ -46,6 +49,8 @@ struct AdmitPods {
   std::vector<PodRef> pods;
 };
 // Cluster: stop these pods there and let their workload be queued again, with the reason as event.
+// A pod that ended already is named only when its results are lost with the node: it must run again
+// where the cluster can still make it.
 struct EvictPods {
   std::string node;
   std::vector<PodRef> pods;

@@ -6,6 +6,9 @@
 // has come; CommandSink hands commands to a bounded pool and returns at once.
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "base/time.h"
 #include "control/decide.h"
 #include "ports/journal.h"
@@ -13,13 +16,16 @@
 namespace spillway::control {
 
 // Builds the World. Implemented by the daemon (site, gateway, door, cloud poller) and by the
-// simulator.
+// simulator. Every moment in it comes from the one RuleClock.
 class Observer {
  public:
   virtual ~Observer() = default;
-  // `nodes` are the BurstNodes as the journal has them. kUnavailable: try again, decide nothing.
+  // `nodes` are the BurstNodes as the journal has them; they become snapshot.burst_nodes.
+  // Observation::watching_since is filled in by the Conductor. kUnavailable: try again, decide
+  // nothing.
   virtual Result<World> Observe(std::vector<BurstNode> nodes, std::int64_t last_serial) = 0;
-  // What the round decided, for people (events, `explain`); called after the commit.
+  // What the round decided, for people (events, `explain`); called after the commit and before the
+  // commands are sent. Answers that the round saw are consumed now.
   virtual void Published(const World& world, const RoundResult& result) = 0;
 };
 
@@ -27,25 +33,36 @@ class CommandSink {
  public:
   virtual ~CommandSink() = default;
   // Takes the command over, in order per Subject(). Never blocks, never fails: what cannot be done
-  // shows up as an observation.
+  // shows up as an observation. A command that equals one still waiting may be dropped, so a slow
+  // provider does not lengthen the queue.
   virtual void Send(const Command& command) = 0;
 };
 
 class Conductor {
  public:
-  // All must outlive the conductor.
+  // All must outlive the conductor. `clock` should be a RuleClock. The conductor is the journal's
+  // only writer while it lives. Watching begins now.
   Conductor(const Clock& clock, ports::Journal& journal, Observer& observer, CommandSink& sink);
 
   // One round. Returns when to look again without an event (nullopt: only on events). On an error
-  // nothing was sent. Not thread-safe.
+  // nothing was stored and nothing was sent. Not thread-safe.
   Result<std::optional<Time>> Round();
 
  private:
+  Status Load();
+  void Keep(std::vector<BurstNode> changed, Time now);
+
   const Clock& clock_;
   ports::Journal& journal_;
   Observer& observer_;
   CommandSink& sink_;
-  SweepMemory sweep_;
+  const Time watching_since_;
+  Time last_round_{};
+  Memory memory_;
+  // The journal's nodes as last written, by name; empty until the first load and after a failed
+  // commit.
+  std::optional<std::vector<BurstNode>> nodes_;
+  std::int64_t last_serial_ = 0;
 };
 
 }  // namespace spillway::control

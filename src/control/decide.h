@@ -1,4 +1,8 @@
-// decide: one round over everything that is known. Pure.
+// decide: one round over everything that is known. Pure: equal worlds and memories give equal
+// results.
+//
+// Order: advance every BurstNode; plan with what they have become, so that the replacement of a
+// refused one is rented in the same round; make BurstNodes of the plan's rentals; sweep orphans.
 #pragma once
 
 #include <map>
@@ -6,6 +10,7 @@
 #include <vector>
 
 #include "control/advance.h"
+#include "control/sweep.h"
 #include "model/plan.h"
 #include "model/snapshot.h"
 
@@ -19,16 +24,16 @@ struct World {
   std::int64_t last_serial = 0;
   // The site's state was read completely at least once; before that nothing is decided.
   bool synced = false;
-  // A dry run plans and explains, and rents nothing.
+  // A dry run plans and explains; nothing advances and nothing is rented.
   bool dry_run = false;
 };
 
-// Instances without a live BurstNode that were in the last listing; an orphan is deleted only when
-// two listings in a row, at least kOrphanGrace apart, show it. Lost at a crash: the sweep then
-// starts over, which only delays it.
-inline constexpr Duration kOrphanGrace{30s};
-struct SweepMemory {
-  std::map<std::string, Time> first_seen;  // "provider/instance id or side object id" -> list time
+// What one round remembers for the next. A crash loses it, which only delays the sweep and repeats
+// commands that may be repeated.
+struct Memory {
+  OrphansSeen orphans;
+  // Commands that are still wanted, with the time of their last sending.
+  std::map<std::string, Time, std::less<>> sent;
 };
 
 struct RoundResult {
@@ -36,11 +41,13 @@ struct RoundResult {
   std::vector<BurstNode> changed;  // new and advanced ones, to be stored
   std::vector<LedgerEntry> entries;
   std::vector<Command> commands;  // to be sent after the commit, in this order
-  SweepMemory sweep;
+  Memory memory;
   std::optional<Time> look_again;
 };
 
-RoundResult Decide(const World& world, const SweepMemory& sweep);
+// Brings world.snapshot.burst_nodes, the budgets and the accounts' live_nodes up to date with what
+// the round changed; nothing else in `world` changes.
+RoundResult Decide(World& world, const Memory& memory);
 
 // A new BurstNode (phase Planned, budget reserved) and its "reserved" ledger entry.
 struct NewNode {

@@ -13,7 +13,8 @@
 
 namespace spillway::control {
 
-// Answer to a command of this process, kept until the node's next step consumed it.
+// Answer to a command of this process, kept until a round that saw it was committed
+// (Observer::Published): a round that could not be stored must see it again.
 struct CreateAnswer {
   std::optional<ports::Instance> instance;  // on success
   std::optional<Error> error;               // otherwise; kMaybeApplied: look it up
@@ -37,7 +38,8 @@ struct NodeReport {
   Labels labels;
   bool staged = false;  // all chunks there and verified
   std::int64_t staged_bytes = 0;
-  bool results_returned = false;  // it has nothing left to send
+  bool results_returned = false;  // every pod ended and nothing is left to send
+  int results = 0;                // result objects it had to send; final once results_returned
   bool wiped = false;             // wipe report delivered and certificate written
   bool wipe_verified = false;     // every overwritten byte was read back and compared
   std::string certificate;        // file name of the certificate
@@ -51,8 +53,10 @@ struct RunReport {
   std::int64_t bytes_out = 0;   // sealed bytes of results received
   std::int64_t never_left_objects = 0, never_left_bytes = 0;
   int results_receipted = 0;
+  // Also true when the run was never prepared and DestroyRunKey came first: then it never will be.
   bool key_destroyed = false;
   Time key_destroyed_at{};
+  std::string certificate;  // of CertifyLoss, once written
 };
 
 struct PodReport {
@@ -74,6 +78,10 @@ struct Observation {
   // For a gang: phases and failures of the other nodes.
   bool gang_all_staged = true;
   bool gang_failed = false;
+  // When this process began to watch; filled in by the Conductor. Silence and waiting count from
+  // then at the earliest, because before it nobody could have heard anything: a restart, or a wall
+  // clock that jumped while the daemon was down, must not cost results.
+  Time watching_since{};
 };
 
 }  // namespace spillway::control

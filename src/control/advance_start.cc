@@ -1,0 +1,159 @@
+// From Planned to Staged: until the node is there, trusted, and has its data.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/turn.h"
+
+namespace spillway::control {
+namespace {
+
+// What a refused create means for the offer. The call is sent once only, so even a refusal that
+// might pass soon ends this node; as kRefused it rests the provider, and the workload is planned
+// again at once for another.
+Failure FailureOf(Code code) {
+  switch (code) {
+    case Code::kCapacity:
+      return Failure::kCapacity;
+    case Code::kQuota:
+      return Failure::kQuota;
+    default:
+      return Failure::kRefused;
+  }
+}
+
+// The provider took the request and gave up later.
+bool FailIfBroken(Turn& turn) {
+  const ports::Instance* instance = turn.instance();
+  if (instance == nullptr || instance->state != ports::InstanceState::kError) return false;
+  const Code code = instance->fault ? instance->fault->code : Code::kInternal;
+  const std::string why = instance->fault ? instance->fault->message : "no reason given";
+  // Never metered: it never ran.
+  turn.Set(turn.node().meter_start, std::optional<Time>{});
+  if (code == Code::kCapacity || code == Code::kQuota)
+    turn.Fail(FailureOf(code), "the provider accepted it and then refused: " + why);
+  else
+    turn.Fail(Failure::kBootTimeout, "the provider could not start the instance: " + why);
+  return true;
+}
+
+bool FailIfVanished(Turn& turn) {
+  if (turn.node().absent_lists < kAbsentLists || turn.node().instance_id.empty()) return false;
+  turn.Fail(Failure::kNodeLost, "the instance vanished from the provider's listings");
+  return true;
+}
+
+// First way in which the machine is less than the offer promised, or an empty string.
+std::string WrongHardware(const Offer& offer, const NodeReport& report) {
+  const std::string shortage = report.hardware.FirstShortage(offer.allocatable);
+  if (!shortage.empty()) return "it has less " + shortage + " than the offer promised";
+  for (const auto& [key, value] : offer.labels) {
+    const auto it = report.labels.find(key);
+    if (it == report.labels.end()) return "its label " + key + " is missing";
+    if (it->second != value)
+      return fmt::format("its label {} is {}, the offer promised {}", key, it->second, value);
+  }
+  return {};
+}
+
+}  // namespace
+
+bool FailIfUseless(Turn& turn) {
+  const BurstNode& node = turn.node();
+  if (turn.seen.gang_failed) {
+    turn.Fail(Failure::kGangFailed, "another node of its gang failed");
+    return true;
+  }
+  if (turn.seen.run && turn.seen.run->failed && node.phase > Phase::kPlanned) {
+    turn.Fail(Failure::kDataFailed, turn.seen.run->failed->message);
+    return true;
+  }
+  const bool wanted =
+      !turn.seen.pods || std::any_of(node.pods.begin(), node.pods.end(), [&](const PodRef& pod) {
+        return !Ended(node, ReportOf(turn.seen, pod));
+      });
+  if (wanted) return false;
+  turn.Fail(Failure::kCancelled, "its pods ran elsewhere or were deleted");
+  return true;
+}
+
+void AdvancePlanned(Turn& turn) {
+  if (FailIfUseless(turn)) return;
+  BurstNode& node = turn.node();
+  node.instance_may_exist = true;
+  turn.MoveTo(Phase::kRequested, fmt::format("asked {} in {} for {}", node.offer.provider,
+                                             node.offer.region, node.offer.instance_type));
+  // The only place that creates: the state that comes back is stored first and never Planned again.
+  turn.step.commands.push_back(CreateInstance{node.name});
+}
+
+void AdvanceRequested(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (node.instance_id.empty() && turn.create_outcome() == CreateOutcome::kRefused) {
+    node.instance_may_exist = false;
+    const Error& error = *turn.seen.create->error;
+    return turn.Fail(FailureOf(error.code), error.message);
+  }
+  if (FailIfBroken(turn) || FailIfUseless(turn) || FailIfExpired(turn)) return;
+
+  if (node.instance_id.empty()) {
+    // A registered node is a proof of existence; only its id is missing.
+    if (!turn.seen.node) {
+      BeginLookUp(turn);
+      CountGone(turn);
+      if (node.absent_lists >= kAbsentLists) {
+        node.instance_may_exist = false;
+        return turn.Fail(Failure::kCreateLost,
+                         "the create call's outcome was unknown, and two "
+                         "listings do not show the instance");
+      }
+      if (turn.Over(node.deadlines.create + 2 * kAbsenceGrace))
+        turn.Fail(Failure::kCreateLost, "no answer and no listing shows the instance");
+      return;
+    }
+    if (turn.Over(node.deadlines.boot))
+      turn.Fail(Failure::kBootTimeout, "it registered, but no listing shows the instance");
+    return;
+  }
+
+  if (FailIfVanished(turn)) return;
+  const ports::Instance* instance = turn.instance();
+  const bool runs = instance != nullptr && instance->state == ports::InstanceState::kRunning;
+  if (runs || turn.seen.node)
+    return turn.MoveTo(Phase::kProvisioned, "the provider says it runs: " + node.instance_id);
+  if (turn.Over(node.deadlines.boot))
+    turn.Fail(Failure::kBootTimeout, "the instance did not run in time");
+}
+
+void AdvanceProvisioned(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (FailIfBroken(turn) || FailIfUseless(turn) || FailIfExpired(turn) || FailIfVanished(turn))
+    return;
+  if (turn.seen.node) {
+    const std::string wrong = WrongHardware(node.offer, *turn.seen.node);
+    if (!wrong.empty()) return turn.Fail(Failure::kWrongHardware, wrong);
+    return turn.MoveTo(Phase::kJoined, "the node proved its identity and hardware");
+  }
+  if (turn.Over(node.deadlines.boot))
+    turn.Fail(Failure::kBootTimeout, "the node did not register in time");
+}
+
+void AdvanceJoined(Turn& turn) {
+  if (FailIfLost(turn) || FailIfUseless(turn) || FailIfExpired(turn)) return;
+  if (turn.node().run_prepared && turn.seen.node && turn.seen.node->staged)
+    return turn.MoveTo(Phase::kStaged,
+                       fmt::format("{} sealed bytes are there", turn.seen.node->staged_bytes));
+  if (turn.Over(turn.node().deadlines.stage))
+    turn.Fail(Failure::kStageTimeout, "its data did not arrive in time");
+}
+
+void AdvanceStaged(Turn& turn) {
+  if (FailIfLost(turn) || FailIfUseless(turn) || FailIfExpired(turn)) return;
+  // The gang's other nodes have deadlines of their own: they come, or fail and fail this one.
+  if (!turn.seen.gang_all_staged) return;
+  turn.Set(turn.node().pods_admitted, true);
+  turn.Set(turn.node().running_since, turn.now);
+  turn.MoveTo(Phase::kRunning, "its pods may run");
+}
+
+}  // namespace spillway::control

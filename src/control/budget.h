@@ -1,0 +1,33 @@
+// Budgets: what of an amount is spent and reserved in the current period. Views of BurstNodes; the
+// periods are calendar periods in UTC.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "model/burst_node.h"
+#include "model/rules.h"
+
+namespace spillway::control {
+
+// [start, end)
+struct Period {
+  Time start{}, end{};
+};
+
+// The "day", "week" (from Monday, ISO 8601), "month", "quarter" or "year" that contains `now`;
+// nullopt for another word.
+std::optional<Period> PeriodAt(std::string_view name, Time now);
+
+// Fills `reserved` and `period_ends` of each budget and adds to its `spent` (which holds the
+// opening balance): a live node reserves its worst case, or what it has cost already where that is
+// more; a settled node counts in the period in which it went. `nodes` must hold every live node and
+// those Gone since the earliest period began.
+void FillBudgets(std::vector<BudgetState>& budgets, const std::vector<BurstNode>& nodes, Time now);
+
+// What one live node holds of its budget.
+Money Reservation(const BurstNode& node, Time now);
+
+}  // namespace spillway::control

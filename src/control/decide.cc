@@ -1,0 +1,220 @@
+#include "control/decide.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "control/budget.h"
+#include "control/gang.h"
+#include "plan/planner.h"
+
+namespace spillway::control {
+namespace {
+
+void LookAgain(std::optional<Time>& at, std::optional<Time> when) {
+  if (when && (!at || *when < *at)) at = when;
+}
+
+// Nothing depends on reading these twice; what must happen once is a CreateInstance.
+bool Repeats(const Command& command) {
+  return !std::holds_alternative<CreateInstance>(command);
+}
+
+class Round {
+ public:
+  Round(World& world, const Memory& memory) : world_(world), memory_(memory) {}
+
+  RoundResult Run() {
+    AdvanceAll();
+    Plan();
+    Sweep();
+    Pace();
+    return std::move(out_);
+  }
+
+  RoundResult DryRun() {
+    out_.plan = plan::MakePlan(world_.snapshot);
+    out_.memory = memory_;
+    return std::move(out_);
+  }
+
+ private:
+  std::vector<BurstNode>& nodes() { return world_.snapshot.burst_nodes; }
+
+  void AdvanceAll() {
+    static const Observation kNothing;
+    const std::vector<GangState> gangs = GangStates(nodes());
+    for (std::size_t i = 0; i < nodes().size(); ++i) {
+      BurstNode& node = nodes()[i];
+      if (!node.Live()) continue;
+      const auto it = world_.observations.find(node.name);
+      if (node.gang.empty()) {
+        Take(node, Advance(node, it == world_.observations.end() ? kNothing : it->second,
+                           world_.snapshot.now));
+        continue;
+      }
+      Observation observation = it == world_.observations.end() ? kNothing : it->second;
+      observation.gang_all_staged = gangs[i].all_staged;
+      observation.gang_failed = gangs[i].failed;
+      Take(node, Advance(node, observation, world_.snapshot.now));
+    }
+  }
+
+  void Take(BurstNode& node, Step step) {
+    LookAgain(out_.look_again, step.look_again);
+    std::move(step.commands.begin(), step.commands.end(), std::back_inserter(out_.commands));
+    std::move(step.entries.begin(), step.entries.end(), std::back_inserter(out_.entries));
+    if (!step.changed) return;
+    // The other nodes of its gang learn of its failure or arrival in a round of their own.
+    if (!node.gang.empty()) LookAgain(out_.look_again, world_.snapshot.now);
+    if (!step.node.Live()) Release(step.node);
+    node = step.node;
+    out_.changed.push_back(std::move(step.node));
+  }
+
+  // Its reservation and its place are free for this round's plan.
+  void Release(const BurstNode& gone) {
+    const Time now = world_.snapshot.now;
+    for (BudgetState& budget : world_.snapshot.budgets) {
+      if (budget.name != gone.budget) continue;
+      budget.reserved -= std::min(budget.reserved, Reservation(gone, now));
+      budget.spent += gone.cost;
+    }
+    for (ProviderAccount& account : world_.snapshot.accounts)
+      if (account.name == gone.offer.provider && account.live_nodes > 0) --account.live_nodes;
+  }
+
+  void Plan() {
+    out_.plan = plan::MakePlan(world_.snapshot);
+    for (const Admission& admission : out_.plan.admissions) Admit(admission);
+    for (const Decision& decision : out_.plan.decisions) LookAgain(out_.look_again, decision.until);
+    std::int64_t serial = world_.last_serial;
+    for (const Rental& rental : out_.plan.rentals) {
+      NewNode made = MakeBurstNode(rental, world_.snapshot, ++serial);
+      out_.entries.push_back(std::move(made.reservation));
+      out_.changed.push_back(std::move(made.node));
+    }
+    // What was planned is requested in the next round, once it is stored.
+    if (!out_.plan.rentals.empty()) LookAgain(out_.look_again, world_.snapshot.now);
+  }
+
+  // A replacement pod joins the pods of a running node; Needs() lets it in from the next round on.
+  void Admit(const Admission& admission) {
+    const Pod& pod = world_.snapshot.pods[static_cast<std::size_t>(admission.pod)];
+    const auto it = std::find_if(nodes().begin(), nodes().end(), [&](const BurstNode& node) {
+      return node.name == admission.burst_node;
+    });
+    if (it == nodes().end() || it->Failed() || it->phase > Phase::kRunning) return;
+    const PodRef ref{pod.key, pod.uid};
+    if (std::find(it->pods.begin(), it->pods.end(), ref) != it->pods.end()) return;
+    it->pods.push_back(ref);
+    const auto changed = std::find_if(out_.changed.begin(), out_.changed.end(),
+                                      [&](const BurstNode& node) { return node.name == it->name; });
+    if (changed == out_.changed.end())
+      out_.changed.push_back(*it);
+    else
+      changed->pods.push_back(ref);
+    LookAgain(out_.look_again, world_.snapshot.now);
+  }
+
+  void Sweep() {
+    control::Sweep sweep =
+        SweepOrphans(world_.inventories, nodes(), memory_.orphans, world_.snapshot.now);
+    out_.memory.orphans = std::move(sweep.seen);
+    for (Orphan& orphan : sweep.orphans) {
+      // Repeats of the same deletion are no news.
+      if (!memory_.sent.contains(Describe(orphan.command)))
+        out_.entries.push_back(std::move(orphan.entry));
+      out_.commands.push_back(std::move(orphan.command));
+    }
+  }
+
+  // Needs are said anew in every round; the same command is sent again only after kRepeat.
+  void Pace() {
+    const Time now = world_.snapshot.now;
+    std::erase_if(out_.commands, [&](const Command& command) {
+      if (!Repeats(command)) return false;
+      std::string key = Describe(command);
+      const auto it = memory_.sent.find(key);
+      const bool rest = it != memory_.sent.end() && it->second <= now && now < it->second + kRepeat;
+      const Time sent = rest ? it->second : now;
+      LookAgain(out_.look_again, sent + kRepeat);
+      const bool first = out_.memory.sent.emplace(std::move(key), sent).second;
+      return rest || !first;
+    });
+  }
+
+  World& world_;
+  const Memory& memory_;
+  RoundResult out_;
+};
+
+}  // namespace
+
+RoundResult Decide(World& world, const Memory& memory) {
+  if (!world.synced) return RoundResult{{}, {}, {}, {}, memory, std::nullopt};
+  Round round(world, memory);
+  return world.dry_run ? round.DryRun() : round.Run();
+}
+
+namespace {
+
+const Policy* PolicyOf(const Rental& rental, const Snapshot& snapshot) {
+  if (rental.policy < 0) return nullptr;
+  return &snapshot.policies[static_cast<std::size_t>(rental.policy)];
+}
+
+const ProviderFacts& FactsOf(const Offer& offer, const Snapshot& snapshot) {
+  const auto it = std::find_if(snapshot.facts.begin(), snapshot.facts.end(),
+                               [&](const ProviderFacts& f) { return f.id == offer.catalog; });
+  SPW_CHECK(it != snapshot.facts.end(), "an offer is planned only with its provider's facts");
+  return *it;
+}
+
+}  // namespace
+
+NewNode MakeBurstNode(const Rental& rental, const Snapshot& snapshot, std::int64_t serial) {
+  BurstNode node;
+  node.name = fmt::format("bn-{:05}", serial);
+  node.serial = serial;
+  node.ns = rental.ns;
+  if (const Policy* policy = PolicyOf(rental, snapshot)) {
+    node.policy = policy->name;
+    node.overwrite = policy->overwrite;
+    node.verify = policy->verify;
+  }
+  if (rental.budget >= 0)
+    node.budget = snapshot.budgets[static_cast<std::size_t>(rental.budget)].name;
+  node.gang = rental.gang;
+  node.gang_size = rental.gang_size;
+  node.workload = rental.workload;
+  node.why = rental.why;
+  for (const std::int32_t index : rental.pods) {
+    const Pod& pod = snapshot.pods[static_cast<std::size_t>(index)];
+    node.pods.push_back({pod.key, pod.uid});
+  }
+  node.offer = snapshot.offers[static_cast<std::size_t>(rental.offer)];
+  const ProviderFacts& facts = FactsOf(node.offer, snapshot);
+  node.billing = facts.billing;
+  node.side_terms = facts.side_objects;
+  node.egress_per_gib = facts.egress_per_gib;
+  node.forecast = rental.forecast;
+  node.deadlines = rental.deadlines;
+  node.created_at = node.phase_since = snapshot.now;
+  node.history.emplace_back(Phase::kPlanned, snapshot.now);
+
+  LedgerEntry entry;
+  entry.node = node.name;
+  entry.step = "reserved";
+  entry.at = snapshot.now;
+  entry.ns = node.ns;
+  entry.budget = node.budget;
+  entry.workload = node.workload;
+  entry.provider = node.offer.provider;
+  entry.reserved = node.forecast.worst_case;
+  entry.text = fmt::format("planned {} for {}: {}", node.offer.Key(), node.workload, node.why);
+  return {std::move(node), std::move(entry)};
+}
+
+}  // namespace spillway::control

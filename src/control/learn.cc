@@ -1,0 +1,163 @@
+// What an observation proves whatever the phase, and how listings prove absence.
+#include <algorithm>
+#include <tuple>
+
+#include "control/turn.h"
+
+namespace spillway::control {
+namespace {
+
+// True if the instance's id became known just now.
+bool AdoptInstance(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (!node.instance_id.empty() || node.phase < Phase::kRequested) return false;
+  if (turn.seen.create && turn.seen.create->instance) {
+    turn.Set(node.instance_id, turn.seen.create->instance->id);
+  } else if (turn.seen.seen && !turn.seen.seen->instances.empty()) {
+    // More than one is a provider's fault: the oldest is ours, the sweep takes the others.
+    const auto& found = turn.seen.seen->instances;
+    const auto oldest =
+        std::min_element(found.begin(), found.end(), [](const auto& a, const auto& b) {
+          return std::tie(a.created, a.id) < std::tie(b.created, b.id);
+        });
+    turn.Set(node.instance_id, oldest->id);
+  }
+  if (node.instance_id.empty()) return false;
+  turn.Set(node.instance_may_exist, true);
+  // Listings that were counted while it was unknown prove nothing about it.
+  turn.Set(node.absent_lists, 0);
+  turn.Set(node.last_list_seen, Time{});
+  return true;
+}
+
+// The provider's clock is not ours: its moments only count between our request and now. What broke
+// down before it ran is not metered (FailIfBroken), and must not be when it is seen being deleted.
+void StartMeter(Turn& turn, const ports::Instance& instance, bool adopted) {
+  BurstNode& node = turn.node();
+  if (node.meter_start || instance.state == ports::InstanceState::kError) return;
+  if (node.billing.meter_starts == BillingTerms::MeterStart::kCreate) {
+    if (node.phase == Phase::kDeleting && !adopted) return;
+    turn.Set(node.meter_start, std::clamp(instance.created, turn.RequestedAt(), turn.now));
+  } else if (instance.state == ports::InstanceState::kRunning || turn.seen.node) {
+    turn.Set(node.meter_start, turn.now);
+  }
+}
+
+void SeeSideObject(Turn& turn, const SideObject& object) {
+  auto& known = turn.node().side_objects;
+  const auto it = std::find_if(known.begin(), known.end(),
+                               [&](const SideObject& o) { return o.id == object.id; });
+  if (it == known.end()) {
+    known.push_back(object);
+    turn.step.changed = true;
+  } else if (it->gone && !object.gone) {
+    it->gone = false;  // said to be gone, and listed all the same: it still costs
+    turn.step.changed = true;
+  }
+}
+
+void LoseSideObject(Turn& turn, SideObject& object) {
+  if (object.gone) return;
+  object.gone = true;
+  object.gone_at = turn.now;
+  turn.step.changed = true;
+}
+
+bool Lists(const std::vector<SideObject>& objects, const std::string& id) {
+  return std::any_of(objects.begin(), objects.end(),
+                     [&](const SideObject& o) { return o.id == id && !o.gone; });
+}
+
+void LearnSideObjects(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (const ports::Instance* instance = turn.instance())
+    for (const SideObject& object : instance->side_objects) SeeSideObject(turn, object);
+  if (turn.seen.seen)
+    for (const SideObject& object : turn.seen.seen->stray) SeeSideObject(turn, object);
+  if (node.phase != Phase::kDeleting) return;
+  // While deleting, an adapter's "not left" is believed for the meter; a listing corrects it above.
+  if (turn.seen.deletion && !turn.seen.deletion->error && turn.seen.deletion->progress.accepted)
+    for (SideObject& object : node.side_objects)
+      if (!Lists(turn.seen.deletion->progress.left, object.id) &&
+          !(turn.seen.seen && Lists(turn.seen.seen->stray, object.id)))
+        LoseSideObject(turn, object);
+}
+
+void LearnRun(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (turn.seen.node && !turn.seen.node->certificate.empty())
+    turn.Set(node.certificate, turn.seen.node->certificate);
+  if (!turn.seen.run) return;
+  const RunReport& run = *turn.seen.run;
+  if (run.prepared) turn.Set(node.run_prepared, true);
+  if (!run.certificate.empty() && node.certificate.empty())
+    turn.Set(node.certificate, run.certificate);
+  if (!run.key_destroyed || node.key_destroyed) return;
+  node.key_destroyed = true;
+  node.key_destroyed_at = std::min(run.key_destroyed_at, turn.now);
+  turn.step.changed = true;
+  turn.Record("key-destroyed", "the run key was destroyed: no copy of the data can be read");
+}
+
+}  // namespace
+
+void Learn(Turn& turn) {
+  const bool adopted = AdoptInstance(turn);
+  LearnRun(turn);
+  LearnSideObjects(turn);
+  if (const ports::Instance* instance = turn.instance()) StartMeter(turn, *instance, adopted);
+  CountAbsence(turn);
+}
+
+void CountAbsence(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (!turn.seen.seen || node.instance_id.empty() || node.phase >= Phase::kDeleting) return;
+  const Seen& seen = *turn.seen.seen;
+  const bool shown = std::any_of(seen.instances.begin(), seen.instances.end(),
+                                 [&](const auto& i) { return i.id == node.instance_id; });
+  if (shown) {
+    turn.Set(node.absent_lists, 0);
+    return;
+  }
+  const Time read_at = std::min(seen.read_at, turn.now);
+  if (read_at <= node.last_list_seen || read_at < turn.RequestedAt() + kAbsenceGrace) return;
+  // A heartbeat is proof of life and stronger than a list; only silence lets a list count.
+  const auto heartbeat = turn.LastHeartbeat();
+  if (heartbeat && read_at < *heartbeat + node.deadlines.lease / 4) return;
+  turn.Set(node.absent_lists, std::min(node.absent_lists + 1, kAbsentLists));
+  turn.Set(node.last_list_seen, read_at);
+}
+
+void CountGone(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (!turn.seen.seen || node.last_list_seen == Time{}) return;
+  const Seen& seen = *turn.seen.seen;
+  const Time read_at = std::min(seen.read_at, turn.now);
+  if (read_at <= node.last_list_seen || read_at < turn.RequestedAt() + kAbsenceGrace) return;
+  if (seen.instances.empty() && seen.stray.empty()) {
+    turn.Set(node.absent_lists, std::min(node.absent_lists + 1, kAbsentLists));
+    turn.Set(node.last_list_seen, read_at);
+    return;
+  }
+  // Something is left. What the adapter said before counts for nothing: it has to delete again.
+  turn.Set(node.absent_lists, 0);
+  turn.Set(node.last_list_seen, node.instance_id.empty() ? read_at : Time{});
+}
+
+bool CreateSettled(Turn& turn) {
+  const BurstNode& node = turn.node();
+  if (turn.create_outcome() != CreateOutcome::kUnanswered) return true;
+  const Time requested = turn.RequestedAt();
+  if (turn.seen.watching_since > requested) return true;
+  if (turn.now - requested >= node.deadlines.create) return true;
+  turn.LookAgain(requested + node.deadlines.create);
+  return false;
+}
+
+void BeginLookUp(Turn& turn) {
+  if (turn.node().last_list_seen != Time{} || !CreateSettled(turn)) return;
+  turn.Set(turn.node().absent_lists, 0);
+  turn.Set(turn.node().last_list_seen, turn.now + kAbsenceGrace);
+}
+
+}  // namespace spillway::control
