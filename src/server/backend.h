@@ -1,0 +1,112 @@
+// Backend: what the HTTP API needs from the mode Spillway runs in. The embedded mode implements it;
+// the API itself (routes, views, event stream) is the same for every mode.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "model/ledger.h"
+#include "model/plan.h"
+#include "model/snapshot.h"
+#include "schema/manifest.h"
+
+namespace spillway::server {
+
+// The newest complete round: what was known and what was decided. Never changes once published.
+struct RoundView {
+  Snapshot snapshot;
+  Plan plan;
+  std::vector<std::string> problems;   // objects that could not be understood
+};
+
+struct ObjectRef {
+  std::string kind, ns, name;
+};
+
+// One object of an apply.
+struct Applied {
+  ObjectRef object;
+  std::string result;   // "created", "configured", "unchanged"
+};
+
+struct EventView {
+  Time first{}, last{};
+  ObjectRef about;
+  bool warning = false;
+  std::string reason, message;
+  std::int64_t count = 1;
+};
+
+// One line of `spillway doctor`.
+struct Finding {
+  std::string name;
+  bool ok = false;
+  std::string sentence;   // what it means, and the remedy if it is not ok
+};
+
+// Data on its way to or from a rented node, for progress bars.
+struct TransferView {
+  std::string burst_node;
+  std::int64_t staged_bytes = 0, total_bytes = 0;
+  double wipe_progress = 0;
+  int results_pending = 0;
+  std::string problem;
+};
+
+// Thread-safe. ns empty means all namespaces where a kind is namespaced.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // Validates everything (schema, then together with what exists) and writes all of it or nothing.
+  // On problems nothing was changed and `problems` has every one of them.
+  struct ApplyOutcome {
+    std::vector<Applied> applied;
+    std::vector<schema::Problem> problems;
+  };
+  virtual Result<ApplyOutcome> Apply(const std::string& file_name, const std::string& text,
+                                     const std::string& default_namespace, bool dry_run) = 0;
+
+  // Objects as JSON (apiVersion, kind, metadata, spec, status), sorted by namespace and name.
+  virtual Result<std::vector<json::value>> List(const std::string& kind, const std::string& ns) = 0;
+  virtual Result<json::value> Get(const ObjectRef& ref) = 0;
+  // kNotFound; kConflict for what Spillway owns (a live BurstNode is ended, not deleted: see message).
+  virtual Status Delete(const ObjectRef& ref, bool dry_run) = 0;
+
+  virtual std::vector<EventView> Events(const std::optional<ObjectRef>& about) = 0;
+  // Log of a pod from `offset` on (at most 1 MiB); `finished` tells that no more will come.
+  struct LogChunk {
+    std::string bytes;
+    bool finished = false;
+  };
+  virtual Result<LogChunk> Logs(const std::string& ns, const std::string& pod, std::int64_t offset) = 0;
+
+  virtual std::shared_ptr<const RoundView> LastRound() = 0;   // nullptr before the first
+  // The plan as it would be with these manifests added, without changing anything.
+  virtual Result<std::shared_ptr<const RoundView>> PlanWith(const std::string& file_name, const std::string& text,
+                                                            const std::string& default_namespace) = 0;
+  virtual std::vector<TransferView> Transfers() = 0;
+
+  virtual Result<std::vector<LedgerEntry>> Ledger() = 0;
+  virtual Result<std::string> LedgerExport() = 0;
+  // Wipe certificates: names, and the text of one.
+  virtual Result<std::vector<std::string>> Certificates() = 0;
+  virtual Result<std::string> Certificate(const std::string& name) = 0;
+
+  virtual std::vector<Finding> Doctor() = 0;
+  // What is simulated here, one sentence each; shown wherever results are shown.
+  virtual std::vector<std::string> Simulated() = 0;
+  virtual Time Now() = 0;            // of the daemon's clock
+  virtual int TimeScale() = 0;
+
+  // Blocks until the state is newer than `revision`, or `timeout` (real time) is over; returns the
+  // newest revision. For the event stream.
+  virtual std::int64_t WaitForChange(std::int64_t revision, Duration timeout) = 0;
+};
+
+}  // namespace spillway::server

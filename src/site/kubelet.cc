@@ -1,0 +1,272 @@
+#include "site/kubelet.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/log.h"
+#include "base/quantity.h"
+#include "model/decode.h"
+#include "site/objects.h"
+
+namespace spillway::site {
+namespace {
+
+constexpr Duration kGrace{10s};
+
+std::int64_t LimitOf(const json::value& pod, std::string_view resource, bool milli) {
+  const json::array* containers = FindArray(SpecOf(pod), "containers");
+  if (containers == nullptr || containers->empty()) return 0;
+  const json::value* limit = FindPath((*containers)[0], {"resources", "limits", resource});
+  if (limit == nullptr) return 0;
+  const std::string text =
+      limit->is_string() ? std::string(View(limit->get_string())) : json::serialize(*limit);
+  const auto amount = milli ? ParseMilli(text) : ParseWhole(text);
+  return amount.value_or(0);
+}
+
+std::string ReasonOf(const runtime::PodExit& exit) {
+  if (exit.oom) return "OOMKilled";
+  if (!exit.ran) return "ContainerCannotRun";
+  return exit.code == 0 ? "Completed" : "Error";
+}
+
+}  // namespace
+
+PodLogs::PodLogs(std::string directory) : directory_(std::move(directory)) {}
+
+void PodLogs::AppendLine(const std::string& uid, std::string_view line) {
+  std::string text(line);
+  text += '\n';
+  AppendAt(uid, -1, text);
+}
+
+void PodLogs::AppendAt(const std::string& uid, std::int64_t offset, std::string_view bytes) {
+  const std::lock_guard lock(mutex_);
+  const std::string path = directory_ + "/" + uid + ".log";
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  struct stat info{};
+  fstat(fd, &info);
+  if (offset >= 0 && offset < info.st_size) {
+    const auto known = static_cast<std::size_t>(info.st_size - offset);
+    bytes.remove_prefix(std::min(known, bytes.size()));
+  }
+  if (info.st_size + static_cast<std::int64_t>(bytes.size()) > kMaxBytes) {
+    // Once, when the limit is reached.
+    if (info.st_size < kMaxBytes)
+      bytes = "[the log is cut here: it reached its limit]\n";
+    else
+      bytes = {};
+  }
+  [[maybe_unused]] const auto written = write(fd, bytes.data(), bytes.size());
+  close(fd);
+}
+
+std::string PodLogs::Read(const std::string& uid, std::int64_t offset) const {
+  const std::lock_guard lock(mutex_);
+  const std::string path = directory_ + "/" + uid + ".log";
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  std::string out(1 << 20, '\0');
+  const auto n = pread(fd, out.data(), out.size(), offset);
+  close(fd);
+  out.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return out;
+}
+
+Kubelet::Kubelet(store::Store& store, PodLogs& logs, const SystemClock& clock,
+                 KubeletOptions options)
+    : store_(store), logs_(logs), clock_(clock), options_(std::move(options)) {}
+
+Kubelet::~Kubelet() {
+  std::map<std::string, Pod> pods;
+  {
+    const std::lock_guard lock(mutex_);
+    pods.swap(pods_);
+  }
+  for (auto& [uid, pod] : pods)
+    if (pod.process) pod.process->Kill();
+}
+
+Status Kubelet::Recover() {
+  for (const store::ObjectPtr& pod : store_.List("Pod")) {
+    if (PodPhaseOf(pod->body) != "Running") continue;
+    const store::ObjectPtr node = store_.Get({"Node", "", std::string(NodeOf(pod->body))});
+    if (node == nullptr || !LabelOf(node->body, kBurstKey).empty()) continue;
+    SPW_TRY(store_.Update(pod->key, [&](json::value& body) {
+      MarkDisrupted(body, "NodeRestarted", "the site's node was restarted while it ran",
+                    clock_.Now());
+      return true;
+    }));
+    store_.AddEvent(pod->key, true, "NodeRestarted",
+                    "the site's node was restarted; the pod is queued again");
+  }
+  return Ok();
+}
+
+Status Kubelet::Sync() {
+  for (const store::ObjectPtr& pod : store_.List("Pod")) {
+    const std::string node_name(NodeOf(pod->body));
+    if (node_name.empty()) continue;
+    const store::ObjectPtr node = store_.Get({"Node", "", node_name});
+    if (node == nullptr || !LabelOf(node->body, kBurstKey).empty()) continue;
+    std::unique_lock lock(mutex_);
+    const auto it = pods_.find(pod->uid);
+    const bool running = it != pods_.end();
+    if (Deleting(pod->body) || (Finished(pod->body) && running)) {
+      if (running && !it->second.stopping && it->second.process) {
+        it->second.stopping = true;
+        it->second.process->Terminate(kGrace);
+      }
+      lock.unlock();
+      if (!running && Deleting(pod->body)) {
+        const auto removed = store_.Apply({{pod->key, {}, std::nullopt, true}});
+        if (!removed) return tl::unexpected(removed.error());
+      }
+      continue;
+    }
+    lock.unlock();
+    if (!running && PodPhaseOf(pod->body) == "Pending") SPW_TRY(StartPod(pod));
+  }
+  // Destroy what has ended, outside the lock: the destructor waits for the pod's thread.
+  std::vector<Pod> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = pods_.begin(); it != pods_.end();) {
+      if (it->second.process && it->second.process->Exit()) {
+        ended.push_back(std::move(it->second));
+        it = pods_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+  }
+  return Ok();
+}
+
+int Kubelet::Running() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int>(pods_.size());
+}
+
+Result<runtime::PodSpec> Kubelet::SpecFor(const store::ObjectPtr& pod,
+                                          const std::set<int>& gpus) const {
+  const CommandLine command = CommandOf(pod->body);
+  runtime::PodSpec spec;
+  spec.name = pod->key.ns + "/" + pod->key.name;
+  spec.argv = command.argv;
+  spec.env = command.env;
+  spec.working_dir = command.working_dir;
+  spec.hostname = pod->key.name.substr(0, 63);
+  spec.cpu_milli = LimitOf(pod->body, "cpu", true);
+  spec.memory_bytes = LimitOf(pod->body, "memory", false);
+  spec.pod_init_program = options_.pod_init_program;
+  for (int gpu : gpus) spec.gpu_ids.push_back(std::to_string(gpu));
+  SPW_ASSIGN(const std::vector<Mount> mounts, MountsOf(pod->body));
+  for (const Mount& mount : mounts) {
+    if (mount.claim.empty()) {
+      spec.volumes.push_back({mount.volume, mount.mount_path, runtime::EmptyDir{}});
+      continue;
+    }
+    SPW_ASSIGN(const ClaimTarget target, ResolveClaim(store_, pod->key.ns, mount.claim));
+    if (target.results) {
+      const std::string directory = options_.results_root + "/" + target.directory;
+      std::error_code error;
+      std::filesystem::create_directories(directory, error);
+      if (error)
+        return Fail(Code::kInternal,
+                    fmt::format("results place {}: {}", directory, error.message()));
+      spec.volumes.push_back({mount.volume, mount.mount_path, runtime::BindReadWrite{directory}});
+      continue;
+    }
+    const std::string name = target.dataset.substr(target.dataset.find('/') + 1);
+    const store::ObjectPtr dataset = store_.Get({"Dataset", pod->key.ns, name});
+    if (dataset == nullptr)
+      return Fail(Code::kNotFound, fmt::format("Dataset {} does not exist", target.dataset));
+    SPW_ASSIGN(const DatasetInfo info, DecodeDataset(dataset->body));
+    const bool absolute = !info.directory.empty() && info.directory[0] == '/';
+    const std::string directory =
+        absolute ? info.directory : options_.data_root + "/" + info.directory;
+    if (!std::filesystem::is_directory(directory))
+      return Fail(Code::kNotFound,
+                  fmt::format("Dataset {}: {} is not a directory", target.dataset, directory));
+    spec.volumes.push_back({mount.volume, mount.mount_path, runtime::BindReadOnly{directory}});
+  }
+  return spec;
+}
+
+Status Kubelet::StartPod(const store::ObjectPtr& pod) {
+  const std::string node(NodeOf(pod->body));
+  SPW_ASSIGN(const Resources requests, DecodePodRequests(SpecOf(pod->body)));
+  std::set<int> gpus;
+  {
+    const std::lock_guard lock(mutex_);
+    std::set<int> taken;
+    for (const auto& [uid, other] : pods_)
+      if (other.node == node) taken.insert(other.gpus.begin(), other.gpus.end());
+    for (int gpu = 0; std::ssize(gpus) < requests.gpus; ++gpu)
+      if (!taken.contains(gpu)) gpus.insert(gpu);
+  }
+  const store::ObjectKey key = pod->key;
+  const std::string uid = pod->uid;
+  auto spec = SpecFor(pod, gpus);
+  if (!spec) {
+    // A claim may still appear; until then the pod waits, as ContainerCreating does in Kubernetes.
+    store_.AddEvent(key, true, "FailedMount", spec.error().message);
+    return Ok();
+  }
+  runtime::PodCallbacks callbacks;
+  callbacks.on_log = [this, uid](runtime::LogStream, std::string_view line) {
+    logs_.AppendLine(uid, line);
+  };
+  callbacks.on_started = [this, key, uid] {
+    const Status status = store_.Update(key, [&](json::value& body) {
+      if (StringOr(body.at("metadata"), "uid", "") != uid || Finished(body)) return false;
+      MarkRunning(body, clock_.Now());
+      return true;
+    });
+    if (!status)
+      log::Warn("pod status not written", {{"pod", key.name}, {"error", status.error().message}});
+  };
+  callbacks.on_exit = [this, key, uid](const runtime::PodExit& exit) { OnExit(key, uid, exit); };
+  {
+    // The entry is there before the process, so that no second one is started.
+    const std::lock_guard lock(mutex_);
+    pods_[uid] = Pod{nullptr, gpus, node, false};
+  }
+  auto process = runtime::PodProcess::Start(*spec, options_.support, std::move(callbacks));
+  const std::lock_guard lock(mutex_);
+  if (!process) {
+    pods_.erase(uid);
+    const Error error = process.error();
+    store_.AddEvent(key, true, "Failed", error.message);
+    if (error.code != Code::kInvalid) return Ok();
+    return store_.Update(key, [&](json::value& body) {
+      MarkEnded(body, {128, "ContainerCannotRun", error.message, clock_.Now(), clock_.Now()});
+      return true;
+    });
+  }
+  pods_[uid].process = std::move(*process);
+  store_.AddEvent(key, false, "Started", "Started the container as a local process");
+  return Ok();
+}
+
+void Kubelet::OnExit(const store::ObjectKey& key, const std::string& uid,
+                     const runtime::PodExit& exit) {
+  const Time now = clock_.Now();
+  for (const std::string& note : exit.notes) store_.AddEvent(key, false, "NotLimited", note);
+  const Status status = store_.Update(key, [&](json::value& body) {
+    if (StringOr(body.at("metadata"), "uid", "") != uid || Finished(body)) return false;
+    const Time started = StartedAt(body).value_or(now);
+    MarkEnded(body, {exit.code, ReasonOf(exit), exit.reason, started, now});
+    return true;
+  });
+  if (!status && status.error().code != Code::kNotFound)
+    log::Error("end of a pod not written", {{"pod", key.name}, {"error", status.error().message}});
+}
+
+}  // namespace spillway::site

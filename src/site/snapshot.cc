@@ -1,0 +1,187 @@
+#include "site/snapshot.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "model/decode.h"
+#include "site/objects.h"
+
+namespace spillway::site {
+namespace {
+
+class Builder {
+ public:
+  Builder(const store::Store& store, SnapshotInputs inputs)
+      : store_(store), inputs_(std::move(inputs)) {}
+
+  SnapshotResult Build() {
+    Snapshot& s = result_.snapshot;
+    s.now = inputs_.now;
+    DecodeAll("Node", s.nodes, DecodeNode);
+    DecodeAll("BurstPolicy", s.policies, DecodePolicy);
+    DecodeAll("CloudProvider", s.accounts, DecodeProvider);
+    DecodeAll("Budget", s.budgets, DecodeBudget);
+    std::vector<DatasetInfo> datasets;
+    DecodeAll("Dataset", datasets, DecodeDataset);
+    for (DatasetInfo& d : datasets) datasets_[d.key] = std::move(d);
+    for (const store::ObjectPtr& object : store_.List("ResourceQuota"))
+      s.quotas.push_back(DecodeQuota(object->body));
+    AddAccountState();
+    AddPods();
+    s.facts = std::move(inputs_.facts);
+    s.offers = std::move(inputs_.offers);
+    s.burst_nodes = std::move(inputs_.burst_nodes);
+    return std::move(result_);
+  }
+
+ private:
+  template <typename T, typename Decode>
+  void DecodeAll(const std::string& kind, std::vector<T>& out, Decode decode) {
+    for (const store::ObjectPtr& object : store_.List(kind)) {
+      Result<T> value = decode(object->body);
+      if (value)
+        out.push_back(std::move(*value));
+      else
+        result_.problems.push_back(
+            fmt::format("{} {}: {}", kind, object->key.name, value.error().message));
+    }
+  }
+
+  void AddAccountState() {
+    for (ProviderAccount& account : result_.snapshot.accounts) {
+      for (const BurstNode& node : inputs_.burst_nodes)
+        account.live_nodes += node.Live() && node.offer.provider == account.name;
+      if (const auto it = inputs_.not_ready.find(account.name); it != inputs_.not_ready.end()) {
+        account.ready = false;
+        account.not_ready_reason = it->second;
+      }
+    }
+  }
+
+  std::int32_t ShapeIndex(PodShape shape) {
+    auto& shapes = result_.snapshot.shapes;
+    // The toleration that admits a pod to its rented node is not part of what it needs.
+    std::erase_if(shape.tolerations, [](const Toleration& t) { return t.key == kBurstKey; });
+    const auto it = std::find(shapes.begin(), shapes.end(), shape);
+    if (it != shapes.end()) return static_cast<std::int32_t>(it - shapes.begin());
+    shapes.push_back(std::move(shape));
+    return static_cast<std::int32_t>(shapes.size() - 1);
+  }
+
+  // Workload of a pod: its Job, or the pod itself. Created on first sight.
+  Workload& WorkloadOf(const store::ObjectPtr& pod) {
+    const std::string job = OwnerJob(pod->body);
+    const std::string key = job.empty() ? fmt::format("{}/Pod/{}", pod->key.ns, pod->key.name)
+                                        : fmt::format("{}/Job/{}", pod->key.ns, job);
+    const auto [it, fresh] = workloads_.try_emplace(key);
+    Workload& w = it->second;
+    if (!fresh) return w;
+    w.key = key;
+    w.ns = pod->key.ns;
+    w.gang = AnnotationOf(pod->body, kGangAnnotation) == "all-or-nothing";
+    w.priority = static_cast<int>(IntOr(SpecOf(pod->body), "priority", 0));
+    if (const auto d = ParseDuration(AnnotationOf(pod->body, kExpectedDuration));
+        d && d->count() > 0)
+      w.expected_duration = *d;
+    std::int64_t limit = IntOr(SpecOf(pod->body), "activeDeadlineSeconds", 0);
+    if (!job.empty())
+      if (const store::ObjectPtr object = store_.Get({"Job", pod->key.ns, job}))
+        if (limit == 0) limit = IntOr(SpecOf(object->body), "activeDeadlineSeconds", 0);
+    if (limit > 0) w.hard_limit = std::chrono::seconds(limit);
+    AddInputs(pod, w);
+    return w;
+  }
+
+  void AddInputs(const store::ObjectPtr& pod, Workload& w) {
+    const auto mounts = MountsOf(pod->body);
+    if (!mounts) {
+      w.inputs_known = false;
+      w.inputs_problem = mounts.error().message;
+      return;
+    }
+    for (const Mount& mount : *mounts) {
+      if (mount.claim.empty()) continue;
+      const auto target = ResolveClaim(store_, pod->key.ns, mount.claim);
+      if (!target) {
+        w.inputs_known = false;
+        w.inputs_problem = target.error().message;
+        continue;
+      }
+      if (target->results) continue;
+      const auto it = datasets_.find(target->dataset);
+      if (it == datasets_.end()) continue;
+      if (w.data_class_source.empty() || it->second.data_class > w.data_class) {
+        w.data_class = it->second.data_class;
+        w.data_class_source = "Dataset " + target->dataset;
+      }
+      if (inputs_.selected_bytes)
+        w.input_bytes += inputs_.selected_bytes(it->second, NarrowingOf(pod->body, mount.claim));
+    }
+  }
+
+  void AddPods() {
+    for (const store::ObjectPtr& object : store_.List("Pod")) {
+      if (Finished(object->body)) continue;
+      auto shape = DecodePodShape(SpecOf(object->body));
+      if (!shape) {
+        result_.problems.push_back(
+            fmt::format("Pod {}/{}: {}", object->key.ns, object->key.name, shape.error().message));
+        continue;
+      }
+      CountQuota(object->key.ns, shape->requests.gpus);
+      Workload& w = WorkloadOf(object);
+      Pod pod;
+      pod.key = object->key.ns + "/" + object->key.name;
+      pod.uid = object->uid;
+      pod.ns = object->key.ns;
+      pod.shape = ShapeIndex(std::move(*shape));
+      pod.phase = PodPhaseOf(object->body) == "Running" ? PodPhase::kRunning : PodPhase::kPending;
+      pod.node = NodeOf(object->body);
+      pod.deleting = Deleting(object->body);
+      pod.started = StartedAt(object->body);
+      const json::object* scheduled = ConditionOf(object->body, "PodScheduled");
+      pod.unschedulable = pod.node.empty() && scheduled != nullptr &&
+                          StringOr(json::value(*scheduled), "reason", "") == "Unschedulable";
+      if (!pod.node.empty() && w.expected_duration)
+        pod.expected_end = pod.started.value_or(inputs_.now) + *w.expected_duration;
+      if (pod.node.empty() && !pod.deleting) {
+        const auto created = CreatedAt(object->body).value_or(inputs_.now);
+        if (!w.waiting_since || created < *w.waiting_since) w.waiting_since = created;
+      }
+      pods_of_[w.key].push_back(static_cast<std::int32_t>(result_.snapshot.pods.size()));
+      result_.snapshot.pods.push_back(std::move(pod));
+    }
+    for (auto& [key, workload] : workloads_) {
+      workload.pods = std::move(pods_of_[key]);
+      for (std::int32_t pod : workload.pods)
+        result_.snapshot.pods[static_cast<std::size_t>(pod)].workload =
+            static_cast<std::int32_t>(result_.snapshot.workloads.size());
+      result_.snapshot.workloads.push_back(std::move(workload));
+    }
+  }
+
+  void CountQuota(const std::string& ns, std::int64_t gpus) {
+    for (QuotaState& quota : result_.snapshot.quotas) {
+      if (quota.ns != ns) continue;
+      quota.gpus_used += gpus;
+      quota.pods_used += 1;
+    }
+  }
+
+  const store::Store& store_;
+  SnapshotInputs inputs_;
+  SnapshotResult result_;
+  std::map<std::string, DatasetInfo> datasets_;
+  std::map<std::string, Workload> workloads_;
+  std::map<std::string, std::vector<std::int32_t>> pods_of_;
+};
+
+}  // namespace
+
+SnapshotResult BuildSnapshot(const store::Store& store, SnapshotInputs inputs) {
+  return Builder(store, std::move(inputs)).Build();
+}
+
+}  // namespace spillway::site
