@@ -83,7 +83,7 @@ std::string FormatProblems(std::span<const Problem> problems) {
 std::string_view Nearest(std::string_view name, std::span<const std::string_view> known) {
   if (name.empty() || name.size() > kMaxName) return {};
   std::string_view best;
-  std::size_t best_distance = (name.size() < 4 ? 0 : name.size() < 6 ? 1 : 2) + 1;
+  std::size_t best_distance = (name.size() < 3 ? 0 : name.size() < 6 ? 1 : 2) + 1;
   for (const std::string_view candidate : known) {
     if (candidate.empty() || candidate.size() > kMaxName) continue;
     const std::size_t distance = Distance(name, candidate);

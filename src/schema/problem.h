@@ -35,7 +35,7 @@ std::string FormatProblems(std::span<const Problem> problems);
 std::string Printable(std::string_view text, std::size_t limit = 64);
 
 // The known name nearest to `name`, if it is near enough to be what was meant (capitals do not
-// count; one edit from four letters on, two from six on); empty otherwise. Names longer than 64
+// count; one edit from three letters on, two from six on); empty otherwise. Names longer than 64
 // bytes are never near.
 std::string_view Nearest(std::string_view name, std::span<const std::string_view> known);
 

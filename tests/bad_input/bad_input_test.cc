@@ -153,8 +153,9 @@ TEST(HugeText, IsRefusedQuickly) {
   for (int i = 0; i < 1'500; ++i)
     nested_blocks += std::string(static_cast<std::size_t>(i), ' ') + "a:\n";
   const std::pair<std::string, std::string> cases[] = {
-      {Repeat("[", 10'000), "nested deeper than 64 levels"},
-      {Repeat("{a: ", 10'000), "nested deeper than 64 levels"},
+      {Repeat("[", 10'000) + Repeat("]", 10'000), "nested deeper than 64 levels"},
+      {Repeat("{a: ", 10'000) + Repeat("}", 10'000), "nested deeper than 64 levels"},
+      {Repeat("[", 10'000), "a bracket that is never closed"},
       {Repeat("- ", 10'000), "nested deeper than 64 levels"},
       {nested_blocks, "nested deeper than 64 levels"},
       {"a: [" + Repeat("1,", 300'000) + "1]", "more than 200000 values"},
