@@ -241,17 +241,17 @@ TEST_F(SiteTest, SnapshotGroupsPodsIntoWorkloadsAndSharesShapes) {
 }
 
 TEST(Objects, ExpandsReferencesAsKubernetesDoes) {
-  const auto pod = ParseJson(R"({"metadata":{"annotations":{"batch.kubernetes.io/job-completion-index":"2",
+  const auto pod = ParseJson(R"json({"metadata":{"annotations":{
+      "batch.kubernetes.io/job-completion-index":"2",
       "spillway.dev/select":"in=train/**,test/a.csv; other=x"}},
-      "spec":{"containers":[{"command":["run"],"args":["--rank=$(JOB_COMPLETION_INDEX)","$(A)","$$(A)","$(NONE)"],
-      "env":[{"name":"A","value":"1"},{"name":"B","value":"$(A)2"}]}]
-}
-})");
+      "spec":{"containers":[{"command":["run"],
+      "args":["--rank=$(JOB_COMPLETION_INDEX)","$(A)","$$(A)","$(NONE)"],
+      "env":[{"name":"A","value":"1"},{"name":"B","value":"$(A)2"}]}]}})json");
   const CommandLine c = CommandOf(*pod);
-EXPECT_EQ(c.argv, (std::vector<std::string>{"run", "--rank=2", "1", "$(A)", "$(NONE)"}));
-EXPECT_EQ(c.env[1].second, "12");
-EXPECT_EQ(NarrowingOf(*pod, "in"), (std::vector<std::string>{"train/**", "test/a.csv"}));
-EXPECT_EQ(NarrowingOf(*pod, "other"), (std::vector<std::string>{"x"}));
+  EXPECT_EQ(c.argv, (std::vector<std::string>{"run", "--rank=2", "1", "$(A)", "$(NONE)"}));
+  EXPECT_EQ(c.env[1].second, "12");
+  EXPECT_EQ(NarrowingOf(*pod, "in"), (std::vector<std::string>{"train/**", "test/a.csv"}));
+  EXPECT_EQ(NarrowingOf(*pod, "other"), (std::vector<std::string>{"x"}));
 }
 
 TEST(PodLogs, RepeatedBytesAreWrittenOnce) {
