@@ -21,7 +21,7 @@ namespace spillway::server {
 struct RoundView {
   Snapshot snapshot;
   Plan plan;
-  std::vector<std::string> problems;   // objects that could not be understood
+  std::vector<std::string> problems;  // objects that could not be understood
 };
 
 struct ObjectRef {
@@ -31,7 +31,7 @@ struct ObjectRef {
 // One object of an apply.
 struct Applied {
   ObjectRef object;
-  std::string result;   // "created", "configured", "unchanged"
+  std::string result;  // "created", "configured", "unchanged"
 };
 
 struct EventView {
@@ -46,7 +46,7 @@ struct EventView {
 struct Finding {
   std::string name;
   bool ok = false;
-  std::string sentence;   // what it means, and the remedy if it is not ok
+  std::string sentence;  // what it means, and the remedy if it is not ok
 };
 
 // Data on its way to or from a rented node, for progress bars.
@@ -56,6 +56,20 @@ struct TransferView {
   double wipe_progress = 0;
   int results_pending = 0;
   std::string problem;
+};
+
+// What a look at a rented disk found: only possible where the "machine" is simulated and its disk
+// is a directory here. Windows of 32 bytes of the data sets were searched for.
+struct Inspection {
+  std::string burst_node;
+  bool after_wipe = false;
+  std::int64_t scanned_bytes = 0;
+  std::int64_t plaintext_windows = 0;  // must be 0
+};
+
+// What exists at the providers now under this installation's tag, listed afresh.
+struct Existing {
+  int instances = 0, side_objects = 0;
 };
 
 // Thread-safe. ns empty means all namespaces where a kind is namespaced.
@@ -75,7 +89,8 @@ class Backend {
   // Objects as JSON (apiVersion, kind, metadata, spec, status), sorted by namespace and name.
   virtual Result<std::vector<json::value>> List(const std::string& kind, const std::string& ns) = 0;
   virtual Result<json::value> Get(const ObjectRef& ref) = 0;
-  // kNotFound; kConflict for what Spillway owns (a live BurstNode is ended, not deleted: see message).
+  // kNotFound; kConflict for what Spillway owns (a live BurstNode is ended, not deleted: see
+  // message).
   virtual Status Delete(const ObjectRef& ref, bool dry_run) = 0;
 
   virtual std::vector<EventView> Events(const std::optional<ObjectRef>& about) = 0;
@@ -84,12 +99,14 @@ class Backend {
     std::string bytes;
     bool finished = false;
   };
-  virtual Result<LogChunk> Logs(const std::string& ns, const std::string& pod, std::int64_t offset) = 0;
+  virtual Result<LogChunk> Logs(const std::string& ns, const std::string& pod,
+                                std::int64_t offset) = 0;
 
-  virtual std::shared_ptr<const RoundView> LastRound() = 0;   // nullptr before the first
+  virtual std::shared_ptr<const RoundView> LastRound() = 0;  // nullptr before the first
   // The plan as it would be with these manifests added, without changing anything.
-  virtual Result<std::shared_ptr<const RoundView>> PlanWith(const std::string& file_name, const std::string& text,
-                                                            const std::string& default_namespace) = 0;
+  virtual Result<std::shared_ptr<const RoundView>> PlanWith(
+      const std::string& file_name, const std::string& text,
+      const std::string& default_namespace) = 0;
   virtual std::vector<TransferView> Transfers() = 0;
 
   virtual Result<std::vector<LedgerEntry>> Ledger() = 0;
@@ -98,10 +115,16 @@ class Backend {
   virtual Result<std::vector<std::string>> Certificates() = 0;
   virtual Result<std::string> Certificate(const std::string& name) = 0;
 
+  virtual std::vector<Inspection> Inspections() = 0;  // of nodes that ever existed, oldest first
+  // Lists every account now; kUnavailable if one cannot be listed.
+  virtual Result<Existing> ExistingAtProviders() = 0;
+  // Facts of a provider's catalogue entry with evidence and dates, as JSON for people.
+  virtual Result<json::value> CatalogEntry(const std::string& id) = 0;
+
   virtual std::vector<Finding> Doctor() = 0;
   // What is simulated here, one sentence each; shown wherever results are shown.
   virtual std::vector<std::string> Simulated() = 0;
-  virtual Time Now() = 0;            // of the daemon's clock
+  virtual Time Now() = 0;  // of the daemon's clock
   virtual int TimeScale() = 0;
 
   // Blocks until the state is newer than `revision`, or `timeout` (real time) is over; returns the

@@ -68,8 +68,9 @@ Status EvictPods(store::Store& store, const std::string& node, const std::vector
   for (const PodRef& ref : pods) {
     bool evicted = false;
     SPW_TRY(UnlessGone(store.Update(PodKey(ref.key), [&](json::value& body) {
-      if (StringOr(body.at("metadata"), "uid", "") != ref.uid || Finished(body) ||
-          NodeOf(body) != node)
+      // One that succeeded is named only when its results were lost with the node.
+      const bool over = PodPhaseOf(body) == "Failed";
+      if (StringOr(body.at("metadata"), "uid", "") != ref.uid || over || NodeOf(body) != node)
         return false;
       MarkDisrupted(body, "Evicted", reason, now);
       evicted = true;
