@@ -80,6 +80,8 @@ std::string_view Name(OfferReason reason) {
       return "provider-full";
     case OfferReason::kCostsMore:
       return "costs-more";
+    case OfferReason::kNotRented:
+      return "not-rented";
   }
   return "chosen";
 }

@@ -55,6 +55,7 @@ enum class OfferReason : std::uint8_t {
   kParked,        // no capacity or failure lately; until
   kProviderFull,  // limits.nodes
   kCostsMore,     // allowed and fitting, but the whole rental costs more than the chosen one
+  kNotRented,     // nothing is rented for this workload now: its decision says why
 };
 std::string_view Name(OfferReason reason);
 

@@ -1,0 +1,198 @@
+#include "plan/explain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace spillway::plan {
+namespace {
+
+// All items put on instances of one offer.
+struct Alone {
+  std::int64_t total = 0;
+  int instances = 0;
+};
+
+// One call of ExplainOffers.
+class Explainer {
+ public:
+  Explainer(Market& market, const Question& question)
+      : market_(market),
+        index_(market.index),
+        question_(question),
+        policy_(index_.snapshot.policies[static_cast<std::size_t>(question.policy)]) {
+    for (const Item& item : question.items) shapes_.insert(item.shape);
+  }
+
+  Explanation Run() {
+    std::vector<std::int32_t> allowed;
+    for (std::size_t i = 0; i < index_.offers.size(); ++i) {
+      const auto offer = static_cast<std::int32_t>(i);
+      if (const auto it = question_.chosen.find(offer); it != question_.chosen.end()) {
+        verdicts_.push_back({offer, OfferReason::kChosen, "", it->second});
+        continue;
+      }
+      const Objection& objection = FirstObjection(offer);
+      if (objection.reason == OfferReason::kChosen)
+        allowed.push_back(offer);
+      else
+        verdicts_.push_back({offer, objection.reason, objection.detail, std::nullopt});
+    }
+    Price(allowed);
+    std::sort(verdicts_.begin(), verdicts_.end(), Before);
+    return Explanation{std::move(verdicts_)};
+  }
+
+ private:
+  // 0: chosen, 1: allowed but not taken, then the rules in their order.
+  static int Rank(const OfferVerdict& verdict) {
+    if (verdict.reason == OfferReason::kCostsMore || verdict.reason == OfferReason::kNotRented)
+      return 1;
+    return verdict.reason == OfferReason::kChosen ? 0 : 1 + static_cast<int>(verdict.reason);
+  }
+
+  static bool Before(const OfferVerdict& a, const OfferVerdict& b) {
+    const int rank_a = Rank(a), rank_b = Rank(b);
+    if (rank_a != rank_b) return rank_a < rank_b;
+    if (rank_a <= 1 && a.total != b.total) return a.total < b.total;
+    return a.offer < b.offer;
+  }
+
+  const Objection& FirstObjection(std::int32_t offer) {
+    const Objection* first = nullptr;
+    for (const std::int32_t shape : shapes_) {
+      first = &market_.Judge(question_.policy, shape, offer, question_.accounts_left);
+      if (first->reason != OfferReason::kChosen) break;
+    }
+    return *first;
+  }
+
+  void Price(const std::vector<std::int32_t>& allowed) {
+    const bool uniform =
+        std::all_of(question_.items.begin(), question_.items.end(),
+                    [&](const Item& item) { return item.kind == question_.items.front().kind; });
+    const std::vector<Alone> alone = uniform ? PriceUniform(allowed) : PriceMixed(allowed);
+    for (std::size_t i = 0; i < allowed.size(); ++i)
+      verdicts_.push_back(Judge(allowed[i], alone[i]));
+  }
+
+  OfferVerdict Judge(std::int32_t offer, const Alone& alone) const {
+    OfferVerdict verdict;
+    verdict.offer = offer;
+    verdict.total = Money::Micro(alone.total);
+    if (question_.chosen.empty()) {
+      verdict.reason = OfferReason::kNotRented;
+      verdict.detail = question_.not_rented;
+      return verdict;
+    }
+    const int account = index_.offers[static_cast<std::size_t>(offer)].account;
+    const int account_left = question_.accounts_left[static_cast<std::size_t>(account)];
+    if (alone.instances > account_left) {
+      verdict.reason = OfferReason::kProviderFull;
+      verdict.detail =
+          fmt::format("{} needed, limits.nodes leaves {}", alone.instances, account_left);
+    } else if (alone.instances > question_.policy_left) {
+      verdict.reason = OfferReason::kTooSmall;
+      verdict.detail =
+          fmt::format("{} needed, nodes.max leaves {}", alone.instances, question_.policy_left);
+    } else {
+      verdict.reason = OfferReason::kCostsMore;
+      if (alone.instances > 1) verdict.detail = fmt::format("{} instances", alone.instances);
+    }
+    return verdict;
+  }
+
+  int Most() const {
+    return std::min(static_cast<int>(question_.items.size()), index_.options.max_pods_per_rental);
+  }
+
+  const Offer& OfferAt(std::int32_t offer) const {
+    return index_.snapshot.offers[static_cast<std::size_t>(offer)];
+  }
+
+  // Items of one kind: full instances and one for the rest. Offers that take equally many are
+  // priced together.
+  std::vector<Alone> PriceUniform(const std::vector<std::int32_t>& allowed) {
+    const int items = static_cast<int>(question_.items.size());
+    std::vector<Bundle> bundles;  // of 1, 2, ... items
+    for (int count = 1; count <= Most(); ++count) {
+      bundles.push_back(BundleOf(index_, question_.items, 0, count));
+      if (std::none_of(allowed.begin(), allowed.end(), [&](std::int32_t offer) {
+            return OfferAt(offer).allocatable.Covers(bundles.back().requests);
+          }))
+        break;
+    }
+    std::vector<Alone> alone(allowed.size());
+    std::map<int, std::vector<std::pair<std::size_t, int>>> wanted;  // count -> (allowed, times)
+    for (std::size_t i = 0; i < allowed.size(); ++i) {
+      const Resources& room = OfferAt(allowed[i]).allocatable;
+      int full = 1;
+      while (full < static_cast<int>(bundles.size()) &&
+             room.Covers(bundles[static_cast<std::size_t>(full)].requests))
+        ++full;
+      wanted[full].emplace_back(i, items / full);
+      if (items % full != 0) wanted[items % full].emplace_back(i, 1);
+      alone[i].instances = (items + full - 1) / full;
+    }
+    for (const auto& [count, uses] : wanted) {
+      const Load& load = bundles[static_cast<std::size_t>(count - 1)].load;
+      std::vector<std::int64_t>& totals = market_.Totals(question_.policy, load);
+      for (const auto& [i, times] : uses)
+        alone[i].total += times * market_.TotalOf(totals, question_.policy, load, allowed[i]);
+    }
+    return alone;
+  }
+
+  std::vector<Alone> PriceMixed(const std::vector<std::int32_t>& allowed) {
+    std::vector<Alone> alone;
+    for (const std::int32_t offer : allowed) {
+      Alone& result = alone.emplace_back();
+      const Resources& room = OfferAt(offer).allocatable;
+      const int items = static_cast<int>(question_.items.size());
+      for (int first = 0; first < items;) {
+        Resources used;
+        int count = 0;
+        while (first + count < items && count < index_.options.max_pods_per_rental) {
+          used += Requests(first + count);
+          if (count > 0 && !room.Covers(used)) break;
+          ++count;
+        }
+        const Load load = BundleOf(index_, question_.items, first, count).load;
+        result.total += ExpectedTotal(index_, policy_, offer, load).micro();
+        ++result.instances;
+        first += count;
+      }
+    }
+    return alone;
+  }
+
+  const Resources& Requests(int item) const {
+    const std::int32_t shape = question_.items[static_cast<std::size_t>(item)].shape;
+    return index_.snapshot.shapes[static_cast<std::size_t>(shape)].requests;
+  }
+
+  Market& market_;
+  const Index& index_;
+  const Question& question_;
+  const Policy& policy_;
+  std::set<std::int32_t> shapes_;
+  std::vector<OfferVerdict> verdicts_;
+};
+
+}  // namespace
+
+Explanation ExplainOffers(Market& market, const Question& question) {
+  SPW_CHECK(!question.items.empty(), "a question is about at least one pod");
+  return Explainer(market, question).Run();
+}
+
+Explanation ExplainNone(const Index& index, std::string_view because) {
+  Explanation explanation;
+  for (std::size_t i = 0; i < index.offers.size(); ++i)
+    explanation.offers.push_back({static_cast<std::int32_t>(i), OfferReason::kNotRented,
+                                  std::string(because), std::nullopt});
+  return explanation;
+}
+
+}  // namespace spillway::plan

@@ -1,0 +1,54 @@
+// Market: what the rules say about every offer, what it would cost, and how many more may be
+// rented. Every question is answered once and remembered.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "plan/budget.h"
+#include "plan/index.h"
+#include "plan/law.h"
+#include "plan/price.h"
+
+namespace spillway::plan {
+
+class Market {
+ public:
+  explicit Market(const Index& index);
+
+  // The first objection to putting a pod of the shape on the offer, kChosen: none.
+  // `accounts_left` as AccountsLeft() is, or was when the decision was made.
+  const Objection& Judge(int policy, std::int32_t shape, std::int32_t offer,
+                         const std::vector<int>& accounts_left);
+
+  // Expected totals in micro-euro by offer for one load; kUnpriced where nobody asked yet.
+  // Valid until the next call.
+  static constexpr std::int64_t kUnpriced = -1;
+  std::vector<std::int64_t>& Totals(int policy, const Load& load);
+  // The value of the row, priced if it was not.
+  std::int64_t TotalOf(std::vector<std::int64_t>& row, int policy, const Load& load,
+                       std::int32_t offer) const;
+
+  // How many more instances may be rented.
+  int PolicyLeft(int policy) const { return policy_left_[static_cast<std::size_t>(policy)]; }
+  const std::vector<int>& AccountsLeft() const { return account_left_; }
+
+  // Takes the place of one instance and reserves its worst case.
+  void Rent(int policy, std::int32_t offer, std::string_view ns, Money worst_case);
+
+  const Index& index;
+  Purse purse;
+
+ private:
+  const std::vector<Objection>& Law(int policy);
+  const std::vector<Objection>& Fit(std::int32_t shape);
+
+  std::vector<std::vector<Objection>> law_;  // by policy, then offer; empty: not asked yet
+  std::vector<std::vector<Objection>> fit_;  // by shape, then offer; empty: not asked yet
+  std::vector<Objection> state_;             // by offer
+  Objection full_;
+  std::vector<int> policy_left_, account_left_;
+  std::map<std::pair<int, Load>, std::vector<std::int64_t>> totals_;
+};
+
+}  // namespace spillway::plan

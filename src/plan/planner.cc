@@ -1,0 +1,138 @@
+#include "plan/planner.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "plan/home.h"
+#include "plan/report.h"
+#include "plan/wait.h"
+
+namespace spillway::plan {
+namespace {
+
+class Planner {
+ public:
+  Planner(const Snapshot& snapshot, const Options& options)
+      : index_(snapshot, options),
+        snapshot_(snapshot),
+        site_(snapshot),
+        market_(index_),
+        maker_(index_) {}
+
+  Plan Run() {
+    cases_ = OrderCases(index_);
+    thoughts_.resize(cases_.size());
+    SettleAtHome(index_, site_, cases_, plan_.admissions);
+    EstimateStarts();
+    for (std::size_t i = 0; i < cases_.size(); ++i) WaitOrClaim(i);
+    const Limits first = FirstLimits();
+    std::vector<UnitResult> results;
+    for (const Unit& unit : units_) results.push_back(RentFor(market_, maker_, unit, plan_));
+    Reporter reporter(market_, maker_, first, units_, results, plan_);
+    for (std::size_t i = 0; i < cases_.size(); ++i)
+      plan_.decisions.push_back(reporter.Decide(cases_[i], thoughts_[i]));
+    return std::move(plan_);
+  }
+
+ private:
+  const Workload& WorkloadOf(const Case& one) const {
+    return snapshot_.workloads[static_cast<std::size_t>(one.workload)];
+  }
+  Limits FirstLimits() const {
+    Limits limits;
+    for (std::size_t i = 0; i < snapshot_.policies.size(); ++i)
+      limits.policies.push_back(market_.PolicyLeft(static_cast<int>(i)));
+    limits.accounts = market_.AccountsLeft();
+    return limits;
+  }
+  bool MayLeaveNow(const Case& one) const {
+    return one.refusal.reason == Reason::kNone && one.judged;
+  }
+
+  // Who will not wait takes none of the room that the site is going to have.
+  void EstimateStarts() {
+    std::vector<Waiter> waiters;
+    bool somebody_asks = false;
+    for (const Case& one : cases_) {
+      if (one.homeless.empty()) continue;
+      const bool leaves = MayLeaveNow(one);
+      if (leaves && WaitsUntil(snapshot_, one) <= snapshot_.now) continue;
+      somebody_asks |= leaves;
+      waiters.push_back({WorkloadOf(one).gang, one.homeless});
+    }
+    if (somebody_asks)
+      starts_ = ExpectedStarts(snapshot_, site_, waiters);
+    else
+      starts_.resize(snapshot_.pods.size());
+  }
+
+  // Sorts the homeless pods of a case into those that wait for the site and claims.
+  void WaitOrClaim(std::size_t at) {
+    const Case& one = cases_[at];
+    if (one.homeless.empty() || !MayLeaveNow(one)) return;
+    Thought& thought = thoughts_[at];
+    const bool may_wait = WaitsUntil(snapshot_, one) > snapshot_.now;
+    std::vector<std::int32_t> leaving;
+    bool all_known = may_wait;
+    std::optional<Time> last;
+    for (const std::int32_t pod : one.homeless) {
+      const std::optional<Time>& start = starts_[static_cast<std::size_t>(pod)];
+      if (may_wait && start && *start <= WaitsUntil(snapshot_, one)) {
+        thought.soon.push_back(pod);
+        thought.soon_at = std::max(thought.soon_at.value_or(*start), *start);
+        continue;
+      }
+      leaving.push_back(pod);
+      all_known &= start.has_value();
+      if (start) last = std::max(last.value_or(*start), *start);
+    }
+    if (!leaving.empty()) AddClaims(at, leaving, all_known ? last : std::nullopt);
+  }
+
+  void AddClaims(std::size_t at, const std::vector<std::int32_t>& pods,
+                 std::optional<Time> site_start) {
+    const Case& one = cases_[at];
+    const Workload& workload = WorkloadOf(one);
+    if (workload.gang) {
+      units_.push_back({one.policy, true, {Claim{one.workload, pods, site_start}}});
+      thoughts_[at].claims.emplace_back(units_.size() - 1, 0);
+      return;
+    }
+    for (const std::int32_t pod : pods) {
+      const std::int32_t shape = snapshot_.pods[static_cast<std::size_t>(pod)].shape;
+      const UnitKey key(workload.ns, one.policy, workload.data_class, workload.priority,
+                        index_.demand[static_cast<std::size_t>(shape)]);
+      const auto [it, fresh] = unit_by_key_.try_emplace(key, units_.size());
+      if (fresh) units_.push_back({one.policy, false, {}});
+      std::vector<Claim>& claims = units_[it->second].claims;
+      if (claims.empty() || claims.back().workload != one.workload) {
+        claims.push_back({one.workload, {}, site_start});
+        thoughts_[at].claims.emplace_back(it->second, claims.size() - 1);
+      }
+      claims.back().pods.push_back(pod);
+    }
+  }
+
+  using UnitKey = std::tuple<std::string, int, DataClass, int, int>;
+
+  const Index index_;
+  const Snapshot& snapshot_;
+  SiteRoom site_;
+  Market market_;
+  ItemMaker maker_;
+  Plan plan_;
+  std::vector<Case> cases_;
+  std::vector<Thought> thoughts_;            // as cases_
+  std::vector<std::optional<Time>> starts_;  // by pod
+  std::vector<Unit> units_;
+  std::map<UnitKey, std::size_t> unit_by_key_;
+};
+
+}  // namespace
+
+Plan MakePlan(const Snapshot& snapshot, const Options& options) {
+  return Planner(snapshot, options).Run();
+}
+
+}  // namespace spillway::plan

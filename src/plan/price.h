@@ -1,0 +1,37 @@
+// Price: seconds and money of a whole rental, from the create call to the last side object.
+#pragma once
+
+#include <compare>
+
+#include "model/burst_node.h"
+#include "plan/index.h"
+
+namespace spillway::plan {
+
+// What is put on one instance.
+struct Load {
+  Duration run{0};                // the longest computing time of its pods
+  Duration worst_run{0};          // the same for the reservation
+  std::int64_t stage_bytes = 0;   // distinct inputs
+  std::int64_t result_bytes = 0;  // all results
+  auto operator<=>(const Load&) const = default;
+};
+
+// Expected computing time of one pod, and the longest that is reserved for: the hard limit, else
+// three times the expectation, else as long as the policy lets a node live.
+Duration ExpectedRun(const Workload& workload, const Options& options);
+Duration WorstRun(const Workload& workload, const Policy& policy);
+
+// Forecast::total alone; for the search, which asks for many.
+Money ExpectedTotal(const Index& index, const Policy& policy, std::int32_t offer, const Load& load);
+
+// The meter is assumed to start at Snapshot::now. `worst_case` doubles the slow boot, triples
+// transfers and wipe, and is never below `total`.
+Forecast MakeForecast(const Index& index, const Policy& policy, std::int32_t offer,
+                      const Load& load);
+
+// From the catalogue's times, the bytes to move and the policy.
+Deadlines MakeDeadlines(const Index& index, const Policy& policy, std::int32_t offer,
+                        const Load& load);
+
+}  // namespace spillway::plan
