@@ -168,6 +168,8 @@ class CloudModel {
   const std::vector<Machine>& machines() const { return machines_; }
   const std::vector<SideThing>& side_things() const { return side_things_; }
   const Machine* FindMachine(std::string_view instance_id) const;
+  // The number the next new machine gets: unchanged by a call means that it made none.
+  std::uint32_t next_number() const { return next_number_; }
 
   // A machine switched itself off (the rented system called poweroff): it loses power at `now`,
   // and goes on existing and costing.

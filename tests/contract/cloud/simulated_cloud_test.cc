@@ -1,0 +1,101 @@
+// The conformance suite against the simulated cloud, once with the facts of every provider of the
+// catalogue that sells anything.
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "clouds/simulated/simulated_cloud.h"
+#include "tests/contract/cloud/cloud_conformance.h"
+
+namespace spillway {
+namespace {
+
+using ports::Trouble;
+
+class SimulatedUnderTest final : public ports::CloudUnderTest {
+ public:
+  SimulatedUnderTest(const catalog::Entry& entry, Trouble trouble) {
+    char name[] = "/tmp/cloud-conformance-XXXXXX";
+    SPW_CHECK(::mkdtemp(name) != nullptr);
+    options_.directory = name;
+    auto goods = std::make_shared<simulated::CloudGoods>();
+    goods->facts = entry.facts;
+    goods->offers = catalog::OffersOf(entry, "account", {});
+    // Enough stock for the suite; scarcity has its own case.
+    offer_ = goods->offers.front();
+    goods->offers.front().stock = Stock::kAvailable;
+    simulated::CloudOptions& cloud = options_.cloud;
+    cloud.unique_names = true;
+    cloud.seed = 11;  // draws a stock of at least ten for every provider's first offer
+    switch (trouble) {
+      case Trouble::kNone:
+        break;
+      case Trouble::kCreateReplyLost:
+        cloud.faults.lose_replies = 1;
+        break;
+      case Trouble::kDeleteReplyLost:
+        cloud.faults.delete_lost_after = 300;
+        break;
+      case Trouble::kListLags:
+        cloud.faults.list_stale = 700;
+        cloud.faults.list_lag = ports::kMaxLag;
+        break;
+      case Trouble::kCapacityAfterAccept:
+        cloud.faults.no_capacity = {offer_.region + "/" + offer_.instance_type};
+        break;
+      case Trouble::kQuotaOfOne:
+        cloud.quota = 1;
+        break;
+    }
+    cloud.goods = std::move(goods);
+    Restart();
+  }
+  ~SimulatedUnderTest() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(options_.directory, ignored);
+  }
+
+  ports::Cloud& cloud() override { return *cloud_; }
+  ports::InstanceSpec Spec(const std::string& name) override {
+    ports::InstanceSpec spec;
+    spec.name = name;
+    spec.region = offer_.region;
+    spec.instance_type = offer_.instance_type;
+    spec.spot = offer_.capacity == CapacityType::kSpot;
+    return spec;
+  }
+  void Advance(Duration d) override { clock_.Advance(d); }
+  void Restart() override {
+    cloud_.reset();
+    auto opened = simulated::SimulatedCloud::Open(options_, clock_);
+    SPW_CHECK(opened.has_value(), opened ? std::string_view{} : opened.error().message);
+    cloud_ = std::move(*opened);
+  }
+
+ private:
+  ManualClock clock_{Time{std::chrono::hours{24 * 365 * 56}}};
+  simulated::SimulatedCloudOptions options_;
+  Offer offer_;
+  std::unique_ptr<simulated::SimulatedCloud> cloud_;
+};
+
+std::vector<ports::CloudMaker> EveryProvider() {
+  static const auto catalog = catalog::Catalog::Load(SPILLWAY_SOURCE_DIR "/catalog");
+  SPW_CHECK(catalog.has_value(), catalog ? std::string_view{} : catalog.error().message);
+  std::vector<ports::CloudMaker> makers;
+  for (const catalog::Entry& entry : catalog->entries()) {
+    if (entry.offers.empty()) continue;
+    makers.push_back({entry.facts.id, [&entry](Trouble trouble) {
+                        return std::make_unique<SimulatedUnderTest>(entry, trouble);
+                      }});
+  }
+  return makers;
+}
+
+}  // namespace
+
+namespace ports {
+INSTANTIATE_TEST_SUITE_P(Simulated, CloudConformance, testing::ValuesIn(EveryProvider()),
+                         [](const auto& test) { return test.param.name; });
+}  // namespace ports
+}  // namespace spillway
