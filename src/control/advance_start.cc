@@ -28,8 +28,6 @@ bool FailIfBroken(Turn& turn) {
   if (instance == nullptr || instance->state != ports::InstanceState::kError) return false;
   const Code code = instance->fault ? instance->fault->code : Code::kInternal;
   const std::string why = instance->fault ? instance->fault->message : "no reason given";
-  // Never metered: it never ran.
-  turn.Set(turn.node().meter_start, std::optional<Time>{});
   if (code == Code::kCapacity || code == Code::kQuota)
     turn.Fail(FailureOf(code), "the provider accepted it and then refused: " + why);
   else
@@ -150,7 +148,8 @@ void AdvanceJoined(Turn& turn) {
 void AdvanceStaged(Turn& turn) {
   if (FailIfLost(turn) || FailIfUseless(turn) || FailIfExpired(turn)) return;
   // The gang's other nodes have deadlines of their own: they come, or fail and fail this one.
-  if (!turn.seen.gang_all_staged) return;
+  // And nothing starts on a node that was not heard since this process began.
+  if (!turn.seen.gang_all_staged || !turn.seen.node || !turn.seen.pods) return;
   turn.Set(turn.node().pods_admitted, true);
   turn.Set(turn.node().running_since, turn.now);
   turn.MoveTo(Phase::kRunning, "its pods may run");

@@ -23,12 +23,13 @@ CostNow CostAt(const BurstNode& node, Time now) {
     cost.paid = metered.paid;
     cost.compute = metered.cost;
   }
-  // Side objects come with the create call and cost until each is gone, metered by the second.
-  const Time start = node.meter_start.value_or(node.created_at);
-  for (const SideObject& object : node.side_objects) {
-    const Time stop = object.gone ? object.gone_at : now;
-    if (stop > start) cost.side_objects += CostCeil(object.price_per_hour, stop - start);
-  }
+  // Side objects come with the create call and cost, in the same steps, until each is gone.
+  Time start = node.created_at;
+  for (const auto& [phase, at] : node.history)
+    if (phase == Phase::kRequested) start = at;
+  for (const SideObject& object : node.side_objects)
+    cost.side_objects +=
+        Meter(node.billing, object.price_per_hour, start, object.gone ? object.gone_at : now).cost;
   cost.egress = EgressCost(node.egress_per_gib, node.bytes_out);
   return cost;
 }

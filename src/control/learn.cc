@@ -7,10 +7,9 @@
 namespace spillway::control {
 namespace {
 
-// True if the instance's id became known just now.
-bool AdoptInstance(Turn& turn) {
+void AdoptInstance(Turn& turn) {
   BurstNode& node = turn.node();
-  if (!node.instance_id.empty() || node.phase < Phase::kRequested) return false;
+  if (!node.instance_id.empty() || node.phase < Phase::kRequested) return;
   if (turn.seen.create && turn.seen.create->instance) {
     turn.Set(node.instance_id, turn.seen.create->instance->id);
   } else if (turn.seen.seen && !turn.seen.seen->instances.empty()) {
@@ -22,25 +21,23 @@ bool AdoptInstance(Turn& turn) {
         });
     turn.Set(node.instance_id, oldest->id);
   }
-  if (node.instance_id.empty()) return false;
+  if (node.instance_id.empty()) return;
   turn.Set(node.instance_may_exist, true);
   // Listings that were counted while it was unknown prove nothing about it.
   turn.Set(node.absent_lists, 0);
   turn.Set(node.last_list_seen, Time{});
-  return true;
 }
 
-// The provider's clock is not ours: its moments only count between our request and now. What broke
-// down before it ran is not metered (FailIfBroken), and must not be when it is seen being deleted.
-void StartMeter(Turn& turn, const ports::Instance& instance, bool adopted) {
+// The provider's clock is not ours: its moments only count between our request and now. A machine
+// that broke down before it ran is metered as well; whether it is billed is the provider's to say,
+// and a cost that is known too low is worse than one too high.
+void StartMeter(Turn& turn, const ports::Instance& instance) {
   BurstNode& node = turn.node();
-  if (node.meter_start || instance.state == ports::InstanceState::kError) return;
-  if (node.billing.meter_starts == BillingTerms::MeterStart::kCreate) {
-    if (node.phase == Phase::kDeleting && !adopted) return;
+  if (node.meter_start) return;
+  if (node.billing.meter_starts == BillingTerms::MeterStart::kCreate)
     turn.Set(node.meter_start, std::clamp(instance.created, turn.RequestedAt(), turn.now));
-  } else if (instance.state == ports::InstanceState::kRunning || turn.seen.node) {
+  else if (instance.state == ports::InstanceState::kRunning || turn.seen.node)
     turn.Set(node.meter_start, turn.now);
-  }
 }
 
 void SeeSideObject(Turn& turn, const SideObject& object) {
@@ -102,10 +99,10 @@ void LearnRun(Turn& turn) {
 }  // namespace
 
 void Learn(Turn& turn) {
-  const bool adopted = AdoptInstance(turn);
+  AdoptInstance(turn);
   LearnRun(turn);
   LearnSideObjects(turn);
-  if (const ports::Instance* instance = turn.instance()) StartMeter(turn, *instance, adopted);
+  if (const ports::Instance* instance = turn.instance()) StartMeter(turn, *instance);
   CountAbsence(turn);
 }
 

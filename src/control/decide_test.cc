@@ -1,0 +1,331 @@
+#include "control/decide.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "control/budget.h"
+#include "control/conductor.h"
+#include "control/gang.h"
+#include "control/rule_clock.h"
+#include "control/test_node.h"
+
+namespace spillway::control {
+namespace {
+
+using namespace testing;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+World EmptyWorld(Time now) {
+  World world;
+  world.snapshot.now = now;
+  world.synced = true;
+  return world;
+}
+
+std::vector<std::string> Described(const std::vector<Command>& commands) {
+  std::vector<std::string> out;
+  for (const Command& command : commands) out.push_back(Describe(command));
+  return out;
+}
+
+TEST(Decide, NothingBeforeTheSiteWasRead) {
+  World world = EmptyWorld(kStart);
+  world.synced = false;
+  world.snapshot.burst_nodes = {PlannedNode()};
+  const RoundResult result = Decide(world, {});
+  EXPECT_THAT(result.changed, IsEmpty());
+  EXPECT_THAT(result.commands, IsEmpty());
+}
+
+TEST(Decide, ADryRunChangesNothing) {
+  World world = EmptyWorld(kStart);
+  world.dry_run = true;
+  world.snapshot.burst_nodes = {PlannedNode()};
+  const RoundResult result = Decide(world, {});
+  EXPECT_THAT(result.changed, IsEmpty());
+  EXPECT_THAT(result.entries, IsEmpty());
+  EXPECT_THAT(result.commands, IsEmpty());
+}
+
+TEST(Decide, TheSameCommandIsSentAgainOnlyAfterAWhile) {
+  BurstNode node = NodeIn(Phase::kDeleting);
+  World world = EmptyWorld(kStart + 2h);
+  world.snapshot.burst_nodes = {node};
+  RoundResult result = Decide(world, {});
+  EXPECT_THAT(Described(result.commands),
+              ElementsAre("RemoveNode bn-00001", "DeleteInstance bn-00001 i-1"));
+  EXPECT_EQ(result.look_again, kStart + 2h + kRepeat);
+  world.snapshot.now += 1s;
+  result = Decide(world, result.memory);
+  EXPECT_THAT(result.commands, IsEmpty());
+  EXPECT_EQ(result.look_again, kStart + 2h + kRepeat);
+  world.snapshot.now += 4s;
+  EXPECT_THAT(Decide(world, result.memory).commands, SizeIs(2));
+}
+
+TEST(Decide, ASettledNodeFreesItsBudgetInTheSameRound) {
+  World world = EmptyWorld(kStart + 5s);
+  world.snapshot.burst_nodes = {NodeIn(Phase::kRequested, kStart + 1s)};
+  world.snapshot.budgets = {{"vision-month",
+                             {"vision"},
+                             Money::Euro(100),
+                             "month",
+                             80,
+                             OnExhausted::kWait,
+                             Money::Euro(1),
+                             Money::Euro(50),
+                             {}}};
+  ProviderAccount account;
+  account.name = "scaleway";
+  account.live_nodes = 1;
+  world.snapshot.accounts = {account};
+  Observation o;
+  o.create = CreateAnswer{{}, Error{Code::kCapacity, "none left", {}}};
+  world.observations["bn-00001"] = o;
+  const RoundResult result = Decide(world, {});
+  ASSERT_THAT(result.changed, SizeIs(1));
+  EXPECT_EQ(result.changed[0].phase, Phase::kGone);
+  EXPECT_EQ(world.snapshot.budgets[0].reserved, Money::Euro(10));
+  EXPECT_EQ(world.snapshot.budgets[0].spent, Money::Euro(1));
+  EXPECT_EQ(world.snapshot.accounts[0].live_nodes, 0);
+}
+
+TEST(Gang, StagedTogetherFailedTogether) {
+  std::vector<BurstNode> nodes(3, NodeIn(Phase::kStaged));
+  for (std::size_t i = 0; i < 2; ++i) {
+    nodes[i].gang = "nlp/Job/gang";
+    nodes[i].gang_size = 2;
+  }
+  EXPECT_TRUE(GangStates(nodes)[0].all_staged);
+  nodes[1].phase = Phase::kJoined;
+  EXPECT_FALSE(GangStates(nodes)[0].all_staged);
+  EXPECT_TRUE(GangStates(nodes)[2].all_staged) << "not of the gang";
+  nodes[1].failure = Failure::kBootTimeout;
+  nodes[1].phase = Phase::kGone;
+  const auto states = GangStates(nodes);
+  EXPECT_TRUE(states[0].failed);
+  EXPECT_FALSE(states[1].failed) << "it failed by itself";
+  EXPECT_FALSE(states[2].failed);
+}
+
+TEST(Gang, AnEarlierAttemptIsAnotherGang) {
+  std::vector<BurstNode> nodes(2, NodeIn(Phase::kStaged));
+  for (BurstNode& node : nodes) node.gang = "nlp/Job/gang", node.gang_size = 1;
+  nodes[0].failure = Failure::kNodeLost;
+  nodes[1].history[0].second += 1min;
+  EXPECT_FALSE(GangStates(nodes)[1].failed);
+  EXPECT_TRUE(GangStates(nodes)[1].all_staged);
+}
+
+// --- sweep -------------------------------------------------------------------------------------
+
+std::map<std::string, ports::Inventory> One(Time read_at, std::vector<ports::Instance> instances,
+                                            std::vector<SideObject> stray = {}) {
+  return {{"scaleway", ports::Inventory{read_at, std::move(instances), std::move(stray)}}};
+}
+
+TEST(SweepTest, DeletesWhatTwoListingsShowAndNobodyOwns) {
+  const auto instance = InstanceIn(ports::InstanceState::kRunning);
+  const SideObject disk{"disk", "bn-00009/disk-3", Money{}, false, {}};
+  Sweep sweep = SweepOrphans(One(kStart, {instance}, {disk}), {}, {}, kStart);
+  EXPECT_THAT(sweep.orphans, IsEmpty());
+  sweep = SweepOrphans(One(kStart + 10s, {instance}, {disk}), {}, sweep.seen, kStart + 10s);
+  EXPECT_THAT(sweep.orphans, IsEmpty()) << "too soon";
+  sweep = SweepOrphans(One(kStart + 30s, {instance}, {disk}), {}, sweep.seen, kStart + 30s);
+  ASSERT_THAT(sweep.orphans, SizeIs(2));
+  EXPECT_EQ(Describe(sweep.orphans[0].command), "DeleteOrphan scaleway i-1 bn-00001");
+  EXPECT_EQ(Describe(sweep.orphans[1].command), "DeleteOrphan scaleway  bn-00009");
+  EXPECT_EQ(sweep.orphans[1].entry.step, "orphan-bn-00009/disk-3");
+}
+
+TEST(SweepTest, AListingWithoutItStartsTheCountAnew) {
+  const auto instance = InstanceIn(ports::InstanceState::kRunning);
+  Sweep sweep = SweepOrphans(One(kStart, {instance}), {}, {}, kStart);
+  sweep = SweepOrphans(One(kStart + 20s, {}), {}, sweep.seen, kStart + 20s);
+  sweep = SweepOrphans(One(kStart + 40s, {instance}), {}, sweep.seen, kStart + 40s);
+  EXPECT_THAT(sweep.orphans, IsEmpty());
+}
+
+TEST(SweepTest, AProviderThatWasNotListedKeepsItsCount) {
+  const auto instance = InstanceIn(ports::InstanceState::kRunning);
+  Sweep sweep = SweepOrphans(One(kStart, {instance}), {}, {}, kStart);
+  sweep = SweepOrphans({}, {}, sweep.seen, kStart + 20s);
+  sweep = SweepOrphans(One(kStart + 40s, {instance}), {}, sweep.seen, kStart + 40s);
+  EXPECT_THAT(sweep.orphans, SizeIs(1));
+}
+
+TEST(SweepTest, LeavesLiveNodesAloneButNotTheirDoubles) {
+  const auto own = InstanceIn(ports::InstanceState::kRunning, "i-1");
+  const auto second = InstanceIn(ports::InstanceState::kRunning, "i-2");
+  const SideObject disk{"disk", "bn-00001/disk-3", Money{}, false, {}};
+  const std::vector<BurstNode> nodes = {NodeIn(Phase::kRunning)};
+  Sweep sweep = SweepOrphans(One(kStart, {own, second}, {disk}), nodes, {}, kStart);
+  sweep = SweepOrphans(One(kStart + 1min, {own, second}, {disk}), nodes, sweep.seen, kStart + 1min);
+  ASSERT_THAT(sweep.orphans, SizeIs(1));
+  EXPECT_EQ(Describe(sweep.orphans[0].command), "DeleteOrphan scaleway i-2 bn-00001");
+}
+
+TEST(SweepTest, ANodeOfAnotherProviderOwnsNothingHere) {
+  std::vector<BurstNode> nodes = {NodeIn(Phase::kRunning)};
+  nodes[0].offer.provider = "ovh";
+  const auto instance = InstanceIn(ports::InstanceState::kRunning);
+  Sweep sweep = SweepOrphans(One(kStart, {instance}), nodes, {}, kStart);
+  sweep = SweepOrphans(One(kStart + 1min, {instance}), nodes, sweep.seen, kStart + 1min);
+  EXPECT_THAT(sweep.orphans, SizeIs(1));
+}
+
+// --- budgets -----------------------------------------------------------------------------------
+
+TEST(Budget, CalendarPeriods) {
+  const Time now = *ParseTime("2026-11-24T08:15:00Z");  // a Tuesday
+  const auto check = [&](std::string_view name, std::string_view start, std::string_view end) {
+    const auto period = PeriodAt(name, now);
+    ASSERT_TRUE(period.has_value());
+    EXPECT_EQ(FormatTime(period->start), start);
+    EXPECT_EQ(FormatTime(period->end), end);
+  };
+  check("day", "2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z");
+  check("week", "2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z");
+  check("month", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
+  check("quarter", "2026-10-01T00:00:00Z", "2027-01-01T00:00:00Z");
+  check("year", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
+  EXPECT_FALSE(PeriodAt("fortnight", now).has_value());
+}
+
+TEST(Budget, SpentAndReserved) {
+  const Time now = *ParseTime("2026-11-24T08:15:00Z");
+  auto gone = [&](std::string_view at, Money cost, std::string budget) {
+    BurstNode node = NodeIn(Phase::kGone, *ParseTime(at));
+    node.cost = cost;
+    node.settled = true;
+    node.budget = std::move(budget);
+    return node;
+  };
+  BurstNode overdue = NodeIn(Phase::kDeleting);
+  overdue.meter_start = now - 100h;  // a deletion that will not end: 300 EUR against 40 reserved
+  BurstNode fresh = PlannedNode();
+  const std::vector<BurstNode> nodes = {
+      gone("2026-11-01T00:00:00Z", Money::Euro(3), "vision-month"),
+      gone("2026-10-31T23:59:59Z", Money::Euro(100), "vision-month"),
+      gone("2026-11-02T00:00:00Z", Money::Euro(7), "another"), overdue, fresh};
+  std::vector<BudgetState> budgets = {{"vision-month",
+                                       {"vision"},
+                                       Money::Euro(500),
+                                       "month",
+                                       80,
+                                       OnExhausted::kWait,
+                                       Money::Euro(10),
+                                       {},
+                                       {}}};
+  FillBudgets(budgets, nodes, now);
+  EXPECT_EQ(budgets[0].spent, Money::Euro(13));
+  EXPECT_EQ(budgets[0].reserved, Money::Euro(340));
+  EXPECT_EQ(budgets[0].Left(), Money::Euro(147));
+  EXPECT_EQ(FormatTime(budgets[0].period_ends), "2026-12-01T00:00:00Z");
+}
+
+// --- clock -------------------------------------------------------------------------------------
+
+TEST(RuleClockTest, FollowsButDoesNotJump) {
+  ManualClock wall(kStart);
+  const RuleClock clock(wall, Time{});
+  wall.Advance(1min);
+  EXPECT_EQ(clock.Now(), kStart + 1min);
+  wall.JumpWall(5h);
+  EXPECT_EQ(clock.Now(), kStart + 1min);
+  wall.Advance(100min);
+  EXPECT_EQ(clock.Now(), kStart + 101min + 10min);
+  wall.JumpWall(-20h);
+  const Time before = clock.Now();
+  wall.Advance(100min);
+  EXPECT_EQ(clock.Now(), before + 90min);
+}
+
+TEST(RuleClockTest, SmallStepsSlewAsMuchAsLargeOnes) {
+  ManualClock wall(kStart);
+  const RuleClock clock(wall, Time{});
+  wall.JumpWall(1h);
+  for (int i = 0; i < 1000; ++i) {
+    wall.Advance(7ms);
+    clock.Now();
+  }
+  EXPECT_EQ(clock.Now(), kStart + 7700ms);
+}
+
+TEST(RuleClockTest, NeverStartsBeforeWhatIsStored) {
+  ManualClock wall(kStart);
+  EXPECT_EQ(RuleClock(wall, kStart + 1h).Now(), kStart + 1h);
+  EXPECT_EQ(NewestMoment({NodeIn(Phase::kRunning, kStart + 3h)}), kStart + 3h);
+}
+
+// --- conductor ---------------------------------------------------------------------------------
+
+class FakeJournal final : public ports::Journal {
+ public:
+  Status Commit(std::vector<BurstNode>& nodes, const std::vector<LedgerEntry>& entries) override {
+    ++commits;
+    if (full) return Fail(Code::kUnavailable, "no space left on device");
+    for (const BurstNode& node : nodes) stored[node.name] = node;
+    written.insert(written.end(), entries.begin(), entries.end());
+    return Ok();
+  }
+  Result<std::vector<BurstNode>> Nodes(Time) override {
+    ++reads;
+    std::vector<BurstNode> out;
+    for (const auto& [name, node] : stored) out.push_back(node);
+    return out;
+  }
+  Result<std::int64_t> LastSerial() override { return 1; }
+
+  std::map<std::string, BurstNode> stored;
+  std::vector<LedgerEntry> written;
+  bool full = false;
+  int commits = 0, reads = 0;
+};
+
+class FakeObserver final : public Observer {
+ public:
+  Result<World> Observe(std::vector<BurstNode> nodes, std::int64_t) override {
+    World world = EmptyWorld(kStart);
+    world.snapshot.burst_nodes = std::move(nodes);
+    return world;
+  }
+  void Published(const World& world, const RoundResult&) override {
+    rounds.push_back(world.snapshot.now);
+  }
+  std::vector<Time> rounds;
+};
+
+class FakeSink final : public CommandSink {
+ public:
+  void Send(const Command& command) override { sent.push_back(Describe(command)); }
+  std::vector<std::string> sent;
+};
+
+TEST(ConductorTest, NothingIsSentThatWasNotStored) {
+  ManualClock clock(kStart);
+  FakeJournal journal;
+  journal.stored["bn-00001"] = PlannedNode();
+  FakeObserver observer;
+  FakeSink sink;
+  Conductor conductor(clock, journal, observer, sink);
+  journal.full = true;
+  EXPECT_FALSE(conductor.Round().has_value());
+  EXPECT_THAT(sink.sent, IsEmpty());
+  EXPECT_EQ(journal.stored["bn-00001"].phase, Phase::kPlanned);
+  journal.full = false;
+  EXPECT_TRUE(conductor.Round().has_value());
+  EXPECT_THAT(sink.sent, ElementsAre("CreateInstance bn-00001"));
+  EXPECT_EQ(journal.stored["bn-00001"].phase, Phase::kRequested);
+  EXPECT_TRUE(conductor.Round().has_value());
+  EXPECT_THAT(sink.sent, SizeIs(1));
+  EXPECT_EQ(journal.commits, 2) << "a round without news is not stored";
+  EXPECT_EQ(journal.reads, 2) << "read again only after the failed commit";
+  ASSERT_THAT(observer.rounds, SizeIs(2));
+  EXPECT_LT(observer.rounds[0], observer.rounds[1]);
+}
+
+}  // namespace
+}  // namespace spillway::control
