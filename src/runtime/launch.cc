@@ -66,6 +66,7 @@ struct ChildSetup {
   std::size_t join_count;
   int out, err, control, info;  // info -1: none
   pid_t parent;
+  bool die_with_caller;
 };
 
 [[noreturn]] void ChildFails(std::string_view what) {
@@ -98,7 +99,7 @@ struct ChildSetup {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (setup.die_with_caller) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != setup.parent) ::_exit(127);  // the parent died before prctl
   ::execve(setup.argv[0], setup.argv, setup.env);
   ChildFails(setup.argv[0]);
@@ -126,7 +127,8 @@ Result<Launched> Launch(const LaunchPlan& plan) {
   const std::vector<char*> env = Pointers(plan.env);
   const ChildSetup setup = {argv.data(),         env.data(),       join_fds.data(),
                             join_fds.size(),     out.child.get(),  err.child.get(),
-                            control.child.get(), info.child.get(), ::getpid()};
+                            control.child.get(), info.child.get(), ::getpid(),
+                            plan.die_with_caller};
   Launched launched;
   launched.pid = ::fork();
   if (launched.pid < 0) return Failed("fork");

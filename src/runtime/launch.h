@@ -19,6 +19,9 @@ struct LaunchPlan {
   std::vector<std::string> env;   // NAME=value
   std::vector<int> join_fds;      // cgroup.procs files to enter before exec
   bool info = false;              // give the child kInfoFd
+  // SIGKILL when the *calling thread* ends (PR_SET_PDEATHSIG); that thread must outlive the child.
+  // Without it the child must watch the control socket.
+  bool die_with_caller = true;
 };
 
 struct Launched {
@@ -31,8 +34,7 @@ struct Launched {
 };
 
 // Forks and execs. The child: own session, standard input empty, no other descriptor, default
-// signals, dies with the *calling thread* (prctl PR_SET_PDEATHSIG), so the thread that starts a pod
-// must live as long as the pod. An exec that fails is a line on `err` and exit code 127.
+// signals. An exec that fails is a line on `err` and exit code 127.
 // kInternal: no descriptors or processes left.
 Result<Launched> Launch(const LaunchPlan& plan);
 

@@ -298,7 +298,12 @@ Result<LaunchPlan> PodProcess::Loop::Prepare(const SandboxSupport& support) {
     SPW_ASSIGN(const auto mounts, MakePlainMounts(spec_, plain_.path()));
     MakePlain(config, spec_, plain_.path(), mounts);
     plan.argv = {program, "pod-init"};
+    // pod-init must outlive us for a moment: it sees the socket close, kills every process of the
+    // pod and removes the private directory. No namespace would do that for it.
+    plan.die_with_caller = false;
   }
+  // Read only by builds with the address sanitizer, whose quarantine would fill the pod's memory.
+  plan.env = {"ASAN_OPTIONS=quarantine_size_mb=1"};
   if (support.cgroups.memory.version == 0) config.data_limit_bytes = spec_.memory_bytes;
   const std::string encoded = EncodeConfig(config);
   if (encoded.size() > kMaxFrameBytes)
