@@ -103,7 +103,7 @@ TEST(Manifests, WhatWasReadIsReadAgainUnchanged) {
             CanonicalJson(first.objects[0].document.value));
 }
 
-TEST(Manifests, TheIssueExamplesOfOwnKindsAreRead) {
+TEST(Manifests, OwnKindsAreReadWithTheirSpecs) {
   const Manifests read = ReadManifests("own.yaml", R"(
 apiVersion: spillway.dev/v1alpha1
 kind: CloudProvider

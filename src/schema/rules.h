@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "schema/cursor.h"
 #include "schema/manifest.h"
 
 namespace spillway::schema {
@@ -10,8 +11,7 @@ namespace spillway::schema {
 // `manifest` has passed its schema. At most kMaxProblems are added.
 void CheckRules(const Manifest& manifest, std::vector<Problem>& problems);
 
-// The pod spec of a Pod, or of a Job's template; false otherwise.
-class Cursor;
+// The pod spec of a Pod, or of a Job's template; a cursor that is not there for other kinds.
 Cursor PodSpecOf(const Manifest& manifest);
 
 }  // namespace spillway::schema

@@ -211,7 +211,7 @@ bool SameWord(std::string_view a, std::string_view b) {
   });
 }
 
-Result<Schemas> LoadFiles(const std::vector<Schemas::File>& files, std::vector<Kind>& kinds) {
+Status LoadFiles(const std::vector<Schemas::File>& files, std::vector<Kind>& kinds) {
   std::vector<std::pair<std::string_view, json::value>> definitions;
   Shared shared;
   for (const auto& file : files) {
@@ -234,7 +234,7 @@ Result<Schemas> LoadFiles(const std::vector<Schemas::File>& files, std::vector<K
     SPW_ASSIGN(Kind kind, CompileKind(file, definition, shared));
     kinds.push_back(std::move(kind));
   }
-  return Schemas();
+  return Ok();
 }
 
 }  // namespace
