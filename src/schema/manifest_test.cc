@@ -226,7 +226,13 @@ TEST(Manifests, ExamplesAreRight) {
       if (text->find("apiVersion:") != std::string::npos)
         sources.push_back({entry.path().string(), *text});
     }
-  EXPECT_EQ(Lines(ReadManifests(Schemas::Embedded(), sources, "default")), "");
+  const Manifests read = ReadManifests(Schemas::Embedded(), sources, "default");
+  EXPECT_EQ(Lines(read), "");
+  std::vector<CatalogProvider> catalog;  // whether an id exists is for the catalogue's own tests
+  for (const Manifest& manifest : read.objects)
+    if (const Cursor id = Cursor(manifest.document)["spec"]["catalog"])
+      catalog.push_back({std::string(id.Text()), {}});
+  EXPECT_EQ(FormatProblems(CheckTogether(read.objects, {}, catalog)), "");
 }
 
 }  // namespace
