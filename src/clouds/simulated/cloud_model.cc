@@ -245,6 +245,7 @@ Result<ports::Instance> CloudModel::Create(Time now, const ports::InstanceSpec& 
 bool CloudModel::LoseReply() {
   if (lost_replies_ >= options_.faults.lose_replies) return false;
   ++lost_replies_;
+  ++revision_;
   return true;
 }
 
@@ -254,6 +255,7 @@ Machine& CloudModel::AddMachine(Time created, const ports::InstanceSpec& spec, s
   const Offer& goods_offer = goods()[offer];
   // A provider that announces no stock finds out after accepting.
   const bool sold_out = stock_[offer] <= Rented(goods_offer, created);
+  ++revision_;
   Machine& machine = machines_.emplace_back();
   machine.number = next_number_++;
   machine.id = InstanceId(machine.number);
@@ -359,6 +361,7 @@ Status CloudModel::Resume(Time now, std::string_view instance_id) {
   const bool lost = Hit(rng, options_.faults.resume_lost);
   if (state == InstanceState::kStopped && !(lost && rng.Chance(1, 2))) {
     machine->resumed = now;
+    ++revision_;
     StartBoot(*machine, now, rng);
   }
   if (lost) {
@@ -470,12 +473,14 @@ Status CloudModel::DeleteMachine(Time now, Machine& machine, ports::DeleteProgre
   if (facts().delete_phases > 1 && machine.running <= now) {
     if (machine.stopping == kNever) {
       machine.stopping = now;
+      ++revision_;
       machine.halted = now + takes / 2;
       return Ok();
     }
     if (now < machine.halted) return Ok();
   }
   progress.accepted = true;
+  ++revision_;
   if (Hit(rng, options_.faults.delete_ignored)) {
     machine.shown_deleting_from = now;
     machine.shown_deleting_until = now + takes;
@@ -495,13 +500,17 @@ void CloudModel::DeleteSideThings(Time now, std::string_view name, std::string_v
     if (!thing.Exists(now)) continue;
     const Machine& owner = *ByNumber(thing.machine);
     if (now < owner.gone || owner.name != name || owner.cluster_id != cluster_id) continue;
-    if (!Hit(rng, options_.faults.side_refused)) thing.gone = now;
+    if (Hit(rng, options_.faults.side_refused)) continue;
+    thing.gone = now;
+    ++revision_;
   }
 }
 
 void CloudModel::PowerOff(Time now, std::string_view instance_id) {
   Machine* machine = Find(instance_id);
-  if (machine != nullptr && machine->PoweredAt(now)) machine->died = now;
+  if (machine == nullptr || !machine->PoweredAt(now)) return;
+  machine->died = now;
+  ++revision_;
 }
 
 }  // namespace spillway::simulated

@@ -170,6 +170,9 @@ class CloudModel {
   const Machine* FindMachine(std::string_view instance_id) const;
   // The number the next new machine gets: unchanged by a call means that it made none.
   std::uint32_t next_number() const { return next_number_; }
+  // Grows with every effect of a call. What one call draws depends on the calls before it, but a
+  // call without effect need not be remembered.
+  std::uint64_t revision() const { return revision_; }
 
   // A machine switched itself off (the rented system called poweroff): it loses power at `now`,
   // and goes on existing and costing.
@@ -225,6 +228,7 @@ class CloudModel {
   std::vector<int> stock_;         // machines of goods()[i] there are in all
   std::vector<bool> no_capacity_;  // scripted, by goods()[i]
   std::uint64_t calls_ = 0;
+  std::uint64_t revision_ = 0;
   std::uint32_t next_number_ = 1;
   std::uint32_t next_side_ = 1;
   int lost_replies_ = 0;

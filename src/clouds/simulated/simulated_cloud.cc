@@ -126,10 +126,11 @@ Result<ports::Instance> SimulatedCloud::Create(const ports::InstanceSpec& spec) 
   const std::lock_guard lock(mutex_);
   const Time now = ProviderNow();
   const std::uint32_t first = model_.next_number();
+  const std::uint64_t before = model_.revision();
   Result<ports::Instance> answer = model_.Create(now, spec);
   if (model_.next_number() == first) return answer;
   Status done = AddMachineFiles(first, spec);
-  if (done) done = StoreAndSettle(now);
+  if (done) done = StoreAndSettle(now, before);
   // It exists for the provider, whatever became of our own record.
   if (!done) return Fail(Code::kMaybeApplied, done.error().message);
   return answer;
@@ -138,8 +139,9 @@ Result<ports::Instance> SimulatedCloud::Create(const ports::InstanceSpec& spec) 
 Status SimulatedCloud::Resume(const std::string& instance_id) {
   const std::lock_guard lock(mutex_);
   const Time now = ProviderNow();
+  const std::uint64_t before = model_.revision();
   Status answer = model_.Resume(now, instance_id);
-  if (const Status stored = StoreAndSettle(now); !stored) {
+  if (const Status stored = StoreAndSettle(now, before); !stored) {
     return Fail(Code::kMaybeApplied, stored.error().message);
   }
   return answer;
@@ -149,7 +151,10 @@ Result<ports::Inventory> SimulatedCloud::List(const std::string& cluster_id) {
   const std::lock_guard lock(mutex_);
   const Time sent = clock_.Now();
   const Time now = ProviderNow();
-  SPW_TRY(Settle(now));
+  // A machine that cannot be started here, or a full disk: nothing the caller asked for.
+  if (const Status settled = Settle(now); !settled) {
+    return Fail(Code::kUnavailable, settled.error().message);
+  }
   Result<ports::Inventory> inventory = model_.List(now, cluster_id);
   if (inventory) inventory->read_at = sent;
   return inventory;
@@ -160,8 +165,9 @@ Result<ports::DeleteProgress> SimulatedCloud::Delete(const std::string& instance
                                                      const std::string& cluster_id) {
   const std::lock_guard lock(mutex_);
   const Time now = ProviderNow();
+  const std::uint64_t before = model_.revision();
   Result<ports::DeleteProgress> answer = model_.Delete(now, instance_id, name, cluster_id);
-  if (const Status stored = StoreAndSettle(now); !stored) {
+  if (const Status stored = StoreAndSettle(now, before); !stored) {
     return Fail(Code::kMaybeApplied, stored.error().message);
   }
   return answer;
@@ -174,9 +180,12 @@ Result<bool> SimulatedCloud::Tick() {
   return std::exchange(changed_, false);
 }
 
-Status SimulatedCloud::StoreAndSettle(Time now) {
-  SPW_TRY(Store(now));
-  changed_ = true;
+// Stores what a call changed since the model was at `revision`, and does what is due.
+Status SimulatedCloud::StoreAndSettle(Time now, std::uint64_t revision) {
+  if (model_.revision() != revision) {
+    SPW_TRY(Store(now));
+    changed_ = true;
+  }
   return Settle(now);
 }
 

@@ -99,7 +99,7 @@ class SimulatedCloud final : public ports::Cloud {
   Time ProviderNow() const;
   Status Store(Time now) const;
   Status AddMachineFiles(std::uint32_t first_number, const ports::InstanceSpec& spec) const;
-  Status StoreAndSettle(Time now);
+  Status StoreAndSettle(Time now, std::uint64_t revision);
   Status Settle(Time now);
   Status Boot(Time now, const Machine& machine);
   void CutPower(const Machine& machine, Running& running);
