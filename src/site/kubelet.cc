@@ -78,7 +78,7 @@ std::string PodLogs::Read(const std::string& uid, std::int64_t offset) const {
   return out;
 }
 
-Kubelet::Kubelet(store::Store& store, PodLogs& logs, const SystemClock& clock,
+Kubelet::Kubelet(store::Store& store, PodLogs& logs, const Clock& clock,
                  KubeletOptions options)
     : store_(store), logs_(logs), clock_(clock), options_(std::move(options)) {}
 

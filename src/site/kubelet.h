@@ -41,7 +41,7 @@ struct KubeletOptions {
 class Kubelet {
  public:
   // All must outlive the kubelet. `clock` stamps the pods' times.
-  Kubelet(store::Store& store, PodLogs& logs, const SystemClock& clock, KubeletOptions options);
+  Kubelet(store::Store& store, PodLogs& logs, const Clock& clock, KubeletOptions options);
   // Kills every pod of this process.
   ~Kubelet();
 
@@ -69,7 +69,7 @@ class Kubelet {
 
   store::Store& store_;
   PodLogs& logs_;
-  const SystemClock& clock_;
+  const Clock& clock_;
   KubeletOptions options_;
   mutable std::mutex mutex_;         // guards pods_; never held while a pod is destroyed
   std::map<std::string, Pod> pods_;  // by uid

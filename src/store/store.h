@@ -67,6 +67,10 @@ class Store final : public ports::Journal {
 
   static Result<std::unique_ptr<Store>> Open(StoreOptions options);
 
+  // Replaces the clock, for a program whose clock depends on what the store holds (RuleClock). Before
+  // other threads use the store.
+  void UseClock(const Clock& clock) { options_.clock = &clock; }
+
   // Objects of one kind, sorted by namespace and name; ns empty: all namespaces.
   std::vector<ObjectPtr> List(const std::string& kind, const std::string& ns = "") const;
   ObjectPtr Get(const ObjectKey& key) const;  // nullptr: not there
