@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -25,7 +24,8 @@
 
 #include "runtime/frames.h"
 #include "runtime/launch.h"
-#include "runtime/tree.h"
+#include "runtime/line_cutter.h"
+#include "runtime/plain.h"
 
 namespace spillway::runtime {
 namespace {
@@ -42,68 +42,6 @@ std::int64_t SteadyMs() {
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
-
-// Cuts a stream into lines of bounded length.
-class LineCutter {
- public:
-  void Feed(std::string_view bytes, const std::function<void(std::string_view)>& line) {
-    while (!bytes.empty()) {
-      const std::size_t end = bytes.find('\n');
-      const std::size_t room = kMaxLogLineBytes - pending_.size();
-      const std::size_t take = std::min({end, bytes.size(), room});
-      pending_.append(bytes.substr(0, take));
-      bytes.remove_prefix(take);
-      const bool newline = !bytes.empty() && bytes.front() == '\n';
-      if (newline) bytes.remove_prefix(1);
-      if (newline || pending_.size() == kMaxLogLineBytes) Emit(line);
-    }
-  }
-  void Emit(const std::function<void(std::string_view)>& line) {
-    line(pending_);
-    pending_.clear();
-  }
-  bool empty() const { return pending_.empty(); }
-
- private:
-  std::string pending_;
-};
-
-// The private memory directory of a plain pod. The lock tells RemoveLeftovers that we live.
-class PlainDirectory {
- public:
-  static Result<PlainDirectory> Make(std::uint64_t number) {
-    PlainDirectory made;
-    made.path_ = fmt::format("{}/{}{}-{}-XXXXXX", kPlainParent, kPodPrefix, ::getpid(), number);
-    if (::mkdtemp(made.path_.data()) == nullptr)
-      return Fail(Code::kUnavailable,
-                  fmt::format("cannot make a private memory directory in {}: {}", kPlainParent,
-                              std::strerror(errno)));
-    made.owned_ = true;
-    made.lock_ = Fd(::open(made.path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (made.lock_) ::flock(made.lock_.get(), LOCK_EX | LOCK_NB);
-    return made;
-  }
-  PlainDirectory() = default;
-  PlainDirectory(PlainDirectory&& other) noexcept
-      : path_(std::move(other.path_)),
-        lock_(std::move(other.lock_)),
-        owned_(std::exchange(other.owned_, false)) {}
-  PlainDirectory& operator=(PlainDirectory&& other) noexcept {
-    std::swap(path_, other.path_);
-    std::swap(lock_, other.lock_);
-    std::swap(owned_, other.owned_);
-    return *this;
-  }
-  ~PlainDirectory() {
-    if (owned_) RemoveTree(path_);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-  Fd lock_;
-  bool owned_ = false;
-};
 
 Result<std::string> PodInitProgram(const PodSpec& spec) {
   if (!spec.pod_init_program.empty()) return spec.pod_init_program;
@@ -130,38 +68,6 @@ InitConfig MakeConfig(const PodSpec& spec) {
     config.volumes.push_back({volume.mount_path, role});
   }
   return config;
-}
-
-// Where each volume really is for a plain pod; memory volumes become directories below `root`.
-Result<std::vector<PlainMount>> MakePlainMounts(const PodSpec& spec, const std::string& root) {
-  std::vector<PlainMount> mounts;
-  for (std::size_t i = 0; i < spec.volumes.size(); ++i) {
-    const Volume& volume = spec.volumes[i];
-    std::string real = fmt::format("{}/{}", root, i);
-    if (const auto* bind = std::get_if<BindReadOnly>(&volume.kind)) real = bind->host_directory;
-    if (const auto* bind = std::get_if<BindReadWrite>(&volume.kind)) real = bind->host_directory;
-    if (real.starts_with(root + "/") && ::mkdir(real.c_str(), 0700) != 0)
-      return Fail(Code::kUnavailable,
-                  fmt::format("cannot make '{}': {}", real, std::strerror(errno)));
-    mounts.push_back({volume.mount_path, real});
-  }
-  return mounts;
-}
-
-void MakePlain(InitConfig& config, const PodSpec& spec, const std::string& root,
-               const std::vector<PlainMount>& mounts) {
-  config.plain = true;
-  config.plain_root = root;
-  for (std::string& word : config.argv) word = RewriteForPlain(word, mounts);
-  for (std::string& variable : config.env) {
-    const std::size_t equals = variable.find('=') + 1;
-    variable = variable.substr(0, equals) + RewriteForPlain(variable.substr(equals), mounts);
-  }
-  config.working_dir = RewriteForPlain(config.working_dir, mounts);
-  for (std::size_t i = 0; i < mounts.size(); ++i) {
-    config.volumes[i].path = mounts[i].real_directory;
-    config.env.push_back(PlainMountVariable(spec.volumes[i].name) + "=" + mounts[i].real_directory);
-  }
 }
 
 std::vector<std::string> NotesFor(const PodSpec& spec, const SandboxSupport& support) {
@@ -636,7 +542,7 @@ void PodProcess::Loop::Finish() {
     result_.reason += fmt::format(": out of memory, the limit is {} bytes", spec_.memory_bytes);
   if (started_ && !failure_.empty())
     result_.reason += (result_.reason.empty() ? "" : "; ") + failure_;
-  plain_ = {};
+  plain_.Remove();
   cgroup_.reset();
   if (callbacks_.on_exit) callbacks_.on_exit(result_);
   const std::lock_guard lock(mutex_);

@@ -11,15 +11,13 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "runtime/line_cutter.h"
 #include "runtime/pod_spec.h"
 #include "runtime/support.h"
 
 namespace spillway::runtime {
 
 enum class LogStream { kOut, kErr };
-
-// A longer line is delivered in pieces of this size.
-inline constexpr std::size_t kMaxLogLineBytes = 16 << 10;
 
 // One result: a regular file of a MemoryOutput volume. Checked: the path is relative and clean, the
 // sums stay within the spec's limits. Its bytes follow in on_output_data until size_bytes are
