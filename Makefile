@@ -1,0 +1,6 @@
+# Aliases for the two commands; the build itself is CMake's.
+.PHONY: demo test
+demo:
+	./scripts/demo
+test:
+	./scripts/test
