@@ -25,7 +25,6 @@ libcurl4-openssl-dev|HTTP client
 libfmt-dev|text formatting
 libyaml-cpp-dev|reads manifests and the catalogue
 libsqlite3-dev|the ledger's database
-libsqlitecpp-dev|C++ face of SQLite
 libexpected-dev|results without exceptions (tl::expected)
 libcli11-dev|command lines
 LIST

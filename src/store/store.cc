@@ -4,6 +4,7 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/encoding.h"
 #include "model/decode.h"
@@ -89,6 +90,23 @@ Status Store::Load() {
                        events.Int(8)});
   }
   return Ok();
+}
+
+Result<std::unique_ptr<Store>> Store::Copy() const {
+  StoreOptions options = options_;
+  options.path = ":memory:";
+  SPW_ASSIGN(std::unique_ptr<Store> copy, Open(std::move(options)));
+  const std::lock_guard lock(mutex_);
+  for (const auto& [key, object] : objects_)
+    SPW_TRY(
+        copy->db_.Run("INSERT INTO objects(kind, ns, name, uid, version, body) VALUES(?,?,?,?,?,?)",
+                      std::string_view(key.kind), std::string_view(key.ns),
+                      std::string_view(key.name), std::string_view(object->uid),
+                      object->resource_version, std::string_view(json::serialize(object->body))));
+  copy->objects_ = objects_;
+  copy->revision_ = revision_;
+  copy->events_ = events_;
+  return copy;
 }
 
 std::vector<ObjectPtr> Store::List(const std::string& kind, const std::string& ns) const {

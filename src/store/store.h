@@ -67,9 +67,13 @@ class Store final : public ports::Journal {
 
   static Result<std::unique_ptr<Store>> Open(StoreOptions options);
 
-  // Replaces the clock, for a program whose clock depends on what the store holds (RuleClock). Before
-  // other threads use the store.
+  // Replaces the clock, for a program whose clock depends on what the store holds (RuleClock).
+  // Before other threads use the store.
   void UseClock(const Clock& clock) { options_.clock = &clock; }
+
+  // A copy in memory of objects and events as they are now, without the ledger, for what-if
+  // questions. Writing to it changes nothing here.
+  Result<std::unique_ptr<Store>> Copy() const;
 
   // Objects of one kind, sorted by namespace and name; ns empty: all namespaces.
   std::vector<ObjectPtr> List(const std::string& kind, const std::string& ns = "") const;
