@@ -207,17 +207,18 @@ Status MarkDeleting(store::Store& store, const store::ObjectKey& key, Time now) 
 std::string InUse(const store::Store& store, const store::StoredObject& object) {
   const std::string& kind = object.key.kind;
   if (kind == "BurstNode") {
-    const json::value* phase = FindPath(object.body, {"status", "phase"});
-    if (phase == nullptr || *phase != "Gone")
+    const json::value* status = Find(object.body, "status");
+    if (status == nullptr || StringOr(*status, "phase", "") != "Gone")
       return "it is live; delete its workload and it is wiped and returned at once, with its bill "
              "and certificate";
   }
-  if (kind == "CloudProvider" || kind == "Budget" || kind == "BurstPolicy") {
+  if (kind == "CloudProvider") {
     for (const store::ObjectPtr& node : store.List("BurstNode")) {
-      const json::value* phase = FindPath(node->body, {"status", "phase"});
-      const json::value* provider = FindPath(node->body, {"spec", "offer", "provider"});
-      const bool live = phase != nullptr && *phase != "Gone";
-      if (kind == "CloudProvider" && live && provider != nullptr && *provider == object.key.name)
+      const json::value* status = Find(node->body, "status");
+      const json::value* offer = FindPath(node->body, {"spec", "offer"});
+      if (status == nullptr || offer == nullptr || StringOr(*status, "phase", "") == "Gone")
+        continue;
+      if (StringOr(*offer, "provider", "") == object.key.name)
         return fmt::format("BurstNode {} still lives there; wait until it is Gone", node->key.name);
     }
   }
