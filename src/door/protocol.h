@@ -1,19 +1,32 @@
 // Messages of the site's door. HTTP over the door's socket (Unix in the embedded mode), JSON bodies
-// except where bytes are named. Every call but the first carries "Authorization: Bearer <credential>".
+// except where bytes are named. Every call but the first carries the header
+// "Authorization: Bearer <credential>".
 //
-//   POST /node/v1/register      RegisterRequest -> RegisterAnswer   one-use token; a second use is 403
-//   POST /node/v1/heartbeat     Heartbeat -> Desired
-//   GET  /node/v1/manifest      -> sealed manifest bytes
-//   GET  /node/v1/chunks/{i}    -> sealed chunk bytes; supports Range
-//   PUT  /node/v1/results       ?pod=&uid=&claim=&path=&mode=&size=&sha256=&chunk=&chunks=  body: sealed chunk
-//                               -> {} or, for the last missing chunk, {"receipt": {...}}. Idempotent.
-//   POST /node/v1/logs          ?pod=&uid=&offset=   body: log bytes; offset makes a repeat harmless
-//   POST /node/v1/wiped         WipeStatement -> {"certificate": "file"}
+//   POST /node/v1/register    RegisterRequest -> RegisterAnswer; one-use token, a second use is 403
+//   POST /node/v1/heartbeat   Heartbeat -> Desired
+//   GET  /node/v1/manifest    -> sealed manifest bytes
+//   GET  /node/v1/chunks/{i}  -> sealed chunk bytes; supports Range
+//   PUT  /node/v1/results     one sealed chunk of a result file -> {}, or {"receipt": {...}} once
+//   no
+//                             chunk is missing. Idempotent, chunks in any order.
+//   POST /node/v1/logs        ?pod=&uid=&offset=, log bytes; offset makes a repeat harmless -> {}
+//   POST /node/v1/wiped       WipeStatement -> {"certificate": "file"}
+//
+// 401: the credential is not known (any more), nothing helps. 409: the data is not prepared yet, or
+// the run key is destroyed; the next heartbeat tells which.
+//
+// The query of a result chunk: pod ("namespace/name"), uid, claim (its name in the pod's
+// namespace), path (below the claim), mode (decimal permission bits), size and sha256 of the whole
+// file's plaintext, chunk (from 0), chunks. Chunk i holds the plaintext from i * kResultChunkBytes
+// on and is sealed for {run, "<namespace>/<claim>", dataset version of the run, up,
+// "result/<path>", i}. An empty file is one empty chunk.
 //
 // Durations in messages are real milliseconds: the site may run its own clock faster.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -22,26 +35,28 @@
 
 namespace spillway::door {
 
+inline constexpr std::int64_t kResultChunkBytes = std::int64_t{4} << 20;  // of plaintext
+
 struct RegisterRequest {
   std::string name;        // BurstNode name
   std::string token;       // from the user data, one use
   std::string public_key;  // X25519, hex: run keys are sealed to it
   Resources hardware;
-  Labels labels;           // GPU feature discovery's, as the machine sees them
+  Labels labels;  // GPU feature discovery's, as the machine sees them
 };
 
 struct RegisterAnswer {
   std::string credential;       // of this node alone, ends with its lease; never written to a disk
   std::string site_public_key;  // Ed25519, hex: signs manifests and receipts
   std::int64_t heartbeat_ms = 0;
-  std::int64_t lease_ms = 0;    // without an answered heartbeat for so long: destroy keys, wipe, power off
+  std::int64_t lease_ms = 0;  // this long without an answer: destroy keys, wipe, power off
 };
 
 struct PodStatus {
-  std::string key, uid;     // "namespace/name"
-  std::string phase;        // "Pending", "Running", "Succeeded", "Failed"
+  std::string key, uid;  // "namespace/name"
+  std::string phase;     // "Pending", "Running", "Succeeded", "Failed"
   int exit_code = -1;
-  std::string reason;       // "Error", "OOMKilled", "Evicted", "" ...
+  std::string reason;                                   // "Error", "OOMKilled", "Evicted", "" ...
   std::int64_t started_ms_ago = -1, ended_ms_ago = -1;  // real ms before this message; -1: not yet
   std::int64_t max_rss_bytes = 0;
 };
@@ -49,13 +64,14 @@ struct PodStatus {
 struct Heartbeat {
   std::int64_t sequence = 0;
   std::int64_t staged_chunks = 0, staged_bytes = 0;
-  bool staged = false;              // manifest verified and every chunk there and verified
+  bool staged = false;  // manifest verified and every chunk there and verified
   std::vector<PodStatus> pods;
-  int results_pending = 0;          // result files not receipted yet
-  bool results_returned = false;    // desired was "return" and nothing is left to send
+  int results = 0;                // result files it had to send so far, those sent included
+  int results_pending = 0;        // of them, not receipted yet
+  bool results_returned = false;  // desired was "return" and nothing is left to send
   bool wiped = false;
-  double wipe_progress = 0;         // 0..1, for people
-  std::string problem;              // a sentence, when something does not go on
+  double wipe_progress = 0;  // 0..1, for people
+  std::string problem;       // a sentence, when something does not go on
 };
 
 enum class Want { kStage, kRun, kReturn, kWipe, kPowerOff };
@@ -64,8 +80,8 @@ std::string_view Name(Want want);  // "stage", "run", "return", "wipe", "power-o
 struct PodVolume {
   std::string name;
   std::string mount_path;
-  std::string kind;                 // "input", "results", "empty"
-  std::string claim;                // for input: files below "<claim>/" of the manifest
+  std::string kind;   // "input", "results", "empty"
+  std::string claim;  // for input: files below "<claim>/" of the manifest
 };
 
 struct PodOrder {
@@ -77,30 +93,30 @@ struct PodOrder {
   std::int64_t cpu_milli = 0, memory_bytes = 0;
   int gpus = 0;
   std::int64_t grace_ms = 30'000;
-  std::int64_t deadline_ms = 0;     // activeDeadlineSeconds left, real ms; 0: none
-  bool stop = false;                // terminate it
+  std::int64_t deadline_ms = 0;  // activeDeadlineSeconds left, real ms; 0: none
+  bool stop = false;             // terminate it
 };
 
 struct Desired {
   Want want = Want::kStage;
   std::int64_t lease_ms = 0;
-  bool prepared = false;            // manifest and chunks may be fetched
+  bool prepared = false;  // manifest and chunks may be fetched
   std::int64_t chunks = 0, sealed_bytes = 0;
-  std::string wrapped_key;          // hex, while staging is wanted
-  std::string dataset_version;      // of the run's manifest
+  std::string wrapped_key;      // hex, while the node may hold it (stage, run, return)
+  std::string dataset_version;  // of the run's manifest
   std::vector<PodOrder> pods;
-  std::string overwrite, verify;    // "used"/"whole", "full"/"sample"
+  std::string overwrite, verify;  // "used"/"whole", "full"/"sample"
 };
 
 // What the node did to its cache; the site puts it into the certificate it signs.
 struct WipeStatement {
-  std::string method;               // "AES-256-CTR keystream"
-  std::string filesystem, device;   // as seen
+  std::string method;              // "AES-256-CTR keystream"
+  std::string filesystem, device;  // as seen
   std::int64_t cache_bytes = 0;
   std::int64_t bytes_requested = 0, bytes_written = 0, bytes_read_back = 0, mismatched_bytes = 0;
-  std::string seed_commitment;      // hex
+  std::string seed_commitment;  // hex
   std::int64_t started_ms_ago = 0, ended_ms_ago = 0;
-  std::string keys;                 // how keys in memory were destroyed
+  std::string keys;  // how keys in memory were destroyed
 };
 
 json::value Encode(const RegisterRequest& m);
@@ -120,7 +136,7 @@ Result<WipeStatement> DecodeWipeStatement(const json::value& v);
 // worthless once the node has registered.
 struct UserData {
   std::string name;
-  std::string door;          // "unix:/path/node.sock"
+  std::string door;  // "unix:/path/node.sock"
   std::string token;
   std::string site_public_key;
 };
