@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "clouds/simulated/durable_file.h"
+#include "door/protocol.h"
 
 namespace spillway::simulated {
 namespace {
@@ -20,6 +21,23 @@ Status MakePrivateDirectory(const fs::path& path) {
   if (!error) return Ok();
   return Fail(Code::kInternal,
               "cannot make the directory " + path.string() + ": " + error.message());
+}
+
+// The GPUs and the rest that the machine is to believe it has. The register message's own codec
+// writes it, so that there is one form of resources and labels.
+std::string HardwareOf(const std::vector<Offer>& offers, const ports::InstanceSpec& spec) {
+  door::RegisterRequest message;
+  for (const Offer& offer : offers) {
+    if (offer.region != spec.region || offer.instance_type != spec.instance_type ||
+        (offer.capacity == CapacityType::kSpot) != spec.spot) {
+      continue;
+    }
+    message.hardware = offer.allocatable;
+    message.labels = offer.labels;
+  }
+  const json::value encoded = door::Encode(message);
+  return CanonicalJson(json::object{{"resources", *Find(encoded, "hardware")},
+                                    {"labels", *Find(encoded, "labels")}});
 }
 
 }  // namespace
@@ -113,11 +131,13 @@ Status SimulatedCloud::Preflight() {
 // What the new machines find when they boot. A create may have made none, or two.
 Status SimulatedCloud::AddMachineFiles(std::uint32_t first_number,
                                        const ports::InstanceSpec& spec) const {
+  const std::string hardware = HardwareOf(model_.goods(), spec);
   for (const Machine& machine : model_.machines()) {
     if (machine.number < first_number) continue;
     SPW_TRY(MakePrivateDirectory(Directory(machine.id)));
     SPW_TRY(MakePrivateDirectory(Directory(machine.id) / "disk"));
     SPW_TRY(WriteDurably(Directory(machine.id) / "user-data", spec.user_data));
+    SPW_TRY(WriteDurably(Directory(machine.id) / "hardware.json", hardware));
   }
   return Ok();
 }
@@ -234,17 +254,8 @@ Status SimulatedCloud::Boot(Time now, const Machine& machine) {
   plan.argv.push_back(options_.program.string());
   plan.argv.insert(plan.argv.end(), options_.args.begin(), options_.args.end());
   plan.argv.insert(plan.argv.end(), {"--user-data", (directory / "user-data").string(), "--disk",
-                                     (directory / "disk").string()});
-  const auto& offers = model_.goods();
-  const auto offer = std::find_if(offers.begin(), offers.end(), [&machine](const Offer& o) {
-    return o.region == machine.region && o.instance_type == machine.type &&
-           (o.capacity == CapacityType::kSpot) == machine.spot;
-  });
-  if (options_.extra_args && offer != offers.end()) {
-    for (std::string& arg : options_.extra_args(machine, *offer)) {
-      plan.argv.push_back(std::move(arg));
-    }
-  }
+                                     (directory / "disk").string(), "--hardware",
+                                     (directory / "hardware.json").string()});
   plan.env = options_.env;
   plan.log = LogFile(machine);
   const Result<ProcessId> started = StartProcess(plan, [&](ProcessId process) {

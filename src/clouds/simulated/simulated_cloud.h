@@ -7,7 +7,9 @@
 //   machines/<id>/disk    the rented disk; deleted when nothing of the machine exists any more
 //   machines/<id>/user-data   mode 0600; the machine's program removes it after reading, this
 //                             class when the machine loses power
-//   logs/<name>.<id>.log  output of the machine's program; the newest kept_machines machines
+//   machines/<id>/hardware.json  what the offer promised, in the form of the door's register
+//   message logs/<name>.<id>.log  output of the machine's program; the newest kept_machines
+//   machines
 #pragma once
 
 #include <filesystem>
@@ -34,11 +36,10 @@ struct SimulatedCloudOptions {
   std::filesystem::path directory;  // of this account alone; made if missing
 
   // The program that stands for a machine, started as
-  //   program args... --user-data FILE --disk DIR extra_args(machine, offer)...
+  //   program args... --user-data FILE --disk DIR --hardware FILE
   // Empty: machines have no process.
   std::filesystem::path program;  // absolute
   std::vector<std::string> args;
-  std::function<std::vector<std::string>(const Machine&, const Offer&)> extra_args;
   std::vector<std::string> env = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"};
 
   // Called with a machine's name and its disk, with power off, before the disk is deleted.

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <sstream>
 #include <thread>
 
 #include "clouds/simulated/durable_file.h"
@@ -22,6 +21,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --user-data) user_data=$2; shift ;;
     --disk) disk=$2; shift ;;
+    --hardware) shift ;;
     --quit) quit=1 ;;
   esac
   shift
@@ -48,6 +48,8 @@ class SimulatedCloudTest : public testing::Test {
     Offer offer;
     offer.region = "r1";
     offer.instance_type = "gpu-1";
+    offer.allocatable.gpus = 4;
+    offer.labels["nvidia.com/gpu.product"] = "NVIDIA-L4";
     offer.stock = Stock::kAvailable;
     offer.price_per_hour = Money::Euro(3);
     goods->offers.push_back(offer);
@@ -123,6 +125,9 @@ TEST_F(SimulatedCloudTest, MachineRunsSurvivesTheDaemonAndEndsWithItsInstance) {
   struct stat info{};
   ASSERT_EQ(::stat((directory / "user-data").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
+  const json::value hardware = ParseJson(Text(directory / "hardware.json")).value();
+  EXPECT_EQ(IntOr(*Find(hardware, "resources"), "gpus", 0), 4);
+  EXPECT_EQ(StringOr(*Find(hardware, "labels"), "nvidia.com/gpu.product", ""), "NVIDIA-L4");
   EXPECT_EQ(Text(options_.directory / "account.json").find("token-of"), std::string::npos);
   EXPECT_FALSE(cloud_->Machines()[0].process);
   EXPECT_TRUE(cloud_->Tick().value());  // the create
