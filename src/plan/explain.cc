@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 namespace spillway::plan {
 namespace {
@@ -30,34 +31,36 @@ class Explainer {
     for (std::size_t i = 0; i < index_.offers.size(); ++i) {
       const auto offer = static_cast<std::int32_t>(i);
       if (const auto it = question_.chosen.find(offer); it != question_.chosen.end()) {
-        verdicts_.push_back({offer, OfferReason::kChosen, "", it->second});
+        entries_.push_back({0, it->second.micro(), offer, nullptr, 0});
         continue;
       }
       const Objection& objection = FirstObjection(offer);
       if (objection.reason == OfferReason::kChosen)
         allowed.push_back(offer);
       else
-        verdicts_.push_back({offer, objection.reason, objection.detail, std::nullopt});
+        entries_.push_back({RankOf(objection.reason), 0, offer, &objection, 0});
     }
     Price(allowed);
-    std::sort(verdicts_.begin(), verdicts_.end(), Before);
-    return Explanation{std::move(verdicts_)};
+    std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
+      return std::tie(a.rank, a.total, a.offer) < std::tie(b.rank, b.total, b.offer);
+    });
+    Explanation explanation;
+    explanation.offers.reserve(entries_.size());
+    for (const Entry& entry : entries_) explanation.offers.push_back(VerdictOn(entry));
+    return explanation;
   }
 
  private:
-  // 0: chosen, 1: allowed but not taken, then the rules in their order.
-  static int Rank(const OfferVerdict& verdict) {
-    if (verdict.reason == OfferReason::kCostsMore || verdict.reason == OfferReason::kNotRented)
-      return 1;
-    return verdict.reason == OfferReason::kChosen ? 0 : 1 + static_cast<int>(verdict.reason);
-  }
+  // A verdict before its words: sorted as numbers.
+  struct Entry {
+    int rank = 0;  // 0: chosen, 1: allowed but not taken, then the rules in their order
+    std::int64_t total = 0;
+    std::int32_t offer = 0;
+    const Objection* objection = nullptr;  // of a rule
+    int instances = 0;                     // alone, of an allowed offer
+  };
 
-  static bool Before(const OfferVerdict& a, const OfferVerdict& b) {
-    const int rank_a = Rank(a), rank_b = Rank(b);
-    if (rank_a != rank_b) return rank_a < rank_b;
-    if (rank_a <= 1 && a.total != b.total) return a.total < b.total;
-    return a.offer < b.offer;
-  }
+  static int RankOf(OfferReason rule) { return 1 + static_cast<int>(rule); }
 
   const Objection& FirstObjection(std::int32_t offer) {
     const Objection* first = nullptr;
@@ -73,34 +76,42 @@ class Explainer {
         std::all_of(question_.items.begin(), question_.items.end(),
                     [&](const Item& item) { return item.kind == question_.items.front().kind; });
     const std::vector<Alone> alone = uniform ? PriceUniform(allowed) : PriceMixed(allowed);
-    for (std::size_t i = 0; i < allowed.size(); ++i)
-      verdicts_.push_back(Judge(allowed[i], alone[i]));
+    for (std::size_t i = 0; i < allowed.size(); ++i) {
+      const int rank = question_.chosen.empty() ? 1
+                       : alone[i].instances > AccountLeft(allowed[i])
+                           ? RankOf(OfferReason::kProviderFull)
+                       : alone[i].instances > question_.policy_left ? RankOf(OfferReason::kTooSmall)
+                                                                    : 1;
+      entries_.push_back({rank, alone[i].total, allowed[i], nullptr, alone[i].instances});
+    }
   }
 
-  OfferVerdict Judge(std::int32_t offer, const Alone& alone) const {
-    OfferVerdict verdict;
-    verdict.offer = offer;
-    verdict.total = Money::Micro(alone.total);
+  OfferVerdict VerdictOn(const Entry& entry) const {
+    if (entry.objection != nullptr)
+      return {entry.offer, entry.objection->reason, entry.objection->detail, std::nullopt};
+    OfferVerdict verdict{entry.offer, OfferReason::kChosen, "", Money::Micro(entry.total)};
+    if (entry.rank == 0) return verdict;
     if (question_.chosen.empty()) {
       verdict.reason = OfferReason::kNotRented;
       verdict.detail = question_.not_rented;
-      return verdict;
-    }
-    const int account = index_.offers[static_cast<std::size_t>(offer)].account;
-    const int account_left = question_.accounts_left[static_cast<std::size_t>(account)];
-    if (alone.instances > account_left) {
+    } else if (entry.rank == RankOf(OfferReason::kProviderFull)) {
       verdict.reason = OfferReason::kProviderFull;
-      verdict.detail =
-          fmt::format("{} needed, limits.nodes leaves {}", alone.instances, account_left);
-    } else if (alone.instances > question_.policy_left) {
+      verdict.detail = fmt::format("{} needed, limits.nodes leaves {}", entry.instances,
+                                   AccountLeft(entry.offer));
+    } else if (entry.rank == RankOf(OfferReason::kTooSmall)) {
       verdict.reason = OfferReason::kTooSmall;
       verdict.detail =
-          fmt::format("{} needed, nodes.max leaves {}", alone.instances, question_.policy_left);
+          fmt::format("{} needed, nodes.max leaves {}", entry.instances, question_.policy_left);
     } else {
       verdict.reason = OfferReason::kCostsMore;
-      if (alone.instances > 1) verdict.detail = fmt::format("{} instances", alone.instances);
+      if (entry.instances > 1) verdict.detail = fmt::format("{} instances", entry.instances);
     }
     return verdict;
+  }
+
+  int AccountLeft(std::int32_t offer) const {
+    const int account = index_.offers[static_cast<std::size_t>(offer)].account;
+    return question_.accounts_left[static_cast<std::size_t>(account)];
   }
 
   int Most() const {
@@ -177,7 +188,7 @@ class Explainer {
   const Question& question_;
   const Policy& policy_;
   std::set<std::int32_t> shapes_;
-  std::vector<OfferVerdict> verdicts_;
+  std::vector<Entry> entries_;
 };
 
 }  // namespace

@@ -18,7 +18,6 @@ struct Best {
 // The best choice per account for one run of items.
 struct Row {
   std::vector<Best> by_account;
-  Best overall;
 };
 
 // Every run that fits somewhere, priced once.
@@ -35,10 +34,9 @@ class Table {
 
   int items() const { return items_; }
   int longest() const { return longest_; }
-  const Row* At(int first, int count) const {
-    const int row = rows_of_[Slot(first, count)];
-    return row < 0 ? nullptr : &rows_[static_cast<std::size_t>(row)];
-  }
+  const std::vector<Row>& rows() const { return rows_; }
+  // Index of the row of a run; -1: it fits nowhere.
+  int RowAt(int first, int count) const { return rows_of_[Slot(first, count)]; }
 
  private:
   std::size_t Slot(int first, int count) const {
@@ -50,6 +48,7 @@ class Table {
     costs_.assign(choices.size(), kDoesNotFit);
     problem_.cost(first, count, choices, costs_);
     Row row;
+    bool fits = false;
     row.by_account.resize(problem_.account_limits.size());
     for (std::size_t i = 0; i < choices.size(); ++i) {
       if (costs_[i] == kDoesNotFit) continue;
@@ -57,9 +56,9 @@ class Table {
           static_cast<std::size_t>(problem_.accounts[static_cast<std::size_t>(choices[i])]);
       Best& best = row.by_account[account];
       if (costs_[i] < best.cost) best = {costs_[i], choices[i]};
-      if (costs_[i] < row.overall.cost) row.overall = {costs_[i], choices[i]};
+      fits = true;
     }
-    if (row.overall.choice < 0) return -1;
+    if (!fits) return -1;
     if (shortlist) Shortlist(choices);
     rows_.push_back(std::move(row));
     return static_cast<int>(rows_.size()) - 1;
@@ -147,6 +146,7 @@ class Search {
 
   std::optional<Packing> Run() {
     const int items = table_.items();
+    for (const Row& row : table_.rows()) options_.push_back(OptionsOf(row));
     cells_.assign(static_cast<std::size_t>((items + 1) * states_), Cell{});
     cells_[0].cost = 0;
     for (int placed = 0; placed < items; ++placed)
@@ -174,25 +174,38 @@ class Search {
     return a.last.choice < b.last.choice;
   }
 
+  // What can be put next to a run: the best choice that no limit counts, and of each counted
+  // account the best one if it is cheaper than that.
+  struct Option {
+    Best best;
+    int limit = -1;
+  };
+
+  std::vector<Option> OptionsOf(const Row& row) const {
+    Best uncounted;
+    for (std::size_t account = 0; account < row.by_account.size(); ++account)
+      if (const Best& best = row.by_account[account]; best.choice >= 0 && counted_[account] < 0)
+        uncounted = std::min(uncounted, best, CheaperChoice);
+    std::vector<Option> options;
+    if (uncounted.choice >= 0) options.push_back({uncounted, -1});
+    for (std::size_t account = 0; account < row.by_account.size(); ++account) {
+      const Best& best = row.by_account[account];
+      if (best.choice >= 0 && counted_[account] >= 0 && CheaperChoice(best, uncounted))
+        options.push_back({best, counted_[account]});
+    }
+    return options;
+  }
+
+  static bool CheaperChoice(const Best& a, const Best& b) {
+    return a.cost != b.cost ? a.cost < b.cost : a.choice < b.choice;
+  }
+
   void Extend(int placed, std::int64_t state) {
     for (int count = 1; count <= table_.longest() && placed + count <= table_.items(); ++count) {
-      const Row* row = table_.At(placed, count);
-      if (row == nullptr) break;
-      if (limits_.empty()) {
-        Relax(placed, state, count, row->overall, -1);
-        continue;
-      }
-      Best uncounted;
-      for (std::size_t account = 0; account < row->by_account.size(); ++account) {
-        const Best& best = row->by_account[account];
-        if (best.choice < 0) continue;
-        if (counted_[account] >= 0)
-          Relax(placed, state, count, best, counted_[account]);
-        else if (std::pair(best.cost, best.choice) < std::pair(uncounted.cost, uncounted.choice) ||
-                 uncounted.choice < 0)
-          uncounted = best;
-      }
-      if (uncounted.choice >= 0) Relax(placed, state, count, uncounted, -1);
+      const int row = table_.RowAt(placed, count);
+      if (row < 0) break;
+      for (const Option& option : options_[static_cast<std::size_t>(row)])
+        Relax(placed, state, count, option.best, option.limit);
     }
   }
 
@@ -218,6 +231,7 @@ class Search {
   std::vector<int> counted_;  // by account: index into limits_, -1
   int total_ = -1;
   std::int64_t states_ = 1;
+  std::vector<std::vector<Option>> options_;  // by row
   std::vector<Cell> cells_;
 };
 
@@ -244,10 +258,10 @@ std::optional<Packing> Greedy(const PackProblem& problem, const Table& table) {
     Packed chosen;
     std::int64_t chosen_cost = kDoesNotFit;
     for (int count = 1; count <= table.longest() && first + count <= table.items(); ++count) {
-      const Row* row = table.At(first, count);
-      if (row == nullptr) break;
+      const int row = table.RowAt(first, count);
+      if (row < 0) break;
       for (std::size_t account = 0; account < left.size(); ++account) {
-        const Best& best = row->by_account[account];
+        const Best& best = table.rows()[static_cast<std::size_t>(row)].by_account[account];
         if (best.choice < 0 || left[account] == 0) continue;
         if (chosen_cost == kDoesNotFit || static_cast<__int128>(best.cost) * chosen.count <=
                                               static_cast<__int128>(chosen_cost) * count) {

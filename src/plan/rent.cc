@@ -6,7 +6,7 @@
 #include <deque>
 #include <set>
 
-#include "plan/pack.h"
+#include "plan/draft.h"
 
 namespace spillway::plan {
 namespace {
@@ -16,12 +16,8 @@ constexpr std::size_t kLot = 128;
 // Times that claims which rather wait are taken out before the rest is rented for anyway.
 constexpr int kMaxSecondThoughts = 8;
 
-// Instances for some items, not rented yet.
-struct Draft {
-  std::vector<Rental> rentals;
-  std::vector<Item> items;  // in packing order
-  Money worst_case;
-};
+// Different claims that are refused by the budget one by one before the rest is refused at once.
+constexpr int kMaxBudgetRefusals = 16;
 
 // Why a draft is not possible.
 struct Obstacle {
@@ -38,24 +34,17 @@ class Renter {
         unit_(unit),
         policy_(index_.snapshot.policies[static_cast<std::size_t>(unit.policy)]),
         plan_(plan) {
-    result_.outcomes.resize(unit.claims.size());
-    for (std::size_t claim = 0; claim < unit.claims.size(); ++claim) {
-      for (const std::int32_t pod : unit.claims[claim].pods) {
-        queue_.push_back({maker.Make(pod, unit.policy), claim});
-        shapes_.insert(queue_.back().item.shape);
-      }
-    }
     ns_ = index_.snapshot.workloads[static_cast<std::size_t>(unit.claims.front().workload)].ns;
+    result_.outcomes.resize(unit.claims.size());
+    for (std::size_t claim = 0; claim < unit.claims.size(); ++claim)
+      for (const std::int32_t pod : unit.claims[claim].pods)
+        queue_.push_back({maker.Make(pod, unit.policy), claim});
     result_.policy_left = market.PolicyLeft(unit.policy);
     result_.accounts_left = market.AccountsLeft();
-    JudgeOffers();
   }
 
   UnitResult Run() {
-    if (choices_.empty()) {
-      Block(WhyNoOffer());
-      return std::move(result_);
-    }
+    FindOffers();
     while (!queue_.empty() && RentLot()) {
     }
     SortForPacking(index_, result_.rented);
@@ -68,45 +57,56 @@ class Renter {
     std::size_t claim;
   };
 
-  void JudgeOffers() {
-    for (std::size_t i = 0; i < index_.offers.size(); ++i) {
-      const auto offer = static_cast<std::int32_t>(i);
-      const Objection* first = nullptr;
-      bool some_shape_fits = false;
-      for (const std::int32_t shape : shapes_) {
-        const Objection& objection =
-            market_.Judge(unit_.policy, shape, offer, result_.accounts_left);
-        if (objection.reason == OfferReason::kChosen) some_shape_fits = true;
-        if (first == nullptr ||
-            (first->reason == OfferReason::kChosen && objection.reason != OfferReason::kChosen))
-          first = &objection;
+  // The offers that are allowed for at least one shape. Pods of a shape without any are told why;
+  // a gang is told as a whole.
+  void FindOffers() {
+    std::set<std::int32_t> shapes, offers;
+    for (const Queued& queued : queue_) shapes.insert(queued.item.shape);
+    std::map<std::int32_t, Outcome> hopeless;
+    for (const std::int32_t shape : shapes) {
+      std::vector<OfferReason> reasons;
+      bool some = false;
+      for (std::size_t i = 0; i < index_.offers.size(); ++i) {
+        const auto offer = static_cast<std::int32_t>(i);
+        reasons.push_back(market_.Judge(unit_.policy, shape, offer, result_.accounts_left).reason);
+        if (reasons.back() != OfferReason::kChosen) continue;
+        some = true;
+        offers.insert(offer);
       }
-      // An offer that takes a part of a gang is allowed.
-      objections_.push_back(some_shape_fits ? OfferReason::kChosen : first->reason);
-      if (some_shape_fits) choices_.push_back(offer);
+      if (!some) hopeless.emplace(shape, WhyNoOffer(reasons));
     }
-    result_.offers_allowed = static_cast<int>(choices_.size());
+    if (unit_.gang && !hopeless.empty()) return Block(hopeless.begin()->second);
+    for (const Queued& queued : queue_)
+      if (const auto it = hopeless.find(queued.item.shape); it != hopeless.end())
+        Give(it->second, result_.outcomes[queued.claim]);
+    std::erase_if(queue_, [&](const Queued& queued) {
+      return hopeless.find(queued.item.shape) != hopeless.end();
+    });
+    result_.offers_allowed = static_cast<int>(offers.size());
+    drafter_.emplace(market_, unit_.policy, ns_, unit_.gang, std::move(shapes),
+                     std::vector<std::int32_t>(offers.begin(), offers.end()));
   }
 
-  // Rents for the first pods of the queue; false: nothing more can be done, and the rest of the
-  // queue was told why.
+  // Rents for the first pods of the queue, or tells at least one claim why not. False: nothing
+  // more can be done.
   bool RentLot() {
     const std::size_t lot = unit_.gang ? queue_.size() : std::min(queue_.size(), kLot);
     Obstacle obstacle;
     for (int thought = 0;; ++thought) {
       std::optional<Draft> draft;
       const std::size_t most = LargestDraft(std::min(lot, queue_.size()), draft, obstacle);
-      if (most == 0) {
-        Tell(obstacle);
-        return false;
-      }
-      if (thought < kMaxSecondThoughts && DropCheaperToWait(*draft, most)) {
+      if (most > 0 && thought < kMaxSecondThoughts && DropCheaperToWait(*draft, most)) {
         if (queue_.empty()) return false;
         continue;
       }
-      Accept(std::move(*draft), most);
+      if (most > 0) Accept(std::move(*draft), most);
       if (obstacle.reason == Reason::kNone) return true;
-      Tell(obstacle);
+      if (obstacle.reason == Reason::kBudget) {
+        // The next claims may be cheaper.
+        if (most == 0) TellBudget(obstacle.missing);
+        return true;
+      }
+      TellLimit(obstacle);
       return false;
     }
   }
@@ -137,9 +137,8 @@ class Renter {
   std::optional<Draft> TryDraft(std::size_t count, Obstacle& obstacle) {
     Draft draft;
     for (std::size_t i = 0; i < count; ++i) draft.items.push_back(queue_[i].item);
-    SortForPacking(index_, draft.items);
-    if (TooManyForInstances(draft.items) || !PackInto(draft)) {
-      const bool for_good = unit_.gang && !SomeLimitInUse();
+    if (!drafter_->Fill(draft)) {
+      const bool for_good = unit_.gang && !drafter_->SomeLimitInUse();
       obstacle = {for_good ? Reason::kNoOfferFits : Reason::kNodeLimit, Money()};
       return std::nullopt;
     }
@@ -150,97 +149,6 @@ class Renter {
     }
     obstacle = {};
     return draft;
-  }
-
-  // Whether there would be room for more instances if none ran now.
-  bool SomeLimitInUse() const {
-    if (market_.PolicyLeft(unit_.policy) < policy_.max_nodes) return true;
-    const std::vector<ProviderAccount>& accounts = index_.snapshot.accounts;
-    for (std::size_t i = 0; i < accounts.size(); ++i)
-      if (accounts[i].max_nodes > 0 && market_.AccountsLeft()[i] < accounts[i].max_nodes)
-        return true;
-    return false;
-  }
-
-  // A bound that saves the search: GPUs asked for against GPUs of the most instances.
-  bool TooManyForInstances(const std::vector<Item>& items) const {
-    std::int64_t wanted = 0, largest = 0;
-    for (const Item& item : items) wanted += Shape(item.shape).requests.gpus;
-    for (const std::int32_t offer : choices_)
-      largest = std::max(largest, OfferAt(offer).allocatable.gpus);
-    return wanted > largest * market_.PolicyLeft(unit_.policy);
-  }
-
-  bool PackInto(Draft& draft) {
-    std::optional<Packing> best;
-    std::vector<std::int32_t> best_choices;
-    if (!unit_.gang) {
-      best = PackOn(draft.items, choices_);
-      best_choices = choices_;
-    } else {
-      // A gang stays in one region: its pods talk to each other.
-      std::vector<std::vector<std::int32_t>> by_place(static_cast<std::size_t>(index_.places));
-      for (const std::int32_t offer : choices_)
-        by_place[static_cast<std::size_t>(Info(offer).place)].push_back(offer);
-      for (const std::vector<std::int32_t>& choices : by_place) {
-        if (choices.empty()) continue;
-        std::optional<Packing> packing = PackOn(draft.items, choices);
-        if (!packing || (best && std::pair(packing->cost, packing->instances.size()) >=
-                                     std::pair(best->cost, best->instances.size())))
-          continue;
-        best = std::move(packing);
-        best_choices = choices;
-      }
-    }
-    if (!best) return false;
-    for (const Packed& packed : best->instances)
-      AddRental(draft, packed, best_choices[static_cast<std::size_t>(packed.choice)]);
-    return true;
-  }
-
-  std::optional<Packing> PackOn(const std::vector<Item>& items,
-                                const std::vector<std::int32_t>& offers) {
-    PackProblem problem;
-    for (const Item& item : items) problem.kinds.push_back(item.kind);
-    for (const std::int32_t offer : offers) problem.accounts.push_back(Info(offer).account);
-    problem.account_limits = market_.AccountsLeft();
-    problem.max_instances = market_.PolicyLeft(unit_.policy);
-    problem.max_items_per_instance = index_.options.max_pods_per_rental;
-    problem.cost = [&](int first, int count, const std::vector<int>& choices,
-                       std::vector<std::int64_t>& costs) {
-      const Bundle bundle = BundleOf(index_, items, first, count);
-      std::set<std::int32_t> shapes;
-      for (int i = first; i < first + count; ++i)
-        shapes.insert(items[static_cast<std::size_t>(i)].shape);
-      std::vector<std::int64_t>& totals = market_.Totals(unit_.policy, bundle.load);
-      for (std::size_t i = 0; i < choices.size(); ++i) {
-        const std::int32_t offer = offers[static_cast<std::size_t>(choices[i])];
-        if (OfferAt(offer).allocatable.Covers(bundle.requests) && AllFit(shapes, offer))
-          costs[i] = market_.TotalOf(totals, unit_.policy, bundle.load, offer);
-      }
-    };
-    return Pack(problem);
-  }
-
-  bool AllFit(const std::set<std::int32_t>& shapes, std::int32_t offer) {
-    if (shapes_.size() == 1) return true;  // choices were judged for it
-    return std::all_of(shapes.begin(), shapes.end(), [&](std::int32_t shape) {
-      return market_.Judge(unit_.policy, shape, offer, market_.AccountsLeft()).reason ==
-             OfferReason::kChosen;
-    });
-  }
-
-  void AddRental(Draft& draft, const Packed& packed, std::int32_t offer) {
-    const Load load = BundleOf(index_, draft.items, packed.first, packed.count).load;
-    Rental& rental = draft.rentals.emplace_back();
-    rental.offer = offer;
-    rental.policy = unit_.policy;
-    rental.ns = ns_;
-    for (int i = packed.first; i < packed.first + packed.count; ++i)
-      rental.pods.push_back(draft.items[static_cast<std::size_t>(i)].pod);
-    rental.forecast = MakeForecast(index_, policy_, offer, load);
-    rental.deadlines = MakeDeadlines(index_, policy_, offer, load);
-    draft.worst_case += rental.forecast.worst_case;
   }
 
   // The claim's share of what the draft costs; rounded up.
@@ -324,22 +232,14 @@ class Renter {
   }
 
   void Block(const Outcome& why) {
-    for (const Queued& queued : queue_) {
-      Outcome& outcome = result_.outcomes[queued.claim];
-      outcome.reason = why.reason;
-      outcome.because = why.because;
-      outcome.until = why.until;
-      outcome.missing = why.missing;
-      outcome.budget = why.budget;
-    }
+    for (const Queued& queued : queue_) Give(why, result_.outcomes[queued.claim]);
     queue_.clear();
   }
 
-  // Tells the rest of the queue what stands against it.
-  void Tell(const Obstacle& obstacle) {
+  // Tells the rest of the queue that no more instances may be rented.
+  void TellLimit(const Obstacle& obstacle) {
     Outcome why;
     why.reason = obstacle.reason;
-    if (obstacle.reason == Reason::kBudget) return TellBudget();
     if (obstacle.reason == Reason::kNoOfferFits)
       why.because = fmt::format("no region has instances for all {} pods at once", queue_.size());
     else if (market_.PolicyLeft(unit_.policy) == 0 || unit_.gang)
@@ -347,73 +247,70 @@ class Renter {
                                 market_.PolicyLeft(unit_.policy), policy_.max_nodes);
     else
       why.because = fmt::format(
-          "no more nodes within nodes.max of BurstPolicy {} and limits.nodes "
-          "of the providers",
+          "no more nodes within nodes.max of BurstPolicy {} and limits.nodes of the providers",
           policy_.name);
     Block(why);
   }
 
-  // Each claim is told what its own rental lacks, after everything that was rented before it.
-  void TellBudget() {
+  // Takes the first claim out of the queue and tells it what its rental lacks, after everything
+  // that was rented before it; and all claims like it. After many such claims the rest is told,
+  // too, without another search. `first_pod_lacks` is what its first pod alone lacks.
+  void TellBudget(Money first_pod_lacks) {
     const int budget = market_.purse.Tightest(ns_);
     const BudgetState& state = index_.snapshot.budgets[static_cast<std::size_t>(budget)];
-    std::map<std::vector<int>, Outcome> known;  // by kinds of the claim's items
-    while (!queue_.empty()) {
-      const std::size_t claim = queue_.front().claim;
+    const bool all = ++refused_by_budget_ >= kMaxBudgetRefusals;
+    std::map<std::vector<int>, Outcome> known;  // by kinds of a claim's pods
+    std::deque<Queued> rest;
+    for (std::size_t first = 0, end = 0; first < queue_.size(); first = end) {
       Draft draft;
       std::vector<int> kinds;
-      for (const Queued& queued : queue_) {
-        if (queued.claim != claim) break;
-        draft.items.push_back(queued.item);
-        kinds.push_back(queued.item.kind);
+      for (; end < queue_.size() && queue_[end].claim == queue_[first].claim; ++end) {
+        draft.items.push_back(queue_[end].item);
+        kinds.push_back(queue_[end].item.kind);
       }
-      queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(kinds.size()));
-      const auto [it, fresh] = known.try_emplace(std::move(kinds));
-      if (fresh) it->second = BudgetOutcome(draft, budget, state);
-      Outcome& outcome = result_.outcomes[claim];
-      const Outcome& why = it->second;
-      outcome.reason = why.reason;
-      outcome.because = why.because;
-      outcome.missing = why.missing;
-      outcome.budget = why.budget;
-      outcome.until = why.until;
+      auto it = known.find(kinds);
+      if (it == known.end() && (first == 0 || all))
+        it = known.emplace(kinds, BudgetOutcome(draft, first_pod_lacks, budget, state)).first;
+      if (it == known.end())
+        for (std::size_t i = first; i < end; ++i) rest.push_back(queue_[i]);
+      else
+        Give(it->second, result_.outcomes[queue_[first].claim]);
     }
+    queue_ = std::move(rest);
   }
 
-  Outcome BudgetOutcome(Draft& draft, int budget, const BudgetState& state) {
+  // Hands over a reason, and keeps what was rented.
+  static void Give(const Outcome& why, Outcome& outcome) {
+    outcome.reason = why.reason;
+    outcome.because = why.because;
+    outcome.until = why.until;
+    outcome.missing = why.missing;
+    outcome.budget = why.budget;
+  }
+
+  Outcome BudgetOutcome(Draft& draft, Money first_pod_lacks, int budget, const BudgetState& state) {
     Outcome outcome;
     outcome.reason = Reason::kBudget;
     outcome.budget = budget;
     if (state.period_ends > index_.snapshot.now) outcome.until = state.period_ends;
-    SortForPacking(index_, draft.items);
-    // Where the limits leave no room for all its pods, the sum is that of the first one.
-    if (!PackInto(draft)) {
-      draft.items.resize(1);
-      draft.rentals.clear();
-      if (!PackInto(draft)) {
-        outcome.because = fmt::format("Budget {} has {} left", state.name,
-                                      HumanMoney(market_.purse.Left(budget)));
-        return outcome;
-      }
-    }
-    const Money missing = market_.purse.Missing(ns_, draft.worst_case);
-    outcome.missing = missing;
+    // Where the node limits leave no room for all its pods, the sum is that of the first one.
+    const Money missing =
+        drafter_->Fill(draft) ? market_.purse.Missing(ns_, draft.worst_case) : Money();
+    outcome.missing = std::max(missing, first_pod_lacks);
+    const Money left = market_.purse.Left(budget);
     outcome.because =
-        missing > Money()
-            ? fmt::format("Budget {} has {} left of {}; the rental may cost up to {}: {} missing",
-                          state.name, HumanMoney(market_.purse.Left(budget)),
-                          HumanMoney(state.amount), HumanMoney(draft.worst_case),
-                          HumanMoney(missing))
-            : fmt::format("Budget {} has {} left, which others before it may need", state.name,
-                          HumanMoney(market_.purse.Left(budget)));
+        fmt::format("Budget {} has {} left of {}; the rental may cost up to {}: {} missing",
+                    state.name, HumanMoney(left), HumanMoney(state.amount),
+                    HumanMoney(left + *outcome.missing), HumanMoney(*outcome.missing));
     return outcome;
   }
 
-  Outcome WhyNoOffer() const {
+  // `reasons` are the objections to all offers.
+  Outcome WhyNoOffer(const std::vector<OfferReason>& reasons) const {
     int by_rule = 0, by_fit = 0, full = 0, resting = 0;
     std::optional<Time> until;
-    for (std::size_t i = 0; i < objections_.size(); ++i) {
-      const OfferReason reason = objections_[i];
+    for (std::size_t i = 0; i < reasons.size(); ++i) {
+      const OfferReason reason = reasons[i];
       if (reason <= OfferReason::kTooExpensive) {
         ++by_rule;
       } else if (reason <= OfferReason::kLabels) {
@@ -450,26 +347,15 @@ class Renter {
     return why;
   }
 
-  const OfferInfo& Info(std::int32_t offer) const {
-    return index_.offers[static_cast<std::size_t>(offer)];
-  }
-  const Offer& OfferAt(std::int32_t offer) const {
-    return index_.snapshot.offers[static_cast<std::size_t>(offer)];
-  }
-  const PodShape& Shape(std::int32_t shape) const {
-    return index_.snapshot.shapes[static_cast<std::size_t>(shape)];
-  }
-
   Market& market_;
   const Index& index_;
   const Unit& unit_;
   const Policy& policy_;
   Plan& plan_;
   std::string ns_;
-  std::deque<Queued> queue_;             // pods that nothing was decided for, in decision order
-  std::set<std::int32_t> shapes_;        // of all pods
-  std::vector<std::int32_t> choices_;    // allowed offers
-  std::vector<OfferReason> objections_;  // by offer, kChosen: allowed
+  std::deque<Queued> queue_;        // pods that nothing was decided for, in decision order
+  std::optional<Drafter> drafter_;  // unless nothing is allowed for a gang
+  int refused_by_budget_ = 0;
   UnitResult result_;
 };
 
