@@ -52,6 +52,7 @@ void Accounts::Sync(const std::vector<store::ObjectPtr>& providers,
     if (opened) {
       account.opened = std::move(*opened);
     } else {
+      account.polled = true;
       account.not_ready = opened.error().message;
       log::Warn("a cloud account cannot be opened",
                 {{"provider", provider->key.name}, {"error", account.not_ready}});
@@ -114,11 +115,12 @@ bool Accounts::PollOne(const std::string& name, const OpenedCloud& opened, bool 
   const auto it = accounts_.find(name);
   if (it == accounts_.end() || it->second.opened.cloud != opened.cloud) return false;
   Account& account = it->second;
-  bool changed = false;
+  bool changed = !account.polled;
+  account.polled = true;
   if (inventory) {
     inventory->read_at = asked;
     std::string text = TextOf(*inventory);
-    changed = !account.inventory || text != account.inventory_text;
+    changed = changed || !account.inventory || text != account.inventory_text;
     account.inventory_text = std::move(text);
     account.inventory = std::move(*inventory);
   }
@@ -168,6 +170,12 @@ std::map<std::string, std::string> Accounts::NotReady() const {
   for (const auto& [name, account] : accounts_)
     if (!account.not_ready.empty()) out.emplace(name, account.not_ready);
   return out;
+}
+
+bool Accounts::AllPolled() const {
+  const std::lock_guard lock(mutex_);
+  return std::all_of(accounts_.begin(), accounts_.end(),
+                     [](const auto& a) { return a.second.polled; });
 }
 
 std::vector<std::string> Accounts::Names() const {

@@ -43,6 +43,8 @@ class Accounts {
   std::vector<Offer> Offers() const;                    // of all accounts, by Key()
   std::map<std::string, std::string> NotReady() const;  // provider -> why
   std::vector<std::string> Names() const;
+  // Every account was listed once, or is known not to answer.
+  bool AllPolled() const;
   const std::string& cluster_id() const { return cluster_id_; }
 
  private:
@@ -54,6 +56,7 @@ class Accounts {
     std::vector<Offer> offers;
     std::optional<Time> offers_read;
     std::string not_ready;
+    bool polled = false;
   };
   bool PollOne(const std::string& name, const OpenedCloud& opened, bool read_offers);
 

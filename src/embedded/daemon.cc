@@ -1,0 +1,221 @@
+#include "embedded/daemon.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <random>
+
+#include "base/log.h"
+#include "site/cluster.h"
+#include "site/job_controller.h"
+#include "site/objects.h"
+#include "site/scheduler.h"
+
+namespace spillway::embedded {
+namespace {
+
+constexpr int kExecutorThreads = 8;
+constexpr Duration kTick{100ms};       // real time: simulated clouds
+constexpr Duration kOffersAge{10min};  // of the clock
+constexpr Duration kPollBusy{5s};      // of the clock, while something is rented there
+constexpr Duration kPollIdle{60s};     // of the clock: the sweep looks at every account
+constexpr Duration kPollReal{200ms};   // real time, at least, between two polls
+constexpr Duration kLookAtLeast{1s};   // real time: the site loop never sleeps longer
+
+Status MakePrivateDirectory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error)
+    return Fail(Code::kInvalid,
+                fmt::format("{}: {}; choose a directory you may write to", path, error.message()));
+  chmod(path.c_str(), 0700);
+  return Ok();
+}
+
+}  // namespace
+
+Daemon::Daemon(DaemonOptions options, const SystemClock& clock)
+    : options_(std::move(options)), system_clock_(clock), rng_(std::random_device{}()) {}
+
+Daemon::~Daemon() {
+  Stop();
+  if (lock_fd_ >= 0) close(lock_fd_);
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::Open(DaemonOptions options, const SystemClock& clock) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), clock));
+  SPW_TRY(daemon->OpenAll());
+  return daemon;
+}
+
+Status Daemon::OpenAll() {
+  for (const std::string& directory : {options_.state_dir, options_.state_dir + "/logs",
+                                       options_.evidence_dir, options_.results_root})
+    SPW_TRY(MakePrivateDirectory(directory));
+  lock_fd_ = open((options_.state_dir + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock_fd_ < 0 || flock(lock_fd_, LOCK_EX | LOCK_NB) != 0)
+    return Fail(Code::kConflict,
+                fmt::format("{} is in use by another spillwayd; stop it, or choose another --state",
+                            options_.state_dir));
+
+  SPW_ASSIGN(catalog_, catalog::Catalog::Load(options_.catalog_dir));
+  gateway::GatewayOptions gateway_options;
+  gateway_options.state_dir = options_.state_dir + "/gateway";
+  gateway_options.data_root = options_.data_root;
+  gateway_options.results_root = options_.results_root;
+  gateway_options.evidence_dir = options_.evidence_dir;
+  gateway_options.socket_path = options_.state_dir + "/node.sock";
+  gateway_options.clock_scale = system_clock_.scale();
+  SPW_ASSIGN(gateway_, gateway::Gateway::Open(std::move(gateway_options), *this));
+
+  SPW_ASSIGN(store_,
+             store::Store::Open(
+                 {.path = options_.state_dir + "/state.db",
+                  .clock = &system_clock_,
+                  .sign = [this](std::string_view message) { return gateway_->Sign(message); },
+                  .public_key = gateway_->PublicKey()}));
+  SPW_ASSIGN(const std::vector<BurstNode> nodes, store_->Nodes(Time{}));
+  clock_ = std::make_unique<control::RuleClock>(system_clock_, control::NewestMoment(nodes));
+  store_->UseClock(*clock_);
+  gateway_->UseClock(*clock_);
+  if (store_->Get({"Namespace", "", "default"}) == nullptr) {
+    const auto made = store_->Apply({{{"Namespace", "", "default"},
+                                      json::object{{"apiVersion", "v1"}, {"kind", "Namespace"}},
+                                      0}});
+    if (!made) return tl::unexpected(made.error());
+  }
+
+  sandbox_ = runtime::Probe();
+  runtime::RemoveLeftovers(sandbox_);
+  if (!sandbox_.sandbox())
+    log::Warn("pods run as plain processes: this machine does not allow sandboxes");
+  logs_ = std::make_unique<site::PodLogs>(options_.state_dir + "/logs");
+  kubelet_ = std::make_unique<site::Kubelet>(
+      *store_, *logs_, *clock_,
+      site::KubeletOptions{options_.data_root, options_.results_root, sandbox_,
+                           options_.pod_init_program});
+  accounts_ = std::make_unique<Accounts>(options_.cluster_id, *clock_, options_.open_cloud);
+  if (options_.inspect_rented_disks)
+    inspector_ =
+        std::make_unique<Inspector>(options_.data_root, options_.state_dir + "/inspections.jsonl");
+  return kubelet_->Recover();
+}
+
+Status Daemon::Start() {
+  store_->OnChange([this](const std::vector<store::ObjectPtr>&, bool) {
+    Wake();
+    Changed();
+  });
+  executor_ = std::make_unique<Executor>(kExecutorThreads,
+                                         [this](const control::Command& command) { Run(command); });
+  conductor_ = std::make_unique<control::Conductor>(*clock_, *store_, *this, *executor_);
+  SPW_TRY(gateway_->Start());
+  started_ = true;
+  site_thread_ = std::thread([this] { SiteLoop(); });
+  poll_thread_ = std::thread([this] { PollLoop(); });
+  return Ok();
+}
+
+void Daemon::Stop() {
+  if (stopping_.exchange(true)) return;
+  Wake();
+  Changed();
+  if (site_thread_.joinable()) site_thread_.join();
+  if (poll_thread_.joinable()) poll_thread_.join();
+  if (executor_) executor_->Stop();
+  if (gateway_) gateway_->Stop();
+  kubelet_.reset();
+}
+
+void Daemon::Wake() {
+  {
+    const std::lock_guard lock(wake_mutex_);
+    awake_ = true;
+  }
+  wake_.notify_all();
+}
+
+void Daemon::Changed() {
+  {
+    const std::lock_guard lock(change_mutex_);
+    ++change_revision_;
+  }
+  change_.notify_all();
+}
+
+Status Daemon::RegisterJoinedNodes() {
+  SPW_ASSIGN(const std::vector<BurstNode> nodes, store_->Nodes(clock_->Now()));
+  for (const BurstNode& node : nodes) {
+    if (node.phase < Phase::kJoined || node.phase > Phase::kReturning || node.Failed()) continue;
+    const std::optional<control::NodeReport> report = gateway_->NodeReport(node.name);
+    if (report) SPW_TRY(site::RegisterNode(*store_, node, *report, clock_->Now()));
+  }
+  return Ok();
+}
+
+Result<std::optional<Time>> Daemon::SitePass() {
+  SPW_ASSIGN(std::optional<Time> look_again, site::ReconcileJobs(*store_, rng_, clock_->Now()));
+  SPW_TRY(RegisterJoinedNodes());
+  SPW_TRY(site::Schedule(*store_, clock_->Now()));
+  SPW_TRY(kubelet_->Sync());
+  SPW_ASSIGN(const std::optional<Time> round, conductor_->Round());
+  if (round && (!look_again || *round < *look_again)) look_again = round;
+  return look_again;
+}
+
+void Daemon::SiteLoop() {
+  while (!stopping_) {
+    {
+      const std::lock_guard lock(wake_mutex_);
+      awake_ = false;
+    }
+    Duration sleep = kLookAtLeast;
+    const Result<std::optional<Time>> pass = SitePass();
+    if (!pass) {
+      log::Error("a round failed; it is tried again", {{"error", pass.error().message}});
+    } else if (*pass) {
+      const Duration real = system_clock_.Real(**pass - clock_->Now()) + 1ms;
+      sleep = std::clamp(real, Duration{1}, kLookAtLeast);
+    }
+    std::unique_lock lock(wake_mutex_);
+    wake_.wait_for(lock, sleep, [&] { return awake_ || stopping_; });
+  }
+}
+
+void Daemon::PollLoop() {
+  Duration last_busy{-1h}, last_all{-1h};
+  while (!stopping_) {
+    const bool ticked = accounts_->Tick();
+    std::vector<std::string> in_use;
+    if (const auto nodes = store_->Nodes(clock_->Now()))
+      for (const BurstNode& node : *nodes)
+        if (node.Live()) in_use.push_back(node.offer.provider);
+    accounts_->Sync(store_->List("CloudProvider"), in_use);
+    const Duration now = system_clock_.SteadyNow();
+    const bool all = now - last_all >= std::max(kPollIdle, kPollReal * system_clock_.scale()) ||
+                     !accounts_->AllPolled();
+    const bool busy = now - last_busy >= std::max(kPollBusy, kPollReal * system_clock_.scale());
+    bool changed = ticked;
+    if (all || ((busy || ticked) && !in_use.empty())) {
+      changed = accounts_->Poll(all ? std::vector<std::string>() : in_use, kOffersAge) || changed;
+      last_busy = now;
+      if (all) last_all = now;
+      // Absence counts listings, so a listing without a change is news as well.
+      changed = changed || !in_use.empty();
+    }
+    if (changed) Wake();
+    std::unique_lock lock(change_mutex_);
+    change_.wait_for(lock, kTick, [&] { return stopping_.load(); });
+  }
+}
+
+void Daemon::InspectDisk(const std::string& burst_node, bool after_wipe, const std::string& disk) {
+  if (inspector_) inspector_->Inspect(burst_node, after_wipe, disk);
+}
+
+}  // namespace spillway::embedded

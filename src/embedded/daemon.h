@@ -1,0 +1,170 @@
+// Daemon: the embedded mode. One process holds the site, the data gateway, the site's door, the
+// cloud accounts and the control rounds; everything it must not forget is in files below its state
+// directory, so that it may be killed at any moment and started again.
+//
+//   STATE/state.db     objects, events, BurstNodes, ledger
+//   STATE/site.key     signs ledger, manifests, receipts, certificates (never leaves)
+//   STATE/gateway/     run keys, sealed chunks of live runs
+//   STATE/logs/        pod logs
+//   STATE/node.sock    the door for rented nodes
+//   EVIDENCE/          wipe certificates, receipts, the site's public key
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/rng.h"
+#include "base/time.h"
+#include "catalog/catalog.h"
+#include "control/conductor.h"
+#include "control/rule_clock.h"
+#include "embedded/accounts.h"
+#include "embedded/executor.h"
+#include "embedded/inspection.h"
+#include "gateway/gateway.h"
+#include "server/backend.h"
+#include "site/kubelet.h"
+#include "store/store.h"
+
+namespace spillway::embedded {
+
+struct DaemonOptions {
+  std::string state_dir;     // made with mode 0700 if missing
+  std::string data_root;     // Dataset directories are relative to it
+  std::string results_root;  // results places are relative to it
+  std::string evidence_dir;
+  std::string catalog_dir;
+  std::string cluster_id = "site";  // tag of everything rented
+  int time_scale = 1;               // the clock runs so many times faster
+  CloudFactory open_cloud;
+  // Directory that stands for the disk of a simulated machine; empty: no inspection.
+  std::function<std::optional<std::string>(const std::string& burst_node)> disk_of;
+  bool inspect_rented_disks = false;
+  std::string pod_init_program;  // empty: the running program
+};
+
+// Public functions are thread-safe.
+class Daemon final : public server::Backend,
+                     private control::Observer,
+                     private gateway::DoorBackend {
+ public:
+  // Opens everything and checks it; starts nothing. kConflict: another daemon uses the state.
+  // `clock` must outlive the daemon, and so must what the options' functions use.
+  static Result<std::unique_ptr<Daemon>> Open(DaemonOptions options, const SystemClock& clock);
+  ~Daemon() override;
+
+  Status Start();
+  // Ends pods of the site and all threads. Rented nodes go on; their leases end if nobody returns.
+  void Stop();
+
+  const Clock& clock() const { return *clock_; }
+  // For a simulated machine with power off whose disk is about to be deleted.
+  void InspectDisk(const std::string& burst_node, bool after_wipe, const std::string& disk);
+
+  // server::Backend
+  Result<ApplyOutcome> Apply(const std::string& file_name, const std::string& text,
+                             const std::string& default_namespace, bool dry_run) override;
+  Result<std::vector<json::value>> List(const std::string& kind, const std::string& ns) override;
+  Result<json::value> Get(const server::ObjectRef& ref) override;
+  Status Delete(const server::ObjectRef& ref, bool dry_run) override;
+  std::vector<server::EventView> Events(const std::optional<server::ObjectRef>& about) override;
+  Result<LogChunk> Logs(const std::string& ns, const std::string& pod,
+                        std::int64_t offset) override;
+  std::shared_ptr<const server::RoundView> LastRound() override;
+  Result<std::shared_ptr<const server::RoundView>> PlanWith(
+      const std::string& file_name, const std::string& text,
+      const std::string& default_namespace) override;
+  std::vector<server::TransferView> Transfers() override;
+  Result<std::vector<LedgerEntry>> Ledger() override;
+  Result<std::string> LedgerExport() override;
+  Result<std::vector<std::string>> Certificates() override;
+  Result<std::string> Certificate(const std::string& name) override;
+  std::vector<server::Inspection> Inspections() override;
+  Result<server::Existing> ExistingAtProviders() override;
+  Result<json::value> CatalogEntry(const std::string& id) override;
+  std::vector<server::Finding> Doctor() override;
+  std::vector<std::string> Simulated() override;
+  Time Now() override { return clock_->Now(); }
+  int TimeScale() override { return system_clock_.scale(); }
+  std::int64_t WaitForChange(std::int64_t revision, Duration timeout) override;
+
+ private:
+  Daemon(DaemonOptions options, const SystemClock& clock);
+  Status OpenAll();
+
+  // world.cc
+  Result<control::World> Observe(std::vector<BurstNode> nodes, std::int64_t last_serial) override;
+  void Published(const control::World& world, const control::RoundResult& result) override;
+  Result<server::RoundView> ViewOf(store::Store& store, std::vector<BurstNode> nodes);
+  control::Observation ObservationOf(const BurstNode& node,
+                                     const std::map<std::string, ports::Inventory>& inventories);
+  void TellPeople(const control::World& world, const control::RoundResult& result);
+
+  // commands.cc
+  void Run(const control::Command& command);
+  Status Create(const BurstNode& node);
+  Status DeletePass(const BurstNode& node, const std::string& instance_id);
+  Status Prepare(const BurstNode& node);
+  Result<BurstNode> NodeNamed(const std::string& name) const;
+
+  // door.cc (gateway::DoorBackend)
+  std::optional<gateway::DesiredState> DesiredFor(const std::string& node) override;
+  void OnPodStatuses(const std::string& node,
+                     const std::vector<door::PodStatus>& statuses) override;
+  void OnLog(const std::string& node, const std::string& uid, std::int64_t offset,
+             std::string_view bytes) override;
+  void OnChange(const std::string& node) override;
+  void BeforeWipe(const std::string& node) override;
+
+  // daemon.cc
+  void SiteLoop();
+  void PollLoop();
+  Result<std::optional<Time>> SitePass();
+  Status RegisterJoinedNodes();
+  void Wake();     // the site loop should look again now
+  void Changed();  // for the event stream
+
+  const DaemonOptions options_;
+  const SystemClock& system_clock_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<control::RuleClock> clock_;
+  catalog::Catalog catalog_;
+  Rng rng_;
+  std::unique_ptr<site::PodLogs> logs_;
+  std::unique_ptr<site::Kubelet> kubelet_;
+  runtime::SandboxSupport sandbox_;
+  std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<Accounts> accounts_;
+  std::unique_ptr<Inspector> inspector_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<control::Conductor> conductor_;
+
+  mutable std::mutex answers_mutex_;
+  std::map<std::string, control::CreateAnswer> created_;
+  std::map<std::string, control::DeleteAnswer> deleted_;
+
+  mutable std::mutex view_mutex_;
+  std::shared_ptr<const server::RoundView> view_;
+  std::map<std::string, std::string> told_;  // workload -> what people were told last
+
+  std::mutex wake_mutex_;
+  std::condition_variable wake_;
+  bool awake_ = true;
+  std::mutex change_mutex_;
+  std::condition_variable change_;
+  std::int64_t change_revision_ = 1;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> started_{false};
+  std::thread site_thread_, poll_thread_;
+  int lock_fd_ = -1;
+};
+
+}  // namespace spillway::embedded

@@ -1,0 +1,141 @@
+// What a round looks at, and what people are told of it.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "control/budget.h"
+#include "embedded/daemon.h"
+#include "site/cluster.h"
+#include "site/snapshot.h"
+
+namespace spillway::embedded {
+namespace {
+
+// Budgets look at nodes that went since the earliest period began.
+constexpr Duration kLongestPeriod{std::chrono::hours(24 * 366)};
+
+store::ObjectKey PodKey(const std::string& key) {
+  const std::size_t slash = key.find('/');
+  return {"Pod", key.substr(0, slash), key.substr(std::min(slash + 1, key.size()))};
+}
+
+}  // namespace
+
+Result<server::RoundView> Daemon::ViewOf(store::Store& store, std::vector<BurstNode> nodes) {
+  site::SnapshotInputs inputs;
+  inputs.now = clock_->Now();
+  inputs.burst_nodes = std::move(nodes);
+  for (const catalog::Entry& entry : catalog_.entries()) inputs.facts.push_back(entry.facts);
+  inputs.offers = accounts_->Offers();
+  inputs.not_ready = accounts_->NotReady();
+  inputs.selected_bytes = [this](const DatasetInfo& dataset,
+                                 const std::vector<std::string>& narrow) {
+    return gateway_->SelectedBytes(dataset, narrow);
+  };
+  site::SnapshotResult built = site::BuildSnapshot(store, std::move(inputs));
+  SPW_ASSIGN(const std::vector<BurstNode> all, store_->Nodes(clock_->Now() - kLongestPeriod));
+  control::FillBudgets(built.snapshot.budgets, all, built.snapshot.now);
+  return server::RoundView{std::move(built.snapshot), {}, std::move(built.problems)};
+}
+
+control::Observation Daemon::ObservationOf(
+    const BurstNode& node, const std::map<std::string, ports::Inventory>& inventories) {
+  control::Observation o;
+  {
+    const std::lock_guard lock(answers_mutex_);
+    if (const auto it = created_.find(node.name); it != created_.end()) o.create = it->second;
+    if (const auto it = deleted_.find(node.name); it != deleted_.end()) o.deletion = it->second;
+  }
+  if (const auto it = inventories.find(node.offer.provider); it != inventories.end()) {
+    control::Seen seen;
+    seen.read_at = it->second.read_at;
+    for (const ports::Instance& instance : it->second.instances)
+      if (instance.name == node.name) seen.instances.push_back(instance);
+    const std::string prefix = node.name + "/";
+    for (const SideObject& side : it->second.stray)
+      if (side.id.starts_with(prefix)) seen.stray.push_back(side);
+    o.seen = std::move(seen);
+  }
+  o.node = gateway_->NodeReport(node.name);
+  o.run = gateway_->RunReport(node.name);
+  o.pods = site::PodReports(*store_, node);
+  return o;
+}
+
+Result<control::World> Daemon::Observe(std::vector<BurstNode> nodes, std::int64_t last_serial) {
+  control::World world;
+  world.last_serial = last_serial;
+  world.synced = accounts_->AllPolled();
+  world.inventories = accounts_->Inventories();
+  for (const BurstNode& node : nodes)
+    if (node.Live()) world.observations.emplace(node.name, ObservationOf(node, world.inventories));
+  SPW_ASSIGN(server::RoundView view, ViewOf(*store_, std::move(nodes)));
+  world.snapshot = std::move(view.snapshot);
+  for (const std::string& problem : view.problems)
+    log::Warn("an object cannot be understood", {{"problem", problem}});
+  return world;
+}
+
+void Daemon::Published(const control::World& world, const control::RoundResult& result) {
+  if (!world.synced) return;
+  {
+    // Answers that this round saw are consumed.
+    const std::lock_guard lock(answers_mutex_);
+    for (const auto& [name, observation] : world.observations) {
+      if (observation.create) created_.erase(name);
+      if (observation.deletion) deleted_.erase(name);
+    }
+  }
+  auto view = std::make_shared<server::RoundView>();
+  view->snapshot = world.snapshot;
+  view->plan = result.plan;
+  {
+    const std::lock_guard lock(view_mutex_);
+    view_ = std::move(view);
+  }
+  TellPeople(world, result);
+  Changed();
+}
+
+void Daemon::TellPeople(const control::World& world, const control::RoundResult& result) {
+  for (const BurstNode& node : result.changed) {
+    const store::ObjectKey about{"BurstNode", "", node.name};
+    std::string text = fmt::format("{} at {}", Name(node.phase), node.offer.Key());
+    if (node.Failed()) text += fmt::format(": {} ({})", Name(node.failure), node.failure_detail);
+    store_->AddEvent(about, node.Failed(), std::string(Name(node.phase)), text);
+    log::Info("burst node", {{"node", node.name},
+                             {"phase", Name(node.phase)},
+                             {"failure", Name(node.failure)},
+                             {"offer", node.offer.Key()},
+                             {"detail", node.failure_detail}});
+    if (node.phase != Phase::kPlanned && node.phase != Phase::kRunning && !node.Failed()) continue;
+    for (const PodRef& pod : node.pods) {
+      if (node.phase == Phase::kPlanned)
+        store_->AddEvent(PodKey(pod.key), false, "Renting", fmt::format("Spillway {}", node.why));
+      else if (node.Failed())
+        store_->AddEvent(PodKey(pod.key), true, "RentalFailed",
+                         fmt::format("{}: {}", node.name, node.failure_detail));
+    }
+  }
+  for (const Decision& decision : result.plan.decisions) {
+    const Workload& workload =
+        world.snapshot.workloads[static_cast<std::size_t>(decision.workload)];
+    const std::string kind = fmt::format("{}/{}", Name(decision.verdict), Name(decision.reason));
+    std::string& told = told_[workload.key];
+    // Sentences carry sums and times that move; people are told when the decision itself changes.
+    if (told == kind) continue;
+    told = kind;
+    if (decision.verdict == Verdict::kFitsSite) continue;
+    for (std::int32_t pod : workload.pods)
+      if (world.snapshot.pods[static_cast<std::size_t>(pod)].node.empty())
+        store_->AddEvent(PodKey(world.snapshot.pods[static_cast<std::size_t>(pod)].key), false,
+                         "Burst", decision.sentence);
+  }
+  std::erase_if(told_, [&](const auto& entry) {
+    return std::none_of(world.snapshot.workloads.begin(), world.snapshot.workloads.end(),
+                        [&](const Workload& w) { return w.key == entry.first; });
+  });
+}
+
+}  // namespace spillway::embedded
