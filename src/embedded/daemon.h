@@ -49,6 +49,9 @@ struct DaemonOptions {
   std::function<std::optional<std::string>(const std::string& burst_node)> disk_of;
   bool inspect_rented_disks = false;
   std::string pod_init_program;  // empty: the running program
+  // Called with every BurstNode whose new state was just stored, before the commands that follow
+  // from it are sent. May block; for notifications and for tests that need an exact moment.
+  std::function<void(const BurstNode&)> on_stored;
 };
 
 // Public functions are thread-safe.

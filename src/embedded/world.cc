@@ -96,6 +96,8 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
   }
   TellPeople(world, result);
   Changed();
+  if (options_.on_stored)
+    for (const BurstNode& node : result.changed) options_.on_stored(node);
 }
 
 void Daemon::TellPeople(const control::World& world, const control::RoundResult& result) {

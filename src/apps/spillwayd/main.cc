@@ -1,0 +1,244 @@
+// spillwayd: the daemon of the embedded mode. Wiring only: here the ports meet their adapters.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "base/encoding.h"
+#include "base/log.h"
+#include "cli/paths.h"
+#include "clouds/simulated/simulated_cloud.h"
+#include "embedded/daemon.h"
+#include "net/http_server.h"
+#include "runtime/pod_init.h"
+#include "server/routes.h"
+
+namespace spillway {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Flags {
+  std::string state, data_root, results_root, evidence, catalog, socket, node_program,
+      cluster_id = "site", log_file, listen, token_file, phase_hook;
+  int time_scale = 1;
+  bool inspect = false, verbose = false;
+};
+
+fs::path ProgramDirectory() {
+  return fs::read_symlink("/proc/self/exe").parent_path();
+}
+
+// Simulated accounts of this process, to let the inspection find a machine's disk.
+class SimulatedClouds {
+ public:
+  explicit SimulatedClouds(const catalog::Catalog& catalog) : catalog_(catalog) {}
+
+  Result<embedded::OpenedCloud> Open(const json::value& provider, const Flags& flags,
+                                     const Clock& clock, embedded::Daemon** daemon) {
+    const std::string name(StringOr(provider.at("metadata"), "name", ""));
+    const std::string type(StringOr(provider.at("spec"), "type", ""));
+    if (type != "simulated")
+      return Fail(Code::kInvalid,
+                  fmt::format("CloudProvider {}: there is no adapter for type \"{}\" in this build",
+                              name, type));
+    simulated::SimulatedCloudOptions options;
+    SPW_ASSIGN(options.cloud, simulated::CloudOptionsFrom(provider, catalog_));
+    options.directory = fs::path(flags.state) / "clouds" / name;
+    options.program = flags.node_program;
+    if (flags.inspect)
+      options.keep_disk = [daemon](const std::string& node, const fs::path& disk) {
+        if (*daemon != nullptr) (*daemon)->InspectDisk(node, true, disk.string());
+      };
+    SPW_ASSIGN(std::unique_ptr<simulated::SimulatedCloud> opened,
+               simulated::SimulatedCloud::Open(std::move(options), clock));
+    const std::shared_ptr<simulated::SimulatedCloud> cloud = std::move(opened);
+    const std::lock_guard lock(mutex_);
+    clouds_.push_back(cloud);
+    return embedded::OpenedCloud{cloud, [cloud] { return cloud->Tick(); }};
+  }
+
+  std::optional<std::string> DiskOf(const std::string& node) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& weak : clouds_)
+      if (const auto cloud = weak.lock())
+        for (const simulated::MachineView& machine : cloud->Machines())
+          if (machine.name == node) return machine.disk.string();
+    return std::nullopt;
+  }
+
+ private:
+  const catalog::Catalog& catalog_;
+  mutable std::mutex mutex_;
+  std::vector<std::weak_ptr<simulated::SimulatedCloud>> clouds_;
+};
+
+Status RedirectLog(const std::string& file) {
+  if (file.empty()) return Ok();
+  const int fd = open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+    return Fail(Code::kInvalid, fmt::format("--log {}: cannot be written", file));
+  close(fd);
+  return Ok();
+}
+
+Result<net::ServerOptions> ServerOptionsFrom(const Flags& flags) {
+  net::ServerOptions options;
+  options.unix_path = flags.socket;
+  options.body_bytes = 8 << 20;
+  if (flags.listen.empty()) return options;
+  const std::size_t colon = flags.listen.rfind(':');
+  if (colon == std::string::npos || flags.token_file.empty())
+    return Fail(Code::kInvalid,
+                "--listen needs HOST:PORT of the loopback and --token-file FILE that holds the "
+                "bearer token");
+  options.tcp_host = flags.listen.substr(0, colon);
+  options.tcp_port = std::atoi(flags.listen.c_str() + colon + 1);
+  std::ifstream file(flags.token_file);
+  std::getline(file, options.token);
+  if (options.token.size() < 16)
+    return Fail(
+        Code::kInvalid,
+        fmt::format("--token-file {}: the first line must hold a token of at least 16 characters",
+                    flags.token_file));
+  return options;
+}
+
+// Runs "PROGRAM NODE PHASE FAILURE" and waits for it.
+void RunPhaseHook(const std::string& program, const BurstNode& node) {
+  const std::string phase(Name(node.phase)), failure(Name(node.failure));
+  const pid_t child = fork();
+  if (child == 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    execl(program.c_str(), program.c_str(), node.name.c_str(), phase.c_str(), failure.c_str(),
+          nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (child < 0 || status != 0)
+    log::Warn("the phase hook failed", {{"program", program}, {"node", node.name}});
+}
+
+// Blocks until SIGTERM or SIGINT; both are blocked in every thread.
+void WaitForSignal(const sigset_t& signals) {
+  int signal = 0;
+  sigwait(&signals, &signal);
+  log::Info("stopping", {{"signal", signal}});
+}
+
+Status RunDaemon(Flags flags) {
+  SPW_TRY(RedirectLog(flags.log_file));
+  if (flags.verbose) log::SetLevel(log::Level::kDebug);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  umask(077);
+
+  const SystemClock clock(flags.time_scale);
+  SPW_ASSIGN(const catalog::Catalog catalog, catalog::Catalog::Load(flags.catalog));
+  SimulatedClouds clouds(catalog);
+  embedded::Daemon* running = nullptr;
+  embedded::DaemonOptions options;
+  options.state_dir = flags.state;
+  options.data_root = flags.data_root;
+  options.results_root = flags.results_root;
+  options.evidence_dir = flags.evidence;
+  options.catalog_dir = flags.catalog;
+  options.cluster_id = flags.cluster_id;
+  options.inspect_rented_disks = flags.inspect;
+  options.open_cloud = [&](const json::value& provider) {
+    return clouds.Open(provider, flags, running->clock(), &running);
+  };
+  options.disk_of = [&](const std::string& node) { return clouds.DiskOf(node); };
+  if (!flags.phase_hook.empty())
+    options.on_stored = [program = flags.phase_hook](const BurstNode& node) {
+      RunPhaseHook(program, node);
+    };
+  SPW_ASSIGN(const std::unique_ptr<embedded::Daemon> daemon,
+             embedded::Daemon::Open(std::move(options), clock));
+  running = daemon.get();
+
+  SPW_ASSIGN(net::ServerOptions server_options, ServerOptionsFrom(flags));
+  net::HttpServer server(std::move(server_options), server::MakeRouter(*daemon));
+  SPW_TRY(daemon->Start());
+  SPW_TRY(server.Start());
+  log::Info("ready",
+            {{"socket", flags.socket}, {"state", flags.state}, {"timeScale", flags.time_scale}});
+  WaitForSignal(signals);
+  daemon->Stop();
+  server.Stop();
+  return Ok();
+}
+
+int Main(int argc, char** argv) {
+  log::SetProgram("spillwayd");
+  Flags flags;
+  CLI::App app(
+      "Spillway's daemon, embedded mode: a site, simulated clouds and everything between them in "
+      "one process");
+  app.add_option("--state", flags.state, "state directory")->default_str(cli::DefaultStateDir());
+  app.add_option("--data-root", flags.data_root,
+                 "Dataset directories are relative to it (default STATE/data)");
+  app.add_option("--results-root", flags.results_root,
+                 "results places are relative to it (default STATE/results)");
+  app.add_option("--evidence", flags.evidence,
+                 "certificates and receipts (default STATE/evidence)");
+  app.add_option("--catalog", flags.catalog, "directory of provider facts and prices");
+  app.add_option("--socket", flags.socket, "Unix socket of the API (default STATE/spillway.sock)");
+  app.add_option("--listen", flags.listen, "also serve the API on this loopback HOST:PORT");
+  app.add_option("--token-file", flags.token_file, "file with the bearer token for --listen");
+  app.add_option("--time-scale", flags.time_scale, "let the clock run so many times faster")
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--cluster-id", flags.cluster_id, "tag of everything that is rented");
+  app.add_option(
+      "--node-program", flags.node_program,
+      "program that runs on a simulated machine (default: spillway-node beside this program)");
+  app.add_flag("--inspect-rented-disks", flags.inspect,
+               "search the disks of simulated machines for plaintext before and after each wipe");
+  app.add_option(
+      "--phase-hook", flags.phase_hook,
+      "program to run as PROGRAM NODE PHASE FAILURE whenever a BurstNode's new phase is stored");
+  app.add_option("--log", flags.log_file, "write the log to this file instead of standard error");
+  app.add_flag("--verbose", flags.verbose, "log more");
+  CLI11_PARSE(app, argc, argv);
+  if (flags.state.empty()) flags.state = cli::DefaultStateDir();
+  std::error_code error;
+  fs::create_directories(flags.state, error);
+  flags.state = fs::absolute(flags.state).string();
+  auto fill = [&](std::string& value, const std::string& fallback) {
+    value = value.empty() ? fallback : fs::absolute(value).string();
+  };
+  fill(flags.data_root, flags.state + "/data");
+  fill(flags.results_root, flags.state + "/results");
+  fill(flags.evidence, flags.state + "/evidence");
+  fill(flags.socket, flags.state + "/spillway.sock");
+  fill(flags.node_program, (ProgramDirectory() / "spillway-node").string());
+  fill(flags.catalog, (ProgramDirectory() / "../../catalog").lexically_normal().string());
+  if (const Status status = RunDaemon(flags); !status) {
+    fmt::print(stderr, "error: {}\n", status.error().message);
+    return status.error().code == Code::kInvalid ? 2 : 1;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace spillway
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "pod-init")
+    return spillway::runtime::PodInitMain(argc, argv);
+  return spillway::Main(argc, argv);
+}
