@@ -209,6 +209,28 @@ PodOrder ReadOrder(const json::value& value, const std::string& where,
   return pod;
 }
 
+using Ranges = std::vector<std::pair<std::int64_t, std::int64_t>>;
+
+// [[offset, length], ...]: ascending, apart, inside `size_bytes`.
+Ranges ReadRanges(FieldReader& reader, std::string_view key, std::int64_t size_bytes) {
+  Ranges ranges;
+  std::int64_t end = 0;
+  for (const json::value& item : reader.Array(key, kMaxUsedRanges)) {
+    const json::array* pair = item.if_array();
+    const bool numbers =
+        pair != nullptr && pair->size() == 2 && (*pair)[0].is_int64() && (*pair)[1].is_int64();
+    const std::int64_t offset = numbers ? (*pair)[0].get_int64() : 0;
+    const std::int64_t length = numbers ? (*pair)[1].get_int64() : 0;
+    if (offset < end || length <= 0 || length > size_bytes || offset > size_bytes - length) {
+      reader.Complain(key, "must hold [offset, length], ascending, apart and inside the cache");
+      return {};
+    }
+    ranges.emplace_back(offset, length);
+    end = offset + length;
+  }
+  return ranges;
+}
+
 // The overwrite and verify members: one of two words, empty only while no wipe is wanted.
 std::string WipeWord(FieldReader& reader, std::string_view key, Want want, std::string_view first,
                      std::string_view second) {
@@ -346,6 +368,8 @@ Result<Desired> DecodeDesired(const json::value& v) {
 }
 
 json::value Encode(const WipeStatement& m) {
+  json::array used;
+  for (const auto& [offset, length] : m.used) used.push_back(json::array{offset, length});
   return json::object{{"method", m.method},
                       {"filesystem", m.filesystem},
                       {"device", m.device},
@@ -354,6 +378,7 @@ json::value Encode(const WipeStatement& m) {
                       {"bytesWritten", m.bytes_written},
                       {"bytesReadBack", m.bytes_read_back},
                       {"mismatchedBytes", m.mismatched_bytes},
+                      {"used", std::move(used)},
                       {"seedCommitment", m.seed_commitment},
                       {"startedMsAgo", m.started_ms_ago},
                       {"endedMsAgo", m.ended_ms_ago},
@@ -372,7 +397,9 @@ Result<WipeStatement> DecodeWipeStatement(const json::value& v) {
   m.bytes_written = Count(reader, "bytesWritten");
   m.bytes_read_back = Count(reader, "bytesReadBack");
   m.mismatched_bytes = Count(reader, "mismatchedBytes");
-  m.seed_commitment = HexText(reader, "seedCommitment", 32);
+  m.used = ReadRanges(reader, "used", m.cache_bytes);
+  m.seed_commitment = m.bytes_requested == 0 ? reader.TextOrEmpty("seedCommitment", 64)
+                                             : HexText(reader, "seedCommitment", 32);
   m.started_ms_ago = Count(reader, "startedMsAgo");
   m.ended_ms_ago = Count(reader, "endedMsAgo");
   m.keys = reader.Text("keys");

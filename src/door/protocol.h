@@ -27,6 +27,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -36,6 +37,10 @@
 namespace spillway::door {
 
 inline constexpr std::int64_t kResultChunkBytes = std::int64_t{4} << 20;  // of plaintext
+inline constexpr std::size_t kMaxUsedRanges = 1000;
+// One manifest covers all inputs of a run. Its dataset is "run/<run>", its files are
+// "<claim name>/<path in the dataset>".
+inline constexpr std::string_view kRunDatasetNamespace = "run";
 
 struct RegisterRequest {
   std::string name;        // BurstNode name
@@ -114,7 +119,11 @@ struct WipeStatement {
   std::string filesystem, device;  // as seen
   std::int64_t cache_bytes = 0;
   std::int64_t bytes_requested = 0, bytes_written = 0, bytes_read_back = 0, mismatched_bytes = 0;
-  std::string seed_commitment;  // hex
+  // Ranges (offset, length) of the cache that ever held sealed data: ascending, apart, inside the
+  // cache, at most kMaxUsedRanges (neighbours may be joined). Empty with bytes_requested > 0 means
+  // "not known"; the site then takes the whole cache as used.
+  std::vector<std::pair<std::int64_t, std::int64_t>> used;
+  std::string seed_commitment;  // hex; empty only if nothing was to be overwritten
   std::int64_t started_ms_ago = 0, ended_ms_ago = 0;
   std::string keys;  // how keys in memory were destroyed
 };

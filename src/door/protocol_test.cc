@@ -60,8 +60,18 @@ Desired SampleDesired() {
 }
 
 WipeStatement SampleStatement() {
-  return {"AES-256-CTR keystream", "ext4", "/dev/vda1", 1 << 20,   1000, 1000, 1000, 0,
-          std::string(64, '1'),    5000,   1000,        "zeroised"};
+  WipeStatement m;
+  m.method = "AES-256-CTR keystream";
+  m.filesystem = "ext4";
+  m.device = "/dev/vda1";
+  m.cache_bytes = 1 << 20;
+  m.bytes_requested = m.bytes_written = m.bytes_read_back = 1000;
+  m.used = {{0, 500}, {4096, 500}};
+  m.seed_commitment = std::string(64, '1');
+  m.started_ms_ago = 5000;
+  m.ended_ms_ago = 1000;
+  m.keys = "zeroised";
+  return m;
 }
 
 // What was sent arrives: through text, as on the wire.
@@ -192,6 +202,17 @@ TEST(Protocol, AStatementThatContradictsItselfIsRefused) {
   WipeStatement backwards = SampleStatement();
   std::swap(backwards.started_ms_ago, backwards.ended_ms_ago);
   EXPECT_FALSE(DecodeWipeStatement(Encode(backwards)));
+  WipeStatement outside = SampleStatement();
+  outside.used = {{(1 << 20) - 10, 11}};
+  EXPECT_FALSE(DecodeWipeStatement(Encode(outside)));
+  WipeStatement overlapping = SampleStatement();
+  overlapping.used = {{0, 500}, {499, 10}};
+  EXPECT_FALSE(DecodeWipeStatement(Encode(overlapping)));
+  WipeStatement without_seed = SampleStatement();
+  without_seed.seed_commitment.clear();
+  EXPECT_FALSE(DecodeWipeStatement(Encode(without_seed)));
+  without_seed.bytes_requested = without_seed.bytes_written = without_seed.bytes_read_back = 0;
+  EXPECT_TRUE(DecodeWipeStatement(Encode(without_seed))) << "a node that never had a cache";
 }
 
 TEST(Protocol, ALongSentenceIsCutBetweenCharacters) {
