@@ -1,0 +1,349 @@
+#include "node/agent.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/log.h"
+
+namespace spillway::node {
+namespace {
+
+// Events between two heartbeats are told early, but not more often than this part of the interval.
+constexpr int kEarlyBeats = 5;
+// The longest a failing thing waits for its next look when the site gave no interval.
+constexpr Duration kShortestInterval = 10ms;
+
+}  // namespace
+
+Agent::Agent(AgentOptions options) : options_(std::move(options)) {}
+
+Agent::~Agent() {
+  DestroyKeysAndPods();
+}
+
+void Agent::Wake() {
+  const std::lock_guard lock(wake_mutex_);
+  wake_ = true;
+  woken_.notify_all();
+}
+
+void Agent::RequestShutdown() {
+  const std::lock_guard lock(wake_mutex_);
+  shutdown_ = true;
+  woken_.notify_all();
+}
+
+End Agent::Run() {
+  auto site = data::VerifyKey::Parse(options_.user_data.site_public_key);
+  auto access = DoorAccess::Make(options_.user_data.door, options_.request_timeout);
+  auto node_key = data::NodeKey::Generate();
+  if (!site || !access || !node_key) {
+    const Error& error = !site ? site.error() : !access ? access.error() : node_key.error();
+    log::Error("the node cannot begin", {{"why", error.message}});
+    return End::kFailed;
+  }
+  site_ = *site;
+  access_ = std::move(*access);
+  node_key_ = std::move(*node_key);
+  if (const std::optional<End> end = Register()) {
+    DestroyKeysAndPods();
+    const std::optional<End> wiped = DestroyLeftCache();
+    return wiped.value_or(*end);
+  }
+  // An accepted token on a used disk: whatever it holds is nobody's any more.
+  if (const std::optional<End> end = DestroyLeftCache()) return *end;
+  logs_ = std::make_unique<LogSender>(*access_, options_.log_bytes, options_.retry_first,
+                                      options_.retry_most, [this] { Wake(); });
+  return Live();
+}
+
+std::optional<End> Agent::Register() {
+  door::RegisterRequest request;
+  request.name = options_.user_data.name;
+  request.token = options_.user_data.token;
+  request.public_key = node_key_->public_key().Hex();
+  request.hardware = options_.hardware.resources;
+  request.labels = options_.hardware.labels;
+  const Duration give_up = BootNow() + options_.boot_lease;
+  Backoff backoff(options_.retry_first, options_.retry_most);
+  while (true) {
+    const Duration sent = BootNow();
+    DoorClient client(*access_);
+    auto answer = client.Register(request);
+    if (answer) {
+      if (answer->site_public_key != site_->Hex()) {
+        log::Error("the door's public key is not the one in the user data");
+        return End::kFailed;
+      }
+      access_->SetCredential(std::move(answer->credential));
+      heartbeat_ = std::max(Duration(answer->heartbeat_ms), kShortestInterval);
+      lease_ = Duration(answer->lease_ms);
+      lease_since_ = sent;
+      log::Info("registered", {{"node", request.name}});
+      return std::nullopt;
+    }
+    if (IsDefinite(answer.error())) {
+      log::Error("registration refused", {{"why", answer.error().message}});
+      return End::kRefused;
+    }
+    log::Warn("the door does not answer", {{"why", answer.error().message}});
+    const Duration left = give_up - BootNow();
+    if (left <= 0ms) return End::kNeverJoined;
+    std::unique_lock lock(wake_mutex_);
+    if (woken_.wait_for(lock, std::min(backoff.Next(), left), [this] { return shutdown_; }))
+      return End::kShutdown;
+  }
+}
+
+// What an earlier process of this machine left can be read by nobody, because its key died with it;
+// it is overwritten all the same. kFailed if the disk does not let us.
+std::optional<End> Agent::DestroyLeftCache() {
+  auto left = CacheFile::OpenLeft(options_.disk);
+  if (!left) {
+    log::Error("the disk cannot be read", {{"why", left.error().message}});
+    return End::kFailed;
+  }
+  if (*left == nullptr) return std::nullopt;
+  log::Warn("overwriting what an earlier process left on the disk");
+  const CacheWipe wipe = WipeCache(**left, true);
+  if (const Status gone = (*left)->Unlink(); !gone || !wipe.complete) return End::kFailed;
+  return std::nullopt;
+}
+
+bool Agent::LeaseOver() const {
+  return BootNow() - lease_since_ >= lease_;
+}
+
+void Agent::WaitForBeat() {
+  std::unique_lock lock(wake_mutex_);
+  const auto wait_until = [&](Duration moment, auto condition) {
+    const Duration left = std::min(moment, lease_since_ + lease_) - BootNow();
+    return left > 0ms && woken_.wait_for(lock, left, condition);
+  };
+  if (wait_until(last_beat_ + heartbeat_ / kEarlyBeats, [this] { return shutdown_; })) return;
+  wait_until(last_beat_ + heartbeat_, [this] { return shutdown_ || wake_; });
+  wake_ = false;
+}
+
+End Agent::Live() {
+  DoorClient client(*access_);
+  while (true) {
+    {
+      const std::lock_guard lock(wake_mutex_);
+      if (shutdown_) break;
+    }
+    if (access_->refused()) return EndAlone(End::kLeaseOver, "the site refused the credential");
+    if (LeaseOver()) return EndAlone(End::kLeaseOver, "nobody renewed the lease");
+    const Beat beat = SendHeartbeat(client);
+    if (beat == Beat::kRefused) return EndAlone(End::kLeaseOver, "the site refused the credential");
+    if (want_ == door::Want::kPowerOff) return PowerOff();
+    for (auto& [uid, entry] : pods_) entry.pod->Tick();
+    WaitForBeat();
+  }
+  return EndAlone(End::kShutdown, "the machine is being shut down", options_.shutdown_wipe);
+}
+
+Agent::Beat Agent::SendHeartbeat(DoorClient& client) {
+  const Duration sent = BootNow();
+  last_beat_ = sent;
+  const Duration left = lease_since_ + lease_ - sent;
+  const auto desired = client.Beat(
+      Describe(), std::clamp(left, Duration(1), std::max(options_.request_timeout, Duration(1))));
+  if (!desired) {
+    if (access_->refused()) return Beat::kRefused;
+    log::Warn("heartbeat not answered", {{"why", desired.error().message}});
+    return Beat::kUnanswered;
+  }
+  if (LeaseOver()) return Beat::kUnanswered;  // too late: the site has given us up meanwhile
+  lease_since_ = sent;
+  if (desired->lease_ms > 0) lease_ = Duration(desired->lease_ms);
+  Apply(*desired);
+  return Beat::kAnswered;
+}
+
+door::Heartbeat Agent::Describe() {
+  door::Heartbeat heartbeat;
+  heartbeat.sequence = ++sequence_;
+  if (stager_) {
+    const Stager::Progress progress = stager_->Now();
+    heartbeat.staged_chunks = progress.chunks;
+    heartbeat.staged_bytes = progress.bytes;
+    heartbeat.staged = progress.staged && !destroyed_;
+    heartbeat.problem = progress.problem;
+  }
+  if (results_) {
+    heartbeat.results = results_->Total();
+    heartbeat.results_pending = results_->PendingAll();
+  }
+  heartbeat.results_returned = want_ == door::Want::kReturn && EverythingReturned();
+  for (const auto& [uid, entry] : pods_)
+    if (!entry.forgotten) heartbeat.pods.push_back(entry.pod->Report());
+  if (wiper_) {
+    heartbeat.wiped = wiper_->wiped();
+    heartbeat.wipe_progress = wiper_->progress();
+    heartbeat.problem = wiper_->problem();
+  } else if (!key_problem_.empty()) {
+    heartbeat.problem = key_problem_;
+  } else if (results_ && !results_->problem().empty()) {
+    heartbeat.problem = results_->problem();
+  }
+  return heartbeat;
+}
+
+bool Agent::EverythingReturned() const {
+  const bool settled = std::all_of(pods_.begin(), pods_.end(), [](const auto& entry) {
+    return entry.second.pod->Settled() || !entry.second.pod->HasStarted();
+  });
+  return settled && (!results_ || results_->PendingAll() == 0) && logs_->AllDrained();
+}
+
+void Agent::Apply(const door::Desired& desired) {
+  want_ = desired.want;
+  if (want_ == door::Want::kWipe) BeginWipe(desired);
+  if (want_ == door::Want::kWipe || want_ == door::Want::kPowerOff || destroyed_) return;
+  TakeKey(desired);
+  Stage(desired);
+  OpenForPods();
+  SyncPods(desired);
+  if (want_ == door::Want::kRun) StartPods();
+}
+
+void Agent::TakeKey(const door::Desired& desired) {
+  if (desired.wrapped_key.empty() || key_.Held()) return;
+  const std::string& name = options_.user_data.name;
+  const auto taken = [&]() -> Status {
+    SPW_ASSIGN(const ByteBuffer wrapped, ParseHex(desired.wrapped_key));
+    SPW_ASSIGN(data::Secret key, data::UnwrapRunKey(*node_key_, {name, name}, wrapped));
+    return key_.Set(std::move(key));
+  }();
+  key_problem_ = taken ? "" : "the run key does not open: " + taken.error().message;
+}
+
+void Agent::Stage(const door::Desired& desired) {
+  if (stager_ || !desired.prepared || !key_.Held()) return;
+  stager_ = std::make_unique<Stager>(*access_, key_, *site_,
+                                     RunNames{options_.user_data.name, desired.dataset_version},
+                                     options_.disk, options_.stage, [this] { Wake(); });
+}
+
+void Agent::OpenForPods() {
+  if (services_ || !stager_ || !stager_->Now().staged) return;
+  const std::shared_ptr<const StagedData> staged = stager_->data();
+  auto store =
+      std::make_shared<ResultStore>(stager_->cache(), staged->results_at, options_.results);
+  results_ =
+      std::make_unique<ResultSender>(*access_, staged->names, *site_, std::move(store),
+                                     options_.retry_first, options_.retry_most, [this] { Wake(); });
+  services_ = PodServices{
+      &key_,
+      staged->names,
+      std::make_shared<ChunkReader>(stager_->cache(), key_, staged, options_.opened_bytes),
+      results_.get(),
+      logs_.get(),
+      options_.support,
+      options_.pod_init_program};
+}
+
+void Agent::SyncPods(const door::Desired& desired) {
+  std::set<std::string> asked;
+  for (const door::PodOrder& order : desired.pods) {
+    asked.insert(order.uid);
+    auto it = pods_.find(order.uid);
+    if (it == pods_.end()) {
+      if (want_ == door::Want::kReturn && !order.stop) continue;
+      Entry entry{std::make_unique<Pod>(order, [this] { Wake(); })};
+      it = pods_.emplace(order.uid, std::move(entry)).first;
+    }
+    if (order.stop) it->second.pod->Stop();
+  }
+  for (auto it = pods_.begin(); it != pods_.end();) {
+    Entry& entry = it->second;
+    const std::string& uid = it->first;
+    entry.forgotten = !asked.contains(uid);
+    if (entry.forgotten) {
+      entry.pod->Stop();
+      if (results_ && results_->Pending(uid) > 0) results_->Forget(uid);
+    }
+    if (entry.forgotten && entry.pod->Settled()) {
+      logs_->Forget(uid);
+      it = pods_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+void Agent::StartPods() {
+  if (!services_) return;
+  for (auto& [uid, entry] : pods_) {
+    Pod& pod = *entry.pod;
+    if (pod.HasStarted() || pod.Ended() || entry.forgotten) continue;
+    // Without enough free GPUs it waits: a pod before it is still ending.
+    if (auto gpus = FreeGpus(pod.order().gpus)) pod.Start(*services_, std::move(*gpus));
+  }
+}
+
+std::optional<std::vector<int>> Agent::FreeGpus(int count) const {
+  std::set<int> taken;
+  for (const auto& [uid, entry] : pods_)
+    if (!entry.pod->Ended()) taken.insert(entry.pod->gpus().begin(), entry.pod->gpus().end());
+  std::vector<int> free;
+  for (int gpu = 0; gpu < options_.hardware.resources.gpus && std::ssize(free) < count; ++gpu)
+    if (!taken.contains(gpu)) free.push_back(gpu);
+  if (std::ssize(free) < count) return std::nullopt;
+  return free;
+}
+
+void Agent::DestroyKeysAndPods() {
+  destroyed_ = true;
+  key_.Destroy();
+  node_key_.reset();
+  if (services_) services_->reader->Close();
+  if (stager_) stager_->Stop();
+  if (results_) results_->Stop();
+  for (auto& [uid, entry] : pods_) entry.pod->Kill();
+  pods_.clear();
+  if (logs_) logs_->Stop();
+}
+
+std::shared_ptr<CacheFile> Agent::Cache() const {
+  return stager_ ? stager_->cache() : nullptr;
+}
+
+void Agent::BeginWipe(const door::Desired& desired) {
+  if (wiper_) return;
+  DestroyKeysAndPods();
+  wiper_ = std::make_unique<Wiper>(*access_, Cache(), desired.overwrite == "whole",
+                                   options_.retry_first, options_.retry_most, [this] { Wake(); });
+}
+
+End Agent::EndAlone(End end, std::string_view why, std::optional<Duration> wipe_within) {
+  log::Error("the node ends by itself", {{"why", why}});
+  DestroyKeysAndPods();
+  access_->Forget();
+  if (wiper_) {
+    wiper_.reset();  // it finishes what it began
+  } else if (const std::shared_ptr<CacheFile> cache = Cache()) {
+    WipeCache(*cache, false, {}, wipe_within);
+  }
+  return end;
+}
+
+End Agent::PowerOff() {
+  log::Info("power off, as the site says");
+  DestroyKeysAndPods();
+  const std::shared_ptr<CacheFile> cache = Cache();
+  if (cache) {
+    const bool wiped = wiper_ && wiper_->wiped();
+    wiper_.reset();
+    if (!wiped) WipeCache(*cache, false);
+    if (const Status gone = cache->Unlink(); !gone)
+      log::Warn("the cache stays on the disk", {{"why", gone.error().message}});
+  }
+  access_->Forget();
+  return End::kPowerOff;
+}
+
+}  // namespace spillway::node
