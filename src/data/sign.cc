@@ -67,4 +67,10 @@ bool Verify(const VerifyKey& key, ByteView message, ByteView signature) {
                           message.size()) == 1;
 }
 
+bool VerifyHex(std::string_view message, std::string_view signature, std::string_view key) {
+  const auto parsed_key = VerifyKey::Parse(key);
+  const auto parsed_signature = ParseHex(signature);
+  return parsed_key && parsed_signature && Verify(*parsed_key, AsBytes(message), *parsed_signature);
+}
+
 }  // namespace spillway::data

@@ -50,5 +50,7 @@ class SigningKey {
 
 // False for any signature, message or key that does not belong together, or has the wrong size.
 bool Verify(const VerifyKey& key, ByteView message, ByteView signature);
+// The same with key and signature in hex, as ledgers carry them; false for what is not hex.
+bool VerifyHex(std::string_view message, std::string_view signature, std::string_view key);
 
 }  // namespace spillway::data

@@ -17,7 +17,7 @@
 #include "embedded/daemon.h"
 #include "net/http_server.h"
 #include "runtime/pod_init.h"
-#include "server/routes.h"
+#include "server/router.h"
 
 namespace spillway {
 namespace {
