@@ -286,6 +286,17 @@ TEST_F(PlannerTest, AnotherUidIsAnotherPodAndIsAdmittedWhereThereIsRoom) {
   EXPECT_EQ(Rentals(), Keys{"alpha/alpha-1/two x 1"});  // for the third pod
 }
 
+TEST_F(PlannerTest, DataThatMayNotLeaveIsNotAdmittedToARunningBurstNode) {
+  const Offer offer = builder_.Sells("alpha", "two", 2, Money::Euro(1));
+  builder_.Waits("vision", "job", 1, GpuShape(1)).data_class = DataClass::kRestricted;
+  BurstNode& node = builder_.Rented("bn-1", "rules", offer);
+  node.phase = Phase::kRunning;
+  node.workload = "vision/Job/job";
+  MakeIt();
+  EXPECT_TRUE(plan_.admissions.empty());
+  Expect("vision/Job/job", Verdict::kRefuse, Reason::kDataClass);
+}
+
 TEST_F(PlannerTest, NoCapacityParksTheOfferAndTheNextIsTaken) {
   const Offer best = builder_.Sells("alpha", "one", 1, Money::Euro(1));
   builder_.Sells("beta", "one-b", 1, Money::Euro(2));
@@ -375,6 +386,20 @@ TEST_F(PlannerTest, TheSiteSoonHasRoom) {
   world_.pods[0].expected_end = std::nullopt;  // nobody knows when
   plan_ = MakePlan(world_, options_);
   Expect("vision/Job/job", Verdict::kRent, Reason::kNone);
+}
+
+TEST_F(PlannerTest, WhoIsRentedForTakesNoneOfTheRoomToCome) {
+  builder_.SiteNode("site-2", 1);
+  builder_.Runs("base", "other", "site-2", GpuShape(1)).expected_end =
+      SnapshotBuilder::Noon() + 5min;
+  builder_.Sells("alpha", "one", 1, Money::Euro(1));
+  builder_.Waits("vision", "old", 1, GpuShape(1)).waiting_since = SnapshotBuilder::Noon() - 1h;
+  builder_.Waits("vision", "young", 1, GpuShape(1));
+  world_ = builder_.Build();
+  world_.policies[0].wait_at_most = 10min;
+  plan_ = MakePlan(world_, options_);
+  Expect("vision/Job/old", Verdict::kRent, Reason::kNone);
+  Expect("vision/Job/young", Verdict::kWait, Reason::kSiteSoon);
 }
 
 TEST_F(PlannerTest, WaitingIsComparedWithRentingWhenAnHourHasAPrice) {
