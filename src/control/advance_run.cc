@@ -79,7 +79,8 @@ std::vector<PodRef> ToEvict(const Turn& turn) {
   const bool results_lost = node.failure == Failure::kNodeLost && !node.results_complete;
   for (const PodRef& pod : node.pods) {
     const PodReport* report = ReportOf(turn.seen, pod);
-    if (report != nullptr && report->node == node.name && (results_lost || !Ended(node, report)))
+    if (report != nullptr && report->node == node.name && !report->released &&
+        (results_lost || !Ended(node, report)))
       evicted.push_back(pod);
   }
   return evicted;

@@ -64,6 +64,9 @@ struct PodReport {
   PodPhase phase = PodPhase::kPending;
   std::string node;  // where it is bound; empty: nowhere
   std::optional<Time> started, ended;
+  // It ended, and nothing of it is needed from the node any more: its results are receipted, or it
+  // was evicted already.
+  bool released = false;
 };
 
 struct Observation {

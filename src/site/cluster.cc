@@ -68,9 +68,8 @@ Status EvictPods(store::Store& store, const std::string& node, const std::vector
   for (const PodRef& ref : pods) {
     bool evicted = false;
     SPW_TRY(UnlessGone(store.Update(PodKey(ref.key), [&](json::value& body) {
-      // One that succeeded is named only when its results were lost with the node.
-      const bool over = PodPhaseOf(body) == "Failed";
-      if (StringOr(body.at("metadata"), "uid", "") != ref.uid || over || NodeOf(body) != node)
+      if (StringOr(body.at("metadata"), "uid", "") != ref.uid || Finished(body) ||
+          NodeOf(body) != node)
         return false;
       MarkDisrupted(body, "Evicted", reason, now);
       evicted = true;
@@ -134,11 +133,14 @@ Status RemoveNode(store::Store& store, const std::string& node, Time now) {
   return removed ? Ok() : Status(tl::unexpected(removed.error()));
 }
 
+// A rented node reports the end of a pod only when every result of it has its receipt, so an ended
+// pod is released.
 std::vector<control::PodReport> PodReports(const store::Store& store, const BurstNode& node) {
   std::vector<control::PodReport> reports;
   auto add = [&](const store::StoredObject& pod) {
     reports.push_back({pod.key.ns + "/" + pod.key.name, pod.uid, PhaseOf(pod.body),
-                       std::string(NodeOf(pod.body)), StartedAt(pod.body), FinishedAt(pod.body)});
+                       std::string(NodeOf(pod.body)), StartedAt(pod.body), FinishedAt(pod.body),
+                       Finished(pod.body)});
   };
   for (const PodRef& ref : node.pods) {
     const store::ObjectPtr pod = store.Get(PodKey(ref.key));
