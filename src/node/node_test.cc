@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::AnyOf;
-using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using State = FakeDoor::State;
@@ -131,6 +131,8 @@ TEST_F(NodeTest, StagesSealedRefusesACorruptChunkWipesAndPowersOff) {
     EXPECT_EQ(statement.bytes_written, blocks * 4096);
     EXPECT_EQ(statement.bytes_read_back, blocks * 4096);
     EXPECT_EQ(statement.mismatched_bytes, 0);
+    EXPECT_THAT(statement.used,
+                ElementsAre(std::pair<std::int64_t, std::int64_t>(0, blocks * 4096)));
     EXPECT_EQ(statement.cache_bytes, blocks * 4096 + (1 << 20));
     EXPECT_THAT(statement.seed_commitment, SizeIs(64));
     EXPECT_GE(statement.started_ms_ago, statement.ended_ms_ago);
@@ -289,11 +291,11 @@ TEST_F(NodeTest, VanishedOrderIsStoppedAndForgotten) {
 TEST_F(NodeTest, WhatCannotBeStartedHasFailedWithAReasonInItsLog) {
   Begin();
   Order("true");
-  door_.Change([](State& s) { s.desired.pods[0].argv = {"/nowhere/program"}; });
+  door_.Change([](State& s) { s.desired.pods[0].volumes[0].mount_path = "data"; });
   ASSERT_TRUE(WaitForPhase("Failed"));
   door_.Change([](State& s) {
     EXPECT_EQ(s.Pod("u1")->reason, "ContainerCannotRun");
-    EXPECT_THAT(s.logs["u1"], HasSubstr("/nowhere/program"));
+    EXPECT_THAT(s.logs["u1"], HasSubstr("'data'"));
   });
 }
 

@@ -77,6 +77,10 @@ CacheWipe WipeCache(CacheFile& cache, bool whole, const data::WipeProgress& prog
   wipe.statement.filesystem = cache.Filesystem();
   wipe.statement.device = cache.Device();
   wipe.statement.cache_bytes = cache.Size().value_or(0);
+  // Too many to tell is the same as "not known": the site then takes the whole cache as used.
+  if (const std::vector<data::ByteRange> used = cache.Used(); used.size() <= door::kMaxUsedRanges)
+    for (const data::ByteRange& range : used)
+      wipe.statement.used.emplace_back(range.offset, range.length);
   wipe.started = BootNow();
   const auto until = within ? std::optional(wipe.started + *within) : std::nullopt;
   // What the page cache still holds of the sealed data goes first, else it could come later and
