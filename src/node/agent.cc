@@ -30,6 +30,7 @@ void Agent::Wake() {
 }
 
 void Agent::RequestShutdown() {
+  key_.Destroy();
   const std::lock_guard lock(wake_mutex_);
   shutdown_ = true;
   woken_.notify_all();

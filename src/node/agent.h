@@ -46,8 +46,9 @@ struct AgentOptions {
   Duration retry_first = 100ms, retry_most = 5s;
 };
 
-// Run() is the main loop; the sending, staging and wiping threads and one thread per pod end
-// before it returns. RequestShutdown() may come from any thread.
+// Run() is the main loop, called once. Keys are destroyed and pods dead when it returns; threads
+// that wait for an answer of the door are joined by the destructor. RequestShutdown() may come from
+// any thread and destroys the run key at once.
 class Agent {
  public:
   explicit Agent(AgentOptions options);
