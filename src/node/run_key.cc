@@ -6,10 +6,10 @@
 #include <array>
 #include <mutex>
 
+#include "door/protocol.h"
+
 namespace spillway::node {
 namespace {
-
-constexpr const char* kRunNamespace = "run";
 
 tl::unexpected<Error> NoKey() {
   return Fail(Code::kDenied, "this node holds no run key (any more)");
@@ -18,12 +18,12 @@ tl::unexpected<Error> NoKey() {
 }  // namespace
 
 data::ManifestExpectation RunNames::Manifest(const data::VerifyKey& site) const {
-  return {node, kRunNamespace, node, dataset_version, site};
+  return {node, std::string(door::kRunDatasetNamespace), node, dataset_version, site};
 }
 
 data::ChunkContext RunNames::Chunk(std::uint32_t index) const {
-  return data::DataChunkContext(node, fmt::format("{}/{}", kRunNamespace, node), dataset_version,
-                                index);
+  return data::DataChunkContext(node, fmt::format("{}/{}", door::kRunDatasetNamespace, node),
+                                dataset_version, index);
 }
 
 data::ChunkContext RunNames::ResultChunk(const std::string& place, const std::string& path,
