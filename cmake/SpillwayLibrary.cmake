@@ -25,7 +25,7 @@ function(spillway_library name)
 
   if(LIB_SOURCES)
     add_library(${name} STATIC ${LIB_SOURCES})
-    target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/generated)
+    target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
     target_link_libraries(${name} PUBLIC ${LIB_DEPENDS} ${LIB_LINK})
   else()
     add_library(${name} INTERFACE)
