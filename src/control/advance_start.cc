@@ -127,7 +127,10 @@ void AdvanceProvisioned(Turn& turn) {
   BurstNode& node = turn.node();
   if (FailIfBroken(turn) || FailIfUseless(turn) || FailIfExpired(turn) || FailIfVanished(turn))
     return;
-  if (turn.seen.node) {
+  // A machine of ours under another id than the adopted one is waited for until a listing shows it.
+  const bool ours = turn.seen.node && (turn.seen.node->instance_id.empty() ||
+                                       turn.seen.node->instance_id == node.instance_id);
+  if (ours) {
     const std::string wrong = WrongHardware(node.offer, *turn.seen.node);
     if (!wrong.empty()) return turn.Fail(Failure::kWrongHardware, wrong);
     return turn.MoveTo(Phase::kJoined, "the node proved its identity and hardware");

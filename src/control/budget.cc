@@ -50,6 +50,11 @@ std::optional<Period> PeriodAt(std::string_view name, Time now) {
   return std::nullopt;
 }
 
+bool Charges(const BudgetState& budget, const BurstNode& node) {
+  return budget.name == node.budget || std::find(budget.namespaces.begin(), budget.namespaces.end(),
+                                                 node.ns) != budget.namespaces.end();
+}
+
 Money Reservation(const BurstNode& node, Time now) {
   return std::max(node.forecast.worst_case, CostAt(node, now).Total());
 }
@@ -61,7 +66,7 @@ void FillBudgets(std::vector<BudgetState>& budgets, const std::vector<BurstNode>
     budget.period_ends = period->end;
     budget.reserved = Money{};
     for (const BurstNode& node : nodes) {
-      if (node.budget != budget.name) continue;
+      if (!Charges(budget, node)) continue;
       if (node.Live())
         budget.reserved += Reservation(node, now);
       else if (const Time gone = *GoneAt(node); gone >= period->start && gone < period->end)

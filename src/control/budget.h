@@ -27,6 +27,9 @@ std::optional<Period> PeriodAt(std::string_view name, Time now);
 // those Gone since the earliest period began.
 void FillBudgets(std::vector<BudgetState>& budgets, const std::vector<BurstNode>& nodes, Time now);
 
+// Every budget that names the node's namespace is charged, as the planner asks all of them.
+bool Charges(const BudgetState& budget, const BurstNode& node);
+
 // What one live node holds of its budget.
 Money Reservation(const BurstNode& node, Time now);
 

@@ -56,7 +56,8 @@ struct EvictPods {
   std::vector<PodRef> pods;
   std::string reason;
 };
-// Cluster: remove the Node object.
+// Cluster: remove the Node object. Wanted while the snapshot shows one whose BurstNode is being
+// deleted or gone.
 struct RemoveNode {
   std::string node;
 };

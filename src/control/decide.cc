@@ -27,6 +27,7 @@ class Round {
 
   RoundResult Run() {
     AdvanceAll();
+    RemoveNodes();
     Plan();
     Sweep();
     Pace();
@@ -73,11 +74,22 @@ class Round {
     out_.changed.push_back(std::move(step.node));
   }
 
+  // Node objects of machines that are, or are about to be, no more.
+  void RemoveNodes() {
+    for (const Node& object : world_.snapshot.nodes) {
+      if (!object.rented) continue;
+      const auto it = std::find_if(nodes().begin(), nodes().end(),
+                                   [&](const BurstNode& node) { return node.name == object.name; });
+      if (it == nodes().end() || it->phase >= Phase::kDeleting)
+        out_.commands.push_back(RemoveNode{object.name});
+    }
+  }
+
   // Its reservation and its place are free for this round's plan.
   void Release(const BurstNode& gone) {
     const Time now = world_.snapshot.now;
     for (BudgetState& budget : world_.snapshot.budgets) {
-      if (budget.name != gone.budget) continue;
+      if (!Charges(budget, gone)) continue;
       budget.reserved -= std::min(budget.reserved, Reservation(gone, now));
       budget.spent += gone.cost;
     }
@@ -86,6 +98,12 @@ class Round {
   }
 
   void Plan() {
+    // Only waiting pods are decided about; most rounds of a busy site have none.
+    const auto& pods = world_.snapshot.pods;
+    if (std::none_of(pods.begin(), pods.end(), [](const Pod& pod) {
+          return pod.phase == PodPhase::kPending && pod.node.empty() && !pod.deleting;
+        }))
+      return;
     out_.plan = plan::MakePlan(world_.snapshot);
     for (const Admission& admission : out_.plan.admissions) Admit(admission);
     for (const Decision& decision : out_.plan.decisions) LookAgain(out_.look_again, decision.until);

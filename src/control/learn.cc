@@ -7,6 +7,13 @@
 namespace spillway::control {
 namespace {
 
+// Listings that were counted while the instance was another or unknown prove nothing about it.
+void ForgetAbsence(Turn& turn) {
+  turn.Set(turn.node().instance_may_exist, true);
+  turn.Set(turn.node().absent_lists, 0);
+  turn.Set(turn.node().last_list_seen, Time{});
+}
+
 void AdoptInstance(Turn& turn) {
   BurstNode& node = turn.node();
   if (!node.instance_id.empty() || node.phase < Phase::kRequested) return;
@@ -21,11 +28,24 @@ void AdoptInstance(Turn& turn) {
         });
     turn.Set(node.instance_id, oldest->id);
   }
-  if (node.instance_id.empty()) return;
-  turn.Set(node.instance_may_exist, true);
-  // Listings that were counted while it was unknown prove nothing about it.
-  turn.Set(node.absent_lists, 0);
-  turn.Set(node.last_list_seen, Time{});
+  if (!node.instance_id.empty()) ForgetAbsence(turn);
+}
+
+// The machine that registered is the node's, if the provider lists it under the node's name;
+// another one that was adopted before becomes an orphan.
+void AdoptRegistered(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (!turn.seen.node || !turn.seen.seen || node.phase < Phase::kRequested ||
+      node.phase > Phase::kProvisioned)
+    return;
+  const std::string& id = turn.seen.node->instance_id;
+  const auto& listed = turn.seen.seen->instances;
+  if (id.empty() || id == node.instance_id ||
+      std::none_of(listed.begin(), listed.end(), [&](const auto& i) { return i.id == id; }))
+    return;
+  turn.Set(node.instance_id, id);
+  turn.Set(node.meter_start, std::optional<Time>{});
+  ForgetAbsence(turn);
 }
 
 // The provider's clock is not ours: its moments only count between our request and now. A machine
@@ -100,6 +120,7 @@ void LearnRun(Turn& turn) {
 
 void Learn(Turn& turn) {
   AdoptInstance(turn);
+  AdoptRegistered(turn);
   LearnRun(turn);
   LearnSideObjects(turn);
   if (const ports::Instance* instance = turn.instance()) StartMeter(turn, *instance);

@@ -42,7 +42,6 @@ void NeedResume(Turn& turn) {
 
 void NeedDeletion(Turn& turn) {
   const BurstNode& node = turn.node();
-  turn.step.commands.push_back(RemoveNode{node.name});
   if (!node.instance_id.empty() && !node.key_destroyed) {
     turn.step.commands.push_back(DestroyRunKey{node.name});
     return;  // the key first, on every path
@@ -85,7 +84,6 @@ void Needs(Turn& turn) {
       NeedEviction(turn);
       return NeedDeletion(turn);
     case Phase::kGone:
-      turn.step.commands.push_back(RemoveNode{turn.node().name});
       return;
   }
 }

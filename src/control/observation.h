@@ -34,6 +34,10 @@ struct Seen {
 // What the node says over the site's door. Absent until it has registered.
 struct NodeReport {
   Time last_heartbeat{};
+  // The provider's id of the machine, from its metadata service; empty where there is none. A
+  // create that was carried out twice gives two machines, and only one can use the one-use token:
+  // that one is the BurstNode's.
+  std::string instance_id;
   Resources hardware;
   Labels labels;
   bool staged = false;  // all chunks there and verified

@@ -197,6 +197,14 @@ void ClusterModel::Fill(Snapshot& snapshot) const {
   site.labels = {{"gpu", "A100"}};
   site.allocatable =
       Resources{1000 * site_gpus_, (std::int64_t{1} << 30) * site_gpus_, 0, site_gpus_, {}};
+  for (const RentedNode& rented : nodes_) {
+    Node& node = snapshot.nodes.emplace_back();
+    node.name = rented.name;
+    node.rented = true;
+    node.allocatable.gpus = rented.gpus;
+  }
+  std::sort(snapshot.nodes.begin(), snapshot.nodes.end(),
+            [](const Node& a, const Node& b) { return a.name < b.name; });
   for (std::size_t j = 0; j < jobs_.size(); ++j) {
     const SimJob& job = jobs_[j];
     if (!job.submitted || job.Done()) continue;

@@ -89,6 +89,7 @@ void NodeModel::Progress(Agent& agent) {
 Heartbeat NodeModel::Say(Agent& agent) const {
   Heartbeat heartbeat;
   heartbeat.sequence = ++agent.sequence;
+  heartbeat.report.instance_id = agent.machine;
   heartbeat.report.hardware = agent.hardware;
   heartbeat.report.labels = {{"gpu", "H100"}};
   heartbeat.report.staged = agent.staged_at && *agent.staged_at <= context_.now();

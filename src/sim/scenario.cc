@@ -17,7 +17,7 @@ Offer MakeOffer(const std::string& provider, std::string type, std::int64_t gpus
   offer.country = "FR";
   offer.area = "EU";
   offer.instance_type = std::move(type);
-  offer.stock = Stock::kUnknown;
+  offer.stock = Stock::kAvailable;
   offer.allocatable = Resources{4000 * gpus, 1024 * kMib * gpus, 0, gpus, {}};
   offer.labels = {{"gpu", "H100"}};
   offer.price_per_hour = price;
