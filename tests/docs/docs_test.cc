@@ -10,8 +10,10 @@
 #include <set>
 
 #include "markdown.h"
+#include "model/plan.h"
 #include "objects_reference.h"
 #include "schema/manifest.h"
+#include "schema/yaml.h"
 
 namespace spillway::docs {
 namespace {
@@ -186,20 +188,109 @@ TEST(Docs, CommandsInDocumentsExist) {
       }
     }
   }
-  EXPECT_GT(commands, 10);
+  EXPECT_GT(commands, 5);
 }
 
-TEST(Docs, EverySourceFolderSaysItsPurpose) {
-  for (const auto& entry : fs::directory_iterator(kRepository / "src")) {
-    if (!entry.is_directory()) continue;
-    const std::string name = entry.path().filename().string();
-    if (name == "apps" || name == "clouds") continue;  // folders of folders
-    const bool readme = fs::exists(entry.path() / "README.md");
-    bool header = false;
-    for (const auto& file : fs::directory_iterator(entry.path()))
-      header |= file.path().extension() == ".h" && ReadText(file.path()).starts_with("// ");
-    EXPECT_TRUE(readme || header) << "src/" << name;
+// The tables of docs/concepts.md have a row, or a name in a row, for each value of these.
+TEST(Docs, ConceptsKnowEveryPhaseFailureAndReason) {
+  const std::string concepts = ReadText(kRepository / "docs/concepts.md");
+  for (int i = 0; i <= static_cast<int>(Phase::kGone); ++i)
+    EXPECT_NE(concepts.find(fmt::format("\n| {} |", Name(static_cast<Phase>(i)))),
+              std::string::npos)
+        << Name(static_cast<Phase>(i));
+  for (int i = 1; i <= static_cast<int>(Failure::kGangFailed); ++i)
+    EXPECT_NE(concepts.find(fmt::format("`{}`", Name(static_cast<Failure>(i)))), std::string::npos)
+        << Name(static_cast<Failure>(i));
+  for (int i = 1; i <= static_cast<int>(OfferReason::kNotRented); ++i)
+    EXPECT_NE(concepts.find(fmt::format("`{}`", Name(static_cast<OfferReason>(i)))),
+              std::string::npos)
+        << Name(static_cast<OfferReason>(i));
+}
+
+// --- What documents say of the HTTP API. ---
+
+json::value ApiDocument() {
+  auto documents = schema::ReadYaml("openapi.yaml", ReadText(kRepository / "api/openapi.yaml"));
+  if (!documents || documents->size() != 1) {
+    ADD_FAILURE() << "api/openapi.yaml cannot be read";
+    return json::object{};
   }
+  return std::move(documents->front().value);
+}
+
+// Paths below a schema of all lists and of all members that hold no members themselves:
+// "offers.rejected", "offers.rejected[].type".
+void AddKeys(const json::value& api, const json::value& schema, const std::string& path,
+             std::set<std::string>& keys) {
+  if (const std::string_view ref = StringOr(schema, "$ref", ""); !ref.empty()) {
+    const std::string name(ref.substr(ref.rfind('/') + 1));
+    const json::value* target = FindPath(api, {"components", "schemas", name});
+    ASSERT_NE(target, nullptr) << ref;
+    return AddKeys(api, *target, path, keys);
+  }
+  const json::value* items = Find(schema, "items");
+  if (const json::object* properties = FindObject(schema, "properties")) {
+    for (const auto& member : *properties) {
+      const std::string dot = path.empty() ? "" : path + ".";
+      AddKeys(api, member.value(), dot + std::string(member.key()), keys);
+    }
+  } else if (items != nullptr && FindObject(*items, "properties") != nullptr) {
+    keys.insert(path);
+    AddKeys(api, *items, path + "[]", keys);
+  } else {
+    keys.insert(path);
+  }
+}
+
+// The keys of the report are the API's and those that the demonstration adds.
+TEST(Docs, ReportHasTheKeysOfTheApi) {
+  const json::value api = ApiDocument();
+  const json::value* report = FindPath(api, {"components", "schemas", "Report"});
+  ASSERT_NE(report, nullptr);
+  std::set<std::string> keys{"ok", "workloads[].resultSha256", "workloads[].expectedSha256",
+                             "audit.verified"};
+  AddKeys(api, *report, "", keys);
+  std::set<std::string> documented;
+  const Document document =
+      ReadMarkdown("report.md", ReadText(kRepository / "docs/reference/report.md"));
+  for (const Line& line : document.lines) {
+    if (!line.text.starts_with("| `")) continue;
+    const std::string cell = line.text.substr(2, line.text.find(" |", 2) - 2);
+    const std::regex key("`([^`]+)`");
+    for (std::sregex_iterator it(cell.begin(), cell.end(), key), end; it != end; ++it)
+      documented.insert((*it)[1].str());
+  }
+  EXPECT_EQ(documented, keys);
+}
+
+// "/api/v1/..." in a document is an address of the API.
+TEST(Docs, AddressesAreThoseOfTheApi) {
+  const json::value api = ApiDocument();
+  const json::object* paths = FindObject(api, "paths");
+  ASSERT_NE(paths, nullptr);
+  std::vector<std::regex> known;
+  for (const auto& member : *paths)
+    known.emplace_back(
+        std::regex_replace(std::string(member.key()), std::regex(R"(\{[^}]*\})"), "[^/]+"));
+  const std::regex address(R"((?:\$A|/api/v1)(/[A-Za-z0-9_/.-]*))");
+  int named = 0;
+  for (const Document& document : AllDocuments(kRepository)) {
+    if (!IsDocs(document)) continue;
+    std::vector<Line> texts = document.code;
+    for (const CodeSpan& span : document.spans) texts.push_back({span.line, span.text});
+    for (const Line& line : texts) {
+      for (std::sregex_iterator it(line.text.begin(), line.text.end(), address), end; it != end;
+           ++it) {
+        ++named;
+        const std::string path = "/api/v1" + (*it)[1].str();
+        const bool exists = std::any_of(known.begin(), known.end(), [&](const std::regex& one) {
+          return std::regex_match(path, one);
+        });
+        EXPECT_TRUE(exists) << Place(document, line.number) << ": " << path;
+      }
+    }
+  }
+  EXPECT_GT(named, 10);
 }
 
 }  // namespace
