@@ -1,0 +1,257 @@
+#include "cli/status_view.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/fields.h"
+#include "cli/table.h"
+
+namespace spillway::cli {
+namespace {
+
+constexpr std::size_t kBarWidth = 10;
+
+// Share of the expected time that is over. It stops before the end: only the end itself is 100.
+int Expected(Duration passed, Duration forecast) {
+  if (forecast.count() <= 0) return 0;
+  return static_cast<int>(std::clamp<std::int64_t>(passed * 100 / forecast, 0, 99));
+}
+
+Duration ForecastOf(const json::value& node, std::string_view step) {
+  const json::value* text = FindPath(node, {"spec", "forecast", step});
+  if (text == nullptr || !text->is_string()) return Duration{0};
+  return ParseDuration(View(text->get_string())).value_or(Duration{0});
+}
+
+std::string Labelled(std::string_view label, int percent) {
+  return fmt::format("{:<7} {} {:>3} %", label, Bar(percent, kBarWidth), percent);
+}
+
+const json::value& NodeNamed(const json::value& nodes, std::string_view name) {
+  static const json::value kNone;
+  for (const json::value& node : ItemsOf(nodes, "items"))
+    if (const json::value* metadata = Find(node, "metadata"))
+      if (StringOr(*metadata, "name", "") == name) return node;
+  return kNone;
+}
+
+class Screen {
+ public:
+  Screen(const json::value& status, const json::value& nodes, const Terminal& terminal)
+      : status_(status),
+        nodes_(nodes),
+        paint_(terminal.colour),
+        width_(terminal.columns == 0 ? 100 : std::max<std::size_t>(terminal.columns, 40)),
+        // Of a screen of 24 lines 8 go to headlines; the sections share the rest.
+        most_(terminal.rows == 0 ? 1000 : std::max<std::size_t>((terminal.rows - 8) / 3, 3)),
+        now_(TimeOf(status, "now").value_or(Time{})) {}
+
+  std::string Draw() {
+    Head();
+    Alarms();
+    Waiting();
+    Rented();
+    Running();
+    Budgets();
+    for (const std::string& line :
+         Wrap("simulated: " + JoinTexts(ItemsOf(status_, "simulated"), " "), width_))
+      if (SaysSimulated(status_)) out_ += paint_(Style::kDim, line) + "\n";
+    return std::move(out_);
+  }
+
+ private:
+  void Head() {
+    static const json::value kNone;
+    const json::value* found = Find(status_, "site");
+    const json::value& site = found == nullptr ? kNone : *found;
+    const std::int64_t scale = IntOr(status_, "timeScale", 1);
+    const std::string left = fmt::format(
+        "site {} of {} GPUs busy   {} waiting   {} rented{}   {} per hour",
+        IntOr(site, "gpusUsed", 0), IntOr(site, "gpusTotal", 0), ItemsOf(status_, "waiting").size(),
+        ItemsOf(status_, "rented").size(), SimulatedLabel(status_), MoneyOf(status_, "perHour"));
+    const std::string right =
+        ClockOf(status_, "now") + " UTC" + (scale > 1 ? fmt::format(" ×{}", scale) : "");
+    const std::size_t used = DisplayWidth(left) + DisplayWidth(right);
+    out_ += paint_(Style::kBold, left);
+    out_ += used + 2 <= width_ ? std::string(width_ - used, ' ') + right : "";
+    out_ += "\n";
+    std::string machines;
+    for (const json::value& node : ItemsOf(site, "nodes")) {
+      const std::int64_t total = IntOr(node, "gpusTotal", 0), busy = IntOr(node, "gpusUsed", 0);
+      const int percent = total > 0 ? static_cast<int>(busy * 100 / total) : 0;
+      const std::string state = !BoolOr(node, "ready", false)          ? " not ready"
+                                : BoolOr(node, "unschedulable", false) ? " cordoned"
+                                                                       : "";
+      machines +=
+          fmt::format("  {} {} {}/{}{}", TextOf(node, "name"), Bar(percent, 8), busy, total, state);
+    }
+    if (!machines.empty()) out_ += Clip(machines, width_) + "\n";
+  }
+
+  void Title(std::string_view text) { out_ += "\n" + paint_(Style::kBold, text) + "\n"; }
+
+  // Says how many of `items` are not shown; returns how many are.
+  std::size_t Shown(const json::array& items) const { return std::min(items.size(), most_); }
+  void LeftOut(const json::array& items) {
+    if (items.size() > most_) out_ += fmt::format("  … and {} more\n", items.size() - most_);
+  }
+
+  void Alarms() {
+    const json::array& alarms = ItemsOf(status_, "alarms");
+    if (alarms.empty()) return;
+    Title("ALARMS");
+    for (std::size_t i = 0; i < Shown(alarms); ++i) {
+      const std::vector<std::string> lines = Wrap(TextOf(alarms[i], "sentence"), width_ - 4);
+      for (std::size_t l = 0; l < lines.size(); ++l)
+        out_ += (l == 0 ? "  ! " : "    ") + paint_(Style::kRed, lines[l]) + "\n";
+    }
+    LeftOut(alarms);
+  }
+
+  void Waiting() {
+    const json::array& waiting = ItemsOf(status_, "waiting");
+    if (waiting.empty()) return;
+    Title("WAITING, AND WHY");
+    std::size_t name_width = 0;
+    for (const json::value& w : waiting)
+      name_width = std::max(name_width, DisplayWidth(TextOf(w, "workload")));
+    name_width = std::min(name_width, width_ / 3);
+    for (std::size_t i = 0; i < Shown(waiting); ++i) {
+      const json::value& w = waiting[i];
+      const std::string first = fmt::format(
+          "  {}  {}  {}  ", PadRight(Clip(TextOf(w, "workload"), name_width), name_width),
+          PadLeft(Count(IntOr(w, "gpus", 0), "GPU"), 6), PadLeft(SecondsOf(w, "waitedSeconds"), 6));
+      const std::size_t at = DisplayWidth(first);
+      const std::vector<std::string> lines = Wrap(TextOf(w, "sentence"), width_ - at);
+      const bool rents = TextOf(w, "verdict") == "rent" || TextOf(w, "verdict") == "on-its-way";
+      out_ += first;
+      for (std::size_t l = 0; l < lines.size(); ++l) {
+        if (l > 0) out_ += std::string(at, ' ');
+        out_ += paint_(rents ? Style::kGreen : Style::kYellow, lines[l]) + "\n";
+      }
+      if (lines.empty()) out_ += "\n";
+    }
+    LeftOut(waiting);
+  }
+
+  void Rented() {
+    const json::array& rented = ItemsOf(status_, "rented");
+    if (rented.empty()) return;
+    Title("RENTED" + SimulatedLabel(status_));
+    Table table{{{"NAME"},
+                 {"PHASE"},
+                 {"PROGRESS"},
+                 {"WHERE", false, true},
+                 {"FOR", false, true},
+                 {"SINCE", true},
+                 {"COST", true},
+                 {"PER HOUR", true}},
+                {},
+                2,
+                2};
+    for (std::size_t i = 0; i < Shown(rented); ++i) {
+      const json::value& r = rented[i];
+      const std::string failure = TextOf(r, "failure");
+      table.rows.push_back(
+          {TextOf(r, "name"), TextOf(r, "phase") + (failure.empty() ? "" : " !" + failure),
+           ProgressOf(r, NodeNamed(nodes_, StringOr(r, "name", "")), now_),
+           fmt::format("{}/{}/{}", TextOf(r, "provider"), TextOf(r, "region"), TextOf(r, "type")),
+           TextOf(r, "for"), SecondsOf(r, "phaseSeconds"), MoneyOf(r, "costSoFar"),
+           MoneyOf(r, "perHour")});
+    }
+    out_ += table.Render(width_, paint_);
+    LeftOut(rented);
+  }
+
+  void Running() {
+    const json::array& running = ItemsOf(status_, "running");
+    if (running.empty()) return;
+    Title("RUNNING");
+    Table table{{{"WORKLOAD", false, true}, {"PODS", true}, {"GPUS", true}, {"WHERE", false, true}},
+                {},
+                2,
+                2};
+    for (std::size_t i = 0; i < Shown(running); ++i) {
+      const json::value& r = running[i];
+      std::string where;
+      for (const json::value& place : ItemsOf(r, "where")) {
+        if (!where.empty()) where += ", ";
+        where += TextOf(place, "node");
+        if (BoolOr(place, "rented", false)) where += " at " + TextOf(place, "place");
+      }
+      const std::int64_t starting = IntOr(r, "starting", 0);
+      if (starting > 0) where += fmt::format(" ({} starting)", starting);
+      table.rows.push_back({TextOf(r, "workload"), fmt::format("{}", IntOr(r, "pods", 0)),
+                            fmt::format("{}", IntOr(r, "gpus", 0)), where});
+    }
+    out_ += table.Render(width_, paint_);
+    LeftOut(running);
+  }
+
+  void Budgets() {
+    const json::array& budgets = ItemsOf(status_, "budgets");
+    if (budgets.empty()) return;
+    Title("BUDGETS");
+    Table table{{{"NAME", false, true},
+                 {"USED"},
+                 {"LEFT", true},
+                 {"OF", true},
+                 {"SPENT", true},
+                 {"RESERVED", true},
+                 {"PERIOD"}},
+                {},
+                2,
+                2};
+    for (std::size_t i = 0; i < Shown(budgets); ++i) {
+      const json::value& b = budgets[i];
+      const auto percent = static_cast<int>(IntOr(b, "percent", 0));
+      table.rows.push_back({TextOf(b, "name"),
+                            fmt::format("{} {:>3} %{}", Bar(percent, kBarWidth), percent,
+                                        BoolOr(b, "warn", false) ? " !" : ""),
+                            MoneyOf(b, "left"), MoneyOf(b, "amount"), MoneyOf(b, "spent"),
+                            MoneyOf(b, "reserved"), TextOf(b, "period")});
+    }
+    out_ += table.Render(width_, paint_);
+    LeftOut(budgets);
+  }
+
+  const json::value& status_;
+  const json::value& nodes_;
+  Painter paint_;
+  std::size_t width_, most_;
+  Time now_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string ProgressOf(const json::value& rented, const json::value& node, Time now) {
+  static const json::value kNone;
+  const json::value* found = Find(rented, "progress");
+  const json::value& progress = found == nullptr ? kNone : *found;
+  const std::string phase = TextOf(rented, "phase");
+  const Duration in_phase = std::chrono::seconds(IntOr(rented, "phaseSeconds", 0));
+  if (phase == "Planned" || phase == "Requested" || phase == "Provisioned") {
+    const Time created = TimeOf(rented, "createdAt").value_or(now);
+    return Labelled("boot", Expected(now - created, ForecastOf(node, "boot")));
+  }
+  if (phase == "Joined")
+    return Labelled("staging", static_cast<int>(IntOr(progress, "stagedPercent", 0)));
+  if (phase == "Running") return Labelled("run", Expected(in_phase, ForecastOf(node, "run")));
+  if (phase == "Returning") {
+    const std::int64_t pending = IntOr(progress, "resultsPending", 0);
+    return pending > 0 ? Count(pending, "result") + " to come" : "results home";
+  }
+  if (phase == "Wiping")
+    return Labelled("wipe", static_cast<int>(IntOr(progress, "wipePercent", 0)));
+  if (phase == "Staged") return "data is there";
+  return {};
+}
+
+std::string StatusView(const json::value& status, const json::value& nodes,
+                       const Terminal& terminal) {
+  return Screen(status, nodes, terminal).Draw();
+}
+
+}  // namespace spillway::cli
