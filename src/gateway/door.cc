@@ -1,0 +1,441 @@
+#include "gateway/door.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/log.h"
+#include "data/wrap.h"
+#include "gateway/files.h"
+#include "gateway/slices.h"
+
+namespace spillway::gateway {
+namespace {
+
+constexpr std::int64_t kMessageBytes = 1 << 20;
+constexpr std::int64_t kLogBytes = 1 << 20;
+constexpr std::size_t kSecretBytes = 32;
+constexpr std::string_view kBearer = "Bearer ";
+
+net::Response Unauthorized() {
+  net::Response response = net::Response::Failure(
+      {Code::kDenied, "this credential is no node's of this site (any more)", {}});
+  response.status = 401;
+  response.headers.Add("WWW-Authenticate", "Bearer");
+  return response;
+}
+
+bool HoldsKey(door::Want want) {
+  return want == door::Want::kStage || want == door::Want::kRun || want == door::Want::kReturn;
+}
+
+Result<std::int64_t> QueryInt(const net::Request& request, std::string_view name) {
+  const std::string_view text = request.Query(name);
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size() || value < 0)
+    return Fail(Code::kInvalid, fmt::format("query: {} must be a whole number", name));
+  return value;
+}
+
+Result<net::Response> Sliced(const net::Request& request,
+                             const std::function<Result<ByteSlice>(const SliceRequest&)>& read) {
+  const std::string_view header = request.headers.Get("Range");
+  SPW_ASSIGN(const SliceRequest slice, ParseRange(header));
+  const bool ranged = slice.first != 0 || slice.last;
+  auto bytes = read(slice);
+  if (bytes) return SliceResponse(std::move(*bytes), ranged);
+  net::Response failure = net::Response::Failure(bytes.error());
+  if (ranged && bytes.error().code == Code::kInvalid) failure.status = 416;
+  return failure;
+}
+
+}  // namespace
+
+Door::Door(DoorOptions options, Runs& runs, Certifier& certifier, const data::SigningKey& site,
+           const Clock& clock, DoorBackend& backend, NodeRecords records)
+    : options_(std::move(options)),
+      runs_(runs),
+      certifier_(certifier),
+      site_(site),
+      clock_(clock),
+      backend_(backend),
+      results_({.root = options_.results_root}, runs, site),
+      records_(std::move(records)) {}
+
+Result<std::unique_ptr<Door>> Door::Open(DoorOptions options, Runs& runs, Certifier& certifier,
+                                         const data::SigningKey& site, const Clock& clock,
+                                         DoorBackend& backend) {
+  SPW_ASSIGN(NodeRecords records, NodeRecords::Open(options.state_dir));
+  std::unique_ptr<Door> door(
+      new Door(std::move(options), runs, certifier, site, clock, backend, std::move(records)));
+  net::ServerOptions server;
+  server.unix_path = door->options_.socket_path;
+  server.body_bytes = kMessageBytes;
+  net::Router router = door->MakeRouter();
+  door->routes_ = router.List();
+  door->server_ = std::make_unique<net::HttpServer>(std::move(server), std::move(router));
+  return door;
+}
+
+Door::~Door() {
+  Stop();
+}
+
+Status Door::Start() {
+  return server_->Start();
+}
+
+void Door::Stop() {
+  server_->Stop();
+}
+
+std::vector<std::string> Door::Routes() const {
+  return routes_;
+}
+
+std::int64_t Door::RealMs(Duration d) const {
+  return std::max<std::int64_t>(1, d.count() / options_.clock_scale);
+}
+
+net::Router Door::MakeRouter() {
+  net::Router router;
+  router.Add("POST", "/node/v1/register",
+             [this](const net::Request& request) { return Register(request); });
+  const auto member = [this](auto method) {
+    return ForNode([this, method](const std::string& node, const net::Request& request) {
+      return (this->*method)(node, request);
+    });
+  };
+  router.Add("POST", "/node/v1/heartbeat", member(&Door::Heartbeat));
+  router.Add("PUT", "/node/v1/results", member(&Door::PutResult),
+             {data::SealedSize(door::kResultChunkBytes)});
+  router.Add("POST", "/node/v1/logs", member(&Door::PostLog), {kLogBytes});
+  router.Add("POST", "/node/v1/wiped", member(&Door::PostWiped));
+  router.Add("GET", "/node/v1/manifest",
+             ForNode([this](const std::string& node, const net::Request& request) {
+               return Sliced(
+                   request, [&](const SliceRequest& slice) { return runs_.Manifest(node, slice); });
+             }));
+  router.Add(
+      "GET", "/node/v1/chunks/{i}",
+      ForNode([this](const std::string& node,
+                     const net::Request& request) -> Result<net::Response> {
+        const std::string& text = request.Param("i");
+        std::size_t index = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
+        if (error != std::errc() || end != text.data() + text.size())
+          return Fail(Code::kInvalid, fmt::format("\"{}\" is not a chunk's number", text));
+        return Sliced(request,
+                      [&](const SliceRequest& slice) { return runs_.Chunk(node, index, slice); });
+      }));
+  return router;
+}
+
+net::Handler Door::ForNode(NodeHandler handler) {
+  return
+      [this, handler = std::move(handler)](const net::Request& request) -> Result<net::Response> {
+        const std::string_view header = request.headers.Get("Authorization");
+        if (!header.starts_with(kBearer)) return Unauthorized();
+        // A look-up by hash: how long it takes tells nothing about the credential.
+        const Digest hash = Sha256(AsBytes(header.substr(kBearer.size())));
+        std::string node;
+        {
+          const std::lock_guard lock(mutex_);
+          node = records_.NodeOf(hash);
+        }
+        if (node.empty()) return Unauthorized();
+        return handler(node, request);
+      };
+}
+
+Result<std::string> Door::IssueToken(const std::string& node) {
+  const std::string token = Hex(RandomBytes(kSecretBytes));
+  const std::lock_guard lock(mutex_);
+  const NodeRecord* known = records_.Find(node);
+  if (known != nullptr && known->registered)
+    return Fail(Code::kConflict, fmt::format("node {} has registered already", node));
+  NodeRecord record;
+  record.node = node;
+  record.token_sha256 = Sha256(AsBytes(token));
+  record.token_expires = clock_.Now() + options_.token_life;
+  SPW_TRY(records_.Put(std::move(record)));
+  return token;
+}
+
+Result<net::Response> Door::Register(const net::Request& request) {
+  SPW_ASSIGN(const json::value body, request.Json());
+  SPW_ASSIGN(door::RegisterRequest shown, door::DecodeRegisterRequest(body));
+  SPW_ASSIGN(const data::NodePublicKey public_key, data::NodePublicKey::Parse(shown.public_key));
+  // A key of small order would make every shared secret zero; better refused before the token is
+  // used up.
+  SPW_ASSIGN(const data::NodeKey probe, data::NodeKey::Generate());
+  SPW_TRY(probe.Agree(public_key));
+  const std::string node = shown.name;
+  const std::optional<DesiredState> desired = backend_.DesiredFor(node);
+  const bool wanted = desired && HoldsKey(desired->want);
+  const std::string credential = Hex(RandomBytes(kSecretBytes));
+  {
+    const std::lock_guard lock(mutex_);
+    const NodeRecord* known = records_.Find(node);
+    // One answer for every reason: it must not help to guess.
+    if (known == nullptr || known->registered || clock_.Now() >= known->token_expires || !wanted ||
+        !EqualConstantTime(known->token_sha256, Sha256(AsBytes(shown.token)))) {
+      log::Warn("a registration was refused", {{"node", node.substr(0, 80)}});
+      return Fail(Code::kDenied, "the token is unknown, used, too old, or not this node's");
+    }
+    NodeRecord record = *known;
+    record.registered = true;
+    record.registered_at = clock_.Now();
+    record.credential_sha256 = Sha256(AsBytes(credential));
+    record.shown = std::move(shown);
+    record.shown.token.clear();
+    SPW_TRY(records_.Put(std::move(record)));
+    live_[node].last_heartbeat = clock_.Now();
+  }
+  log::Info("node registered", {{"node", node}});
+  backend_.OnChange(node);
+  return net::Response::Json(door::Encode(door::RegisterAnswer{
+      credential, site_.public_key().Hex(), RealMs(options_.heartbeat), RealMs(options_.lease)}));
+}
+
+// True if it told something new that a report shows. A heartbeat that was overtaken tells nothing.
+bool Door::Note(const std::string& node, const door::Heartbeat& heartbeat) {
+  const std::lock_guard lock(mutex_);
+  Live& live = live_[node];
+  live.last_heartbeat = clock_.Now();
+  if (heartbeat.sequence <= live.sequence) return false;
+  const bool changed = live.said.staged != heartbeat.staged ||
+                       live.said.results_returned != heartbeat.results_returned ||
+                       live.said.staged_bytes != heartbeat.staged_bytes ||
+                       live.said.results_pending != heartbeat.results_pending;
+  live.sequence = heartbeat.sequence;
+  live.said = heartbeat;
+  return changed;
+}
+
+Result<net::Response> Door::Heartbeat(const std::string& node, const net::Request& request) {
+  SPW_ASSIGN(const json::value body, request.Json());
+  SPW_ASSIGN(const door::Heartbeat heartbeat, door::DecodeHeartbeat(body));
+  const bool changed = Note(node, heartbeat);
+  backend_.OnPodStatuses(node, heartbeat.pods);
+  if (changed) backend_.OnChange(node);
+  SPW_ASSIGN(const door::Desired desired, DesiredAnswer(node));
+  return net::Response::Json(door::Encode(desired));
+}
+
+Result<door::Desired> Door::DesiredAnswer(const std::string& node) {
+  door::Desired answer;
+  answer.lease_ms = RealMs(options_.lease);
+  std::optional<DesiredState> desired = backend_.DesiredFor(node);
+  if (!desired || desired->node.phase >= Phase::kDeleting) {
+    answer.want = door::Want::kPowerOff;
+    return answer;
+  }
+  answer.want = desired->want;
+  answer.overwrite = desired->node.overwrite == Overwrite::kWhole ? "whole" : "used";
+  answer.verify = desired->node.verify == WipeCheck::kSample ? "sample" : "full";
+  if (answer.want == door::Want::kWipe) SPW_TRY(AnnounceWipe(node));
+  if (!HoldsKey(answer.want)) return answer;
+  answer.pods = std::move(desired->pods);
+  const std::shared_ptr<const RunRecord> run = runs_.Find(node);
+  if (!run || !runs_.Served(node)) return answer;
+  auto wrapped = WrappedKey(node);
+  if (!wrapped && wrapped.error().code == Code::kConflict) return answer;  // destroyed just now
+  if (!wrapped) return Fail(wrapped.error());
+  answer.prepared = true;
+  answer.chunks = static_cast<std::int64_t>(run->chunk_ends.size());
+  answer.sealed_bytes = run->SealedBytes();
+  answer.dataset_version = run->dataset_version;
+  answer.wrapped_key = std::move(*wrapped);
+  return answer;
+}
+
+// Whoever comes while the hook runs waits for it: nobody wipes before it is over.
+Status Door::AnnounceWipe(const std::string& node) {
+  const auto announced = [&] {
+    const std::lock_guard lock(mutex_);
+    const NodeRecord* record = records_.Find(node);
+    return record == nullptr || record->wipe_announced;
+  };
+  std::shared_ptr<std::mutex> once;
+  {
+    const std::lock_guard lock(mutex_);
+    once = live_[node].before_wipe;
+  }
+  const std::lock_guard one_at_a_time(*once);
+  if (announced()) return Ok();
+  backend_.BeforeWipe(node);
+  const std::lock_guard lock(mutex_);
+  const NodeRecord* known = records_.Find(node);
+  if (known == nullptr) return Ok();
+  NodeRecord record = *known;
+  record.wipe_announced = true;
+  return records_.Put(std::move(record));
+}
+
+Result<std::string> Door::WrappedKey(const std::string& node) {
+  std::string public_key_hex;
+  {
+    const std::lock_guard lock(mutex_);
+    const NodeRecord* record = records_.Find(node);
+    if (record == nullptr) return Fail(Code::kConflict, "the node is not known any more");
+    if (!live_[node].wrapped_key.empty()) return live_[node].wrapped_key;
+    public_key_hex = record->shown.public_key;
+  }
+  SPW_ASSIGN(const data::NodePublicKey public_key, data::NodePublicKey::Parse(public_key_hex));
+  SPW_ASSIGN(const data::NodeKey ephemeral, data::NodeKey::Generate());
+  std::string wrapped;
+  SPW_TRY(runs_.keys().Use(node, [&](const data::Secret& key) -> Status {
+    SPW_ASSIGN(const ByteBuffer bytes, data::WrapRunKey(key, public_key, {node, node}, ephemeral));
+    wrapped = Hex(bytes);
+    return Ok();
+  }));
+  const std::lock_guard lock(mutex_);
+  live_[node].wrapped_key = wrapped;
+  return wrapped;
+}
+
+Result<net::Response> Door::PutResult(const std::string& node, const net::Request& request) {
+  ResultChunk chunk;
+  chunk.run = node;
+  chunk.pod = request.Query("pod");
+  chunk.uid = request.Query("uid");
+  chunk.claim = request.Query("claim");
+  chunk.path = request.Query("path");
+  SPW_ASSIGN(const std::int64_t mode, QueryInt(request, "mode"));
+  chunk.mode = static_cast<std::uint32_t>(mode & 0777);
+  SPW_ASSIGN(chunk.size_bytes, QueryInt(request, "size"));
+  SPW_ASSIGN(chunk.chunk, QueryInt(request, "chunk"));
+  SPW_ASSIGN(chunk.chunks, QueryInt(request, "chunks"));
+  const auto hash = ParseHex(request.Query("sha256"));
+  if (!hash || hash->size() != chunk.sha256.size())
+    return Fail(Code::kInvalid, "query: sha256 must be 64 hexadecimal digits");
+  std::copy(hash->begin(), hash->end(), chunk.sha256.begin());
+  SPW_ASSIGN(const std::optional<std::string> receipt,
+             results_.Put(chunk, AsBytes(request.body), clock_.Now()));
+  if (!receipt) return net::Response::Json(json::object{});
+  backend_.OnChange(node);
+  SPW_ASSIGN(json::value parsed, ParseJson(*receipt));
+  return net::Response::Json(json::object{{"receipt", std::move(parsed)}});
+}
+
+Result<net::Response> Door::PostLog(const std::string& node, const net::Request& request) {
+  SPW_ASSIGN(const std::int64_t offset, QueryInt(request, "offset"));
+  const std::string uid(request.Query("uid"));
+  if (uid.empty() || uid.size() > 128)
+    return Fail(Code::kInvalid, "query: uid must have 1 to 128 characters");
+  backend_.OnLog(node, uid, offset, request.body);
+  return net::Response::Json(json::object{});
+}
+
+Result<net::Response> Door::PostWiped(const std::string& node, const net::Request& request) {
+  SPW_ASSIGN(const json::value body, request.Json());
+  SPW_ASSIGN(door::WipeStatement statement, door::DecodeWipeStatement(body));
+  std::optional<CertificateInfo> certificate = certifier_.Find(node);
+  if (!certificate) {
+    const std::optional<DesiredState> desired = backend_.DesiredFor(node);
+    if (!desired || desired->want != door::Want::kWipe)
+      return Fail(Code::kConflict, fmt::format("node {} was not asked to wipe its cache", node));
+    // Nothing that was sealed may still be opened once the certificate says so.
+    SPW_TRY(DestroyRun(node));
+    SPW_ASSIGN(WipeFacts facts, FactsOf(desired->node, desired->simulated));
+    const Time now = clock_.Now();
+    const auto moment = [&](std::int64_t ms_ago) {
+      constexpr std::int64_t kLongest = Duration(24h * 366).count();
+      return now - Duration(std::min(ms_ago, kLongest) * options_.clock_scale);
+    };
+    facts.wipe = StatedWipe{std::move(statement), {}, {}};
+    facts.wipe->started = moment(facts.wipe->statement.started_ms_ago);
+    facts.wipe->ended = moment(facts.wipe->statement.ended_ms_ago);
+    SPW_ASSIGN(certificate, certifier_.Certify(facts, now));
+  }
+  SPW_TRY(RecordWipe(node, *certificate));
+  backend_.OnChange(node);
+  return net::Response::Json(json::object{{"certificate", certificate->file}});
+}
+
+Result<WipeFacts> Door::FactsOf(const BurstNode& node, bool simulated) {
+  WipeFacts facts;
+  facts.node = node;
+  facts.simulated = simulated;
+  SPW_ASSIGN(const std::optional<KeyFacts> key, runs_.keys().Look(node.name));
+  facts.key = key.value_or(KeyFacts{"none", {}, {}, false});
+  facts.run = runs_.Find(node.name);
+  SPW_ASSIGN(facts.receipts, runs_.Receipts(node.name));
+  const std::lock_guard lock(mutex_);
+  if (const auto it = live_.find(node.name); it != live_.end()) {
+    facts.last_heartbeat = it->second.last_heartbeat;
+    facts.staged_bytes = it->second.said.staged_bytes;
+  }
+  return facts;
+}
+
+Status Door::RecordWipe(const std::string& node, const CertificateInfo& certificate) {
+  const std::lock_guard lock(mutex_);
+  const NodeRecord* known = records_.Find(node);
+  if (known == nullptr || known->wiped) return Ok();
+  NodeRecord record = *known;
+  record.wiped = true;
+  record.wipe_verified = certificate.verified;
+  record.certificate = certificate.file;
+  return records_.Put(std::move(record));
+}
+
+Status Door::DestroyRun(const std::string& run) {
+  SPW_TRY(runs_.Destroy(run, clock_.Now()));
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = live_.find(run); it != live_.end()) it->second.wrapped_key.clear();
+  }
+  return results_.Abandon(run);
+}
+
+Result<CertificateInfo> Door::CertifyLoss(const BurstNode& node, bool simulated) {
+  SPW_ASSIGN(const WipeFacts facts, FactsOf(node, simulated));
+  return certifier_.Certify(facts, clock_.Now());
+}
+
+std::optional<control::NodeReport> Door::Report(const std::string& node) const {
+  const std::lock_guard lock(mutex_);
+  const NodeRecord* record = records_.Find(node);
+  if (record == nullptr || !record->registered) return std::nullopt;
+  control::NodeReport report;
+  report.last_heartbeat = record->registered_at;
+  report.hardware = record->shown.hardware;
+  report.labels = record->shown.labels;
+  report.wiped = record->wiped;
+  report.wipe_verified = record->wipe_verified;
+  report.certificate = record->certificate;
+  const auto it = live_.find(node);
+  if (it == live_.end()) return report;
+  const door::Heartbeat& said = it->second.said;
+  report.last_heartbeat = it->second.last_heartbeat.value_or(record->registered_at);
+  report.staged = said.staged;
+  report.staged_bytes = said.staged_bytes;
+  report.results_returned = said.results_returned;
+  report.results = said.results;
+  return report;
+}
+
+NodeProgress Door::Progress(const std::string& node) const {
+  NodeProgress progress;
+  if (const auto run = runs_.Find(node)) progress.sealed_bytes = run->SealedBytes();
+  const std::lock_guard lock(mutex_);
+  const auto it = live_.find(node);
+  if (it == live_.end()) return progress;
+  progress.staged_bytes = it->second.said.staged_bytes;
+  progress.wipe_progress = it->second.said.wipe_progress;
+  progress.results_pending = it->second.said.results_pending;
+  progress.problem = it->second.said.problem;
+  return progress;
+}
+
+Status Door::Forget(const std::string& node) {
+  const std::lock_guard lock(mutex_);
+  live_.erase(node);
+  return records_.Remove(node);
+}
+
+}  // namespace spillway::gateway

@@ -1,0 +1,138 @@
+#include "gateway/gateway.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "gateway/files.h"
+
+namespace spillway::gateway {
+namespace {
+
+// How old an estimate may be, in time of the steady clock.
+constexpr Duration kSelectionAge = 60s;
+
+}  // namespace
+
+Gateway::Gateway(GatewayOptions options, DoorBackend& backend, data::SigningKey site)
+    : options_(std::move(options)),
+      backend_(backend),
+      site_(std::move(site)),
+      selections_(kSelectionAge) {}
+
+Gateway::~Gateway() {
+  Stop();
+}
+
+Result<std::unique_ptr<Gateway>> Gateway::Open(GatewayOptions options, DoorBackend& backend) {
+  SPW_TRY(MakeDirectory(options.state_dir));
+  SPW_TRY(MakeDirectory(options.evidence_dir));
+  SPW_ASSIGN(data::SigningKey site, OpenSigningKey(options.state_dir));
+  SPW_TRY(
+      WriteDurably(options.evidence_dir + "/site.pub", AsBytes(site.public_key().Hex() + "\n")));
+  std::unique_ptr<Gateway> gateway(new Gateway(std::move(options), backend, std::move(site)));
+  SPW_ASSIGN(gateway->certifier_,
+             Certifier::Open({.evidence_dir = gateway->options_.evidence_dir}, gateway->site_));
+  return gateway;
+}
+
+std::string Gateway::Sign(std::string_view message) const {
+  return Hex(site_.Sign(AsBytes(message)));
+}
+
+std::string Gateway::PublicKey() const {
+  return site_.public_key().Hex();
+}
+
+Status Gateway::UseClock(const Clock& clock) {
+  SPW_CHECK(clock_ == nullptr, "the clock is set once");
+  clock_ = &clock;
+  SPW_ASSIGN(keys_, KeyStore::Open(options_.state_dir + "/keys", clock.Now()));
+  SPW_ASSIGN(runs_, Runs::Open(options_.state_dir + "/runs", *keys_, site_));
+  DoorOptions door;
+  door.socket_path = options_.socket_path;
+  door.state_dir = options_.state_dir + "/nodes";
+  door.results_root = options_.results_root;
+  door.lease = options_.lease;
+  door.heartbeat = options_.heartbeat;
+  door.token_life = options_.token_life;
+  door.clock_scale = options_.clock_scale;
+  SPW_ASSIGN(door_, Door::Open(std::move(door), *runs_, *certifier_, site_, clock, backend_));
+  return Ok();
+}
+
+Status Gateway::Start() {
+  return door_->Start();
+}
+
+void Gateway::Stop() {
+  if (door_) door_->Stop();
+}
+
+std::string Gateway::DirectoryOf(const std::string& directory) const {
+  return directory.starts_with('/') ? directory : options_.data_root + "/" + directory;
+}
+
+Status Gateway::Prepare(RunRequest request) {
+  for (RunInput& input : request.inputs) input.directory = DirectoryOf(input.directory);
+  const std::string run = request.run;
+  const Status prepared = runs_->Prepare(request, clock_->Now());
+  backend_.OnChange(run);
+  return prepared;
+}
+
+Status Gateway::DestroyRunKey(const std::string& run) {
+  SPW_TRY(door_->DestroyRun(run));
+  backend_.OnChange(run);
+  return Ok();
+}
+
+Status Gateway::CertifyLoss(const BurstNode& node, bool simulated) {
+  SPW_TRY(door_->CertifyLoss(node, simulated));
+  backend_.OnChange(node.name);
+  return Ok();
+}
+
+Result<std::string> Gateway::UserDataFor(const std::string& node) {
+  SPW_ASSIGN(const std::string token, door_->IssueToken(node));
+  return door::EncodeUserData({node, "unix:" + options_.socket_path, token, PublicKey()});
+}
+
+Status Gateway::Forget(const std::string& node) {
+  return door_->Forget(node);
+}
+
+std::optional<control::NodeReport> Gateway::NodeReport(const std::string& node) const {
+  return door_->Report(node);
+}
+
+control::RunReport Gateway::RunReport(const std::string& run) const {
+  control::RunReport report = runs_->Report(run);
+  if (const auto certificate = certifier_->Find(run)) report.certificate = certificate->file;
+  return report;
+}
+
+NodeProgress Gateway::Progress(const std::string& node) const {
+  return door_->Progress(node);
+}
+
+Result<SelectionCache::Size> Gateway::SelectedSize(const DatasetInfo& dataset,
+                                                   const std::vector<std::string>& narrow) {
+  return selections_.Look(DirectoryOf(dataset.directory), dataset.include, dataset.exclude, narrow,
+                          clock_->SteadyNow());
+}
+
+std::int64_t Gateway::SelectedBytes(const DatasetInfo& dataset,
+                                    const std::vector<std::string>& narrow) {
+  const auto size = SelectedSize(dataset, narrow);
+  return size ? size->leaves_bytes : 0;
+}
+
+Result<std::vector<std::string>> Gateway::Certificates() const {
+  return certifier_->Files();
+}
+
+Result<std::string> Gateway::Certificate(const std::string& file) const {
+  return certifier_->Text(file);
+}
+
+}  // namespace spillway::gateway

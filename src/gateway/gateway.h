@@ -1,0 +1,82 @@
+// Gateway: the site's side of the data plane in one object, for a program that holds it in process.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/observation.h"
+#include "gateway/door.h"
+#include "gateway/source.h"
+#include "model/rules.h"
+
+namespace spillway::gateway {
+
+struct GatewayOptions {
+  std::string state_dir;     // keys, sealed chunks, what is known of nodes; made with mode 0700
+  std::string data_root;     // Dataset directories are relative to it
+  std::string results_root;  // results places are relative to it; must exist
+  std::string evidence_dir;  // certificates and the site's public key
+  std::string socket_path;   // the door
+  // Of the clock in UseClock(), as DoorOptions has them.
+  Duration lease = 90s, heartbeat = 10s, token_life = 1h;
+  int clock_scale = 1;
+};
+
+// Thread-safe, except that UseClock() comes before everything but Sign() and PublicKey().
+class Gateway {
+ public:
+  // `backend` outlives it. Checks keys and certificates. Errors name what cannot be used.
+  static Result<std::unique_ptr<Gateway>> Open(GatewayOptions options, DoorBackend& backend);
+  ~Gateway();
+
+  // The site's signature (hex) and public key (hex).
+  std::string Sign(std::string_view message) const;
+  std::string PublicKey() const;
+
+  // Opens everything that needs the time; `clock` outlives the gateway. Once, before Start().
+  Status UseClock(const Clock& clock);
+  Status Start();
+  void Stop();
+
+  // control::Command and what they ask of the gateway. A directory in the request may be relative
+  // to data_root. All are idempotent.
+  Status Prepare(RunRequest request);                         // PrepareRun
+  Status DestroyRunKey(const std::string& run);               // DestroyRunKey
+  Status CertifyLoss(const BurstNode& node, bool simulated);  // CertifyLoss
+  // User data (door::UserData as text) with a fresh token, for CreateInstance.
+  Result<std::string> UserDataFor(const std::string& node);
+  // For a node that is gone: its credential ends. Evidence stays.
+  Status Forget(const std::string& node);
+
+  std::optional<control::NodeReport> NodeReport(const std::string& node) const;
+  control::RunReport RunReport(const std::string& run) const;
+  NodeProgress Progress(const std::string& node) const;
+
+  // What a run with this narrowing reads of a Dataset, in bytes; 0 if it cannot be looked at.
+  std::int64_t SelectedBytes(const DatasetInfo& dataset, const std::vector<std::string>& narrow);
+  Result<SelectionCache::Size> SelectedSize(const DatasetInfo& dataset,
+                                            const std::vector<std::string>& narrow);
+
+  // Certificates: file names below the evidence directory, oldest first; and one text. kNotFound.
+  Result<std::vector<std::string>> Certificates() const;
+  Result<std::string> Certificate(const std::string& file) const;
+
+ private:
+  Gateway(GatewayOptions options, DoorBackend& backend, data::SigningKey site);
+  std::string DirectoryOf(const std::string& directory) const;
+
+  const GatewayOptions options_;
+  DoorBackend& backend_;
+  const data::SigningKey site_;
+  const Clock* clock_ = nullptr;
+  SelectionCache selections_;
+  std::unique_ptr<KeyStore> keys_;
+  std::unique_ptr<Certifier> certifier_;
+  std::unique_ptr<Runs> runs_;
+  std::unique_ptr<Door> door_;
+};
+
+}  // namespace spillway::gateway

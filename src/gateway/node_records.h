@@ -1,0 +1,57 @@
+// What the door must remember about each node over a restart. Secrets are kept as SHA-256 only:
+// whoever reads these files can neither register nor speak as a node.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/encoding.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "door/protocol.h"
+
+namespace spillway::gateway {
+
+struct NodeRecord {
+  std::string node;
+  Digest token_sha256{};
+  Time token_expires{};
+  // Once it has registered, which uses up the token.
+  bool registered = false;
+  Time registered_at{};
+  Digest credential_sha256{};
+  door::RegisterRequest shown;  // without the token
+  bool wipe_announced = false;  // want=wipe was handed out, or is about to be
+  // Once its statement was taken.
+  bool wiped = false, wipe_verified = false;
+  std::string certificate;
+};
+
+// One file per node below a directory. Not thread-safe.
+class NodeRecords {
+ public:
+  static constexpr std::size_t kMaxNodes = 10'000;
+
+  // Reads all. kCorrupt names a file that cannot be understood.
+  static Result<NodeRecords> Open(std::string directory);
+
+  // nullptr when it is not known. Valid until the next change.
+  const NodeRecord* Find(const std::string& node) const;
+  // The node whose credential this is, compared by hash; empty if it is nobody's.
+  std::string NodeOf(const Digest& credential_sha256) const;
+  // Durable before it counts. kQuota beyond kMaxNodes.
+  Status Put(NodeRecord record);
+  Status Remove(const std::string& node);
+
+ private:
+  explicit NodeRecords(std::string directory) : directory_(std::move(directory)) {}
+  void Index(const NodeRecord& record);
+
+  std::string directory_;
+  std::map<std::string, NodeRecord> records_;
+  std::map<Digest, std::string> by_credential_;
+};
+
+}  // namespace spillway::gateway

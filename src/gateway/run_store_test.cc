@@ -1,0 +1,223 @@
+#include "gateway/run_store.h"
+
+#include <gmock/gmock.h>
+
+#include <chrono>
+
+#include "gateway/gateway_test_util.h"
+#include "gateway/seal_run.h"
+
+namespace spillway::gateway {
+namespace {
+
+using ::testing::HasSubstr;
+
+const Time kNow{Duration(1'800'000'000'000)};
+
+class RunsTest : public ::testing::Test {
+ protected:
+  RunsTest() : site_(*OpenSigningKey(dir_ / "site")) {
+    WriteText(dir_ / "digits/train/a", "alpha");
+    WriteText(dir_ / "digits/train/b", std::string(9 << 20, 'b'));
+    WriteText(dir_ / "digits/train/empty", "");
+    WriteText(dir_ / "digits/test/c", "gamma");
+    WriteText(dir_ / "labels/l", "lambda");
+    Reopen();
+  }
+  void Reopen() {
+    runs_.reset();
+    keys_ = std::move(*KeyStore::Open(dir_ / "keys", kNow));
+    runs_ = std::move(*Runs::Open(dir_ / "runs", *keys_, site_));
+  }
+  RunInput Input(const std::string& claim, const std::string& dataset) const {
+    return {
+        "vision/" + claim, "vision/" + dataset, DataClass::kInternal, dir_ / dataset, {}, {}, {}};
+  }
+  RunRequest Request(const std::string& run) const {
+    RunInput digits = Input("digits", "digits");
+    digits.include = {"train/**"};
+    return {run, {digits, Input("labels", "labels")}, {{"vision/models", "vision/models"}}};
+  }
+  // Fetches and opens everything as a node does; path -> content.
+  std::map<std::string, std::string> Fetch(const std::string& run) {
+    std::map<std::string, std::string> files;
+    const Status used = keys_->Use(run, [&](const data::Secret& key) -> Status {
+      const std::string version = runs_->Find(run)->dataset_version;
+      SPW_ASSIGN(const ByteSlice sealed, runs_->Manifest(run, {}));
+      SPW_ASSIGN(const data::Manifest manifest,
+                 data::OpenManifest(key, {run, "run", run, version, site_.public_key()},
+                                    AsBytes(sealed.bytes)));
+      std::vector<ByteBuffer> chunks;
+      for (std::size_t i = 0; i < manifest.chunks.size(); ++i) {
+        SPW_ASSIGN(const ByteSlice chunk, runs_->Chunk(run, i, {}));
+        SPW_TRY(data::CheckSealedChunk(manifest, i, AsBytes(chunk.bytes)));
+        SPW_ASSIGN(ByteBuffer plain,
+                   data::OpenChunk(key,
+                                   data::DataChunkContext(run, "run/" + run, version,
+                                                          static_cast<std::uint32_t>(i)),
+                                   AsBytes(chunk.bytes)));
+        chunks.push_back(std::move(plain));
+      }
+      for (const data::PackedFile& file : manifest.files) {
+        std::string& text = files[file.entry.path];
+        for (const data::Extent& extent : file.extents)
+          text += AsText(ByteView(chunks[extent.chunk])
+                             .subspan(static_cast<std::size_t>(extent.offset),
+                                      static_cast<std::size_t>(extent.length)));
+      }
+      return Ok();
+    });
+    EXPECT_TRUE(used) << used.error().message;
+    return files;
+  }
+
+  TempDir dir_;
+  data::SigningKey site_;
+  std::unique_ptr<KeyStore> keys_;
+  std::unique_ptr<Runs> runs_;
+};
+
+TEST_F(RunsTest, PreparesExactlyWhatIsSelected) {
+  EXPECT_FALSE(runs_->Report("bn-1").prepared);
+  ASSERT_TRUE(runs_->Prepare(Request("bn-1"), kNow));
+  const auto files = Fetch("bn-1");
+  ASSERT_EQ(files.size(), 4u);
+  EXPECT_EQ(files.at("digits/train/a"), "alpha");
+  EXPECT_EQ(files.at("digits/train/b"), std::string(9 << 20, 'b'));
+  EXPECT_EQ(files.at("digits/train/empty"), "");
+  EXPECT_EQ(files.at("labels/l"), "lambda");
+  const control::RunReport report = runs_->Report("bn-1");
+  EXPECT_TRUE(report.prepared);
+  EXPECT_EQ(report.never_left_objects, 1);
+  EXPECT_EQ(report.never_left_bytes, 5);
+  const auto record = runs_->Find("bn-1");
+  EXPECT_EQ(report.bytes_in, record->SealedBytes() + record->manifest_bytes);
+  EXPECT_EQ(record->data_class, DataClass::kInternal);
+}
+
+TEST_F(RunsTest, SurvivesARestart) {
+  ASSERT_TRUE(runs_->Prepare(Request("bn-1"), kNow));
+  const auto before = Fetch("bn-1");
+  const std::int64_t served = runs_->Report("bn-1").bytes_in;
+  Reopen();
+  EXPECT_TRUE(runs_->Report("bn-1").prepared);
+  EXPECT_EQ(runs_->Report("bn-1").bytes_in, served);
+  const std::string manifest = runs_->Manifest("bn-1", {})->bytes;
+  ASSERT_TRUE(runs_->Prepare(Request("bn-1"), kNow)) << "idempotent";
+  EXPECT_EQ(runs_->Manifest("bn-1", {})->bytes, manifest);
+  EXPECT_EQ(Fetch("bn-1"), before);
+}
+
+TEST_F(RunsTest, ACrashWhileSealingLeavesNothingThatCounts) {
+  RunPlan plan = *PlanRun(Request("bn-1"));
+  ASSERT_TRUE(keys_->Create("bn-1", kNow));
+  std::filesystem::create_directories(dir_ / "runs/bn-1");
+  ASSERT_TRUE(SealRun(plan, dir_ / "runs/bn-1", *keys_, site_));
+  const std::string first = ReadText(dir_ / "runs/bn-1/chunks");
+  Reopen();  // everything is there but run.json
+  EXPECT_FALSE(runs_->Report("bn-1").prepared);
+  EXPECT_EQ(runs_->Manifest("bn-1", {}).error().code, Code::kConflict);
+  ASSERT_TRUE(runs_->Prepare(Request("bn-1"), kNow));
+  EXPECT_NE(ReadText(dir_ / "runs/bn-1/chunks"), first) << "fresh salts";
+  EXPECT_EQ(Fetch("bn-1").size(), 4u);
+}
+
+TEST_F(RunsTest, NeverMixesVersions) {
+  ASSERT_TRUE(keys_->Create("bn-1", kNow));
+  std::filesystem::create_directories(dir_ / "runs/bn-1");
+  RunPlan changed = *PlanRun(Request("bn-1"));
+  WriteText(dir_ / "digits/train/a", "ALPHA");
+  const Status sealed = SealRun(changed, dir_ / "runs/bn-1", *keys_, site_);
+  ASSERT_FALSE(sealed);
+  EXPECT_EQ(sealed.error().code, Code::kCorrupt);
+  EXPECT_THAT(sealed.error().message, HasSubstr("train/a"));
+  RunPlan grown = *PlanRun(Request("bn-1"));
+  WriteText(dir_ / "digits/train/new", "late");
+  EXPECT_EQ(SealRun(grown, dir_ / "runs/bn-1", *keys_, site_).error().code, Code::kCorrupt);
+  const std::string version = PlanRun(Request("bn-1"))->record.dataset_version;
+  WriteText(dir_ / "digits/test/c", "what stays has no part in the version");
+  EXPECT_EQ(PlanRun(Request("bn-1"))->record.dataset_version, version);
+  WriteText(dir_ / "digits/train/a", "alpha!");
+  EXPECT_NE(PlanRun(Request("bn-1"))->record.dataset_version, version);
+}
+
+TEST_F(RunsTest, FinalFailuresAreReported) {
+  RunRequest restricted = Request("bn-1");
+  restricted.inputs[1].data_class = DataClass::kRestricted;
+  EXPECT_FALSE(runs_->Prepare(restricted, kNow));
+  ASSERT_TRUE(runs_->Report("bn-1").failed);
+  EXPECT_THAT(runs_->Report("bn-1").failed->message, HasSubstr("restricted"));
+
+  RunRequest nothing = Request("bn-2");
+  nothing.inputs[0].narrow = {"absent/**"};
+  EXPECT_FALSE(runs_->Prepare(nothing, kNow));
+  EXPECT_THAT(runs_->Report("bn-2").failed->message, HasSubstr("leave no file"));
+
+  RunRequest missing = Request("bn-3");
+  missing.inputs[0].directory = dir_ / "absent";
+  EXPECT_FALSE(runs_->Prepare(missing, kNow));
+  EXPECT_EQ(runs_->Report("bn-3").failed->code, Code::kNotFound);
+
+  RunRequest outside = Request("bn-4");
+  outside.outputs[0].directory = "../elsewhere";
+  EXPECT_FALSE(runs_->Prepare(outside, kNow));
+  RunRequest twice = Request("bn-5");
+  twice.inputs[1].claim = "vision/digits";
+  EXPECT_FALSE(runs_->Prepare(twice, kNow));
+}
+
+TEST_F(RunsTest, ARunWithoutInputsHasAnEmptyManifest) {
+  ASSERT_TRUE(runs_->Prepare({"bn-1", {}, {{"vision/models", "m"}}}, kNow));
+  EXPECT_TRUE(Fetch("bn-1").empty());
+  EXPECT_TRUE(runs_->Find("bn-1")->chunk_ends.empty());
+}
+
+TEST_F(RunsTest, ServesSlicesAndRefusesOthers) {
+  ASSERT_TRUE(runs_->Prepare(Request("bn-1"), kNow));
+  const std::string whole = runs_->Chunk("bn-1", 1, {})->bytes;
+  const auto slice = runs_->Chunk("bn-1", 1, {100, 199});
+  ASSERT_TRUE(slice);
+  EXPECT_EQ(slice->bytes, whole.substr(100, 100));
+  EXPECT_EQ(slice->total, static_cast<std::int64_t>(whole.size()));
+  const auto size = static_cast<std::int64_t>(whole.size());
+  EXPECT_EQ(runs_->Chunk("bn-1", 1, {size - 1, size + 5})->bytes, whole.substr(whole.size() - 1));
+  EXPECT_EQ(runs_->Chunk("bn-1", 1, {size, {}}).error().code, Code::kInvalid);
+  EXPECT_EQ(runs_->Chunk("bn-1", 99, {}).error().code, Code::kNotFound);
+  EXPECT_EQ(runs_->Chunk("bn-2", 0, {}).error().code, Code::kConflict) << "another run";
+}
+
+TEST_F(RunsTest, AfterDestructionNothingIsServedOrPrepared) {
+  ASSERT_TRUE(runs_->Prepare(Request("bn-1"), kNow));
+  ASSERT_TRUE(runs_->Destroy("bn-1", kNow + 1h));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(runs_->Report("bn-1").key_destroyed);
+    EXPECT_EQ(runs_->Report("bn-1").key_destroyed_at, kNow + 1h);
+    EXPECT_FALSE(runs_->Served("bn-1"));
+    EXPECT_EQ(runs_->Manifest("bn-1", {}).error().code, Code::kConflict);
+    EXPECT_EQ(runs_->Chunk("bn-1", 0, {}).error().code, Code::kConflict);
+    EXPECT_FALSE(std::filesystem::exists(dir_ / "runs/bn-1/chunks"));
+    EXPECT_NE(runs_->Find("bn-1"), nullptr) << "the evidence stays";
+    Reopen();
+  }
+  ASSERT_TRUE(runs_->Destroy("bn-2", kNow)) << "destroyed before it was prepared";
+  EXPECT_EQ(runs_->Prepare(Request("bn-2"), kNow).error().code, Code::kConflict);
+  EXPECT_TRUE(runs_->Report("bn-2").key_destroyed);
+  EXPECT_FALSE(runs_->Report("bn-2").prepared);
+}
+
+TEST_F(RunsTest, TenThousandSmallFilesInBoundedTime) {
+  for (int d = 0; d < 100; ++d) {
+    const std::string folder = dir_ / ("many/" + std::to_string(d));
+    std::filesystem::create_directories(folder);
+    for (int i = 0; i < 100; ++i)
+      std::ofstream(folder + "/" + std::to_string(i)) << "sample " << d << " " << i;
+  }
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_TRUE(runs_->Prepare({"bn-1", {Input("many", "many")}, {}}, kNow));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
+  EXPECT_EQ(runs_->Find("bn-1")->files, 10'000);
+  EXPECT_EQ(runs_->Find("bn-1")->chunk_ends.size(), 1u);
+}
+
+}  // namespace
+}  // namespace spillway::gateway
