@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "embedded/daemon.h"
 #include "embedded/objects_api.h"
@@ -113,24 +111,24 @@ Result<std::string> Daemon::LedgerExport() {
 }
 
 Result<std::vector<std::string>> Daemon::Certificates() {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(options_.evidence_dir + "/certificates", error))
-    if (entry.path().extension() == ".json") names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
+  return gateway_->Certificates();
 }
 
 Result<std::string> Daemon::Certificate(const std::string& name) {
-  SPW_ASSIGN(const std::vector<std::string> names, Certificates());
-  const auto it = std::find_if(names.begin(), names.end(), [&](const std::string& n) {
-    return n == name || n == name + ".json";
-  });
-  if (it == names.end())
-    return Fail(Code::kNotFound, fmt::format("there is no certificate \"{}\"", name));
-  std::ifstream file(options_.evidence_dir + "/certificates/" + *it, std::ios::binary);
-  return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  return gateway_->Certificate(name);
+}
+
+std::vector<server::TransferView> Daemon::Transfers() {
+  std::vector<server::TransferView> transfers;
+  const auto nodes = store_->Nodes(clock_->Now());
+  if (!nodes) return transfers;
+  for (const BurstNode& node : *nodes) {
+    if (!node.Live()) continue;
+    const gateway::NodeProgress p = gateway_->Progress(node.name);
+    transfers.push_back(
+        {node.name, p.staged_bytes, p.sealed_bytes, p.wipe_progress, p.results_pending, p.problem});
+  }
+  return transfers;
 }
 
 std::vector<server::Inspection> Daemon::Inspections() {

@@ -82,7 +82,7 @@ Status Daemon::OpenAll() {
   SPW_ASSIGN(const std::vector<BurstNode> nodes, store_->Nodes(Time{}));
   clock_ = std::make_unique<control::RuleClock>(system_clock_, control::NewestMoment(nodes));
   store_->UseClock(*clock_);
-  gateway_->UseClock(*clock_);
+  SPW_TRY(gateway_->UseClock(*clock_));
   if (store_->Get({"Namespace", "", "default"}) == nullptr) {
     const auto made = store_->Apply({{{"Namespace", "", "default"},
                                       json::object{{"apiVersion", "v1"}, {"kind", "Namespace"}},
@@ -113,7 +113,7 @@ Status Daemon::Start() {
   });
   executor_ = std::make_unique<Executor>(kExecutorThreads,
                                          [this](const control::Command& command) { Run(command); });
-  conductor_ = std::make_unique<control::Conductor>(*clock_, *store_, *this, *executor_);
+  conductor_.reset(new control::Conductor(*clock_, *store_, *this, *executor_));
   SPW_TRY(gateway_->Start());
   started_ = true;
   site_thread_ = std::thread([this] { SiteLoop(); });
@@ -153,7 +153,9 @@ Status Daemon::RegisterJoinedNodes() {
   for (const BurstNode& node : nodes) {
     if (node.phase < Phase::kJoined || node.phase > Phase::kReturning || node.Failed()) continue;
     const std::optional<control::NodeReport> report = gateway_->NodeReport(node.name);
-    if (report) SPW_TRY(site::RegisterNode(*store_, node, *report, clock_->Now()));
+    if (report) {
+      SPW_TRY(site::RegisterNode(*store_, node, *report, clock_->Now()));
+    }
   }
   return Ok();
 }

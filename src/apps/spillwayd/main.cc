@@ -171,6 +171,7 @@ Status RunDaemon(Flags flags) {
              embedded::Daemon::Open(std::move(options), clock));
   running = daemon.get();
 
+  fs::create_directories(fs::path(flags.socket).parent_path());
   SPW_ASSIGN(net::ServerOptions server_options, ServerOptionsFrom(flags));
   net::HttpServer server(std::move(server_options), server::MakeRouter(*daemon));
   SPW_TRY(daemon->Start());
@@ -189,7 +190,8 @@ int Main(int argc, char** argv) {
   CLI::App app(
       "Spillway's daemon, embedded mode: a site, simulated clouds and everything between them in "
       "one process");
-  app.add_option("--state", flags.state, "state directory")->default_str(cli::DefaultStateDir());
+  app.add_option("--state", flags.state, "state directory")
+      ->default_str(cli::DefaultStateDir(cli::RealSurroundings()));
   app.add_option("--data-root", flags.data_root,
                  "Dataset directories are relative to it (default STATE/data)");
   app.add_option("--results-root", flags.results_root,
@@ -197,7 +199,8 @@ int Main(int argc, char** argv) {
   app.add_option("--evidence", flags.evidence,
                  "certificates and receipts (default STATE/evidence)");
   app.add_option("--catalog", flags.catalog, "directory of provider facts and prices");
-  app.add_option("--socket", flags.socket, "Unix socket of the API (default STATE/spillway.sock)");
+  app.add_option("--socket", flags.socket,
+                 "Unix socket of the API (default: where the spillway command looks for it)");
   app.add_option("--listen", flags.listen, "also serve the API on this loopback HOST:PORT");
   app.add_option("--token-file", flags.token_file, "file with the bearer token for --listen");
   app.add_option("--time-scale", flags.time_scale, "let the clock run so many times faster")
@@ -214,7 +217,7 @@ int Main(int argc, char** argv) {
   app.add_option("--log", flags.log_file, "write the log to this file instead of standard error");
   app.add_flag("--verbose", flags.verbose, "log more");
   CLI11_PARSE(app, argc, argv);
-  if (flags.state.empty()) flags.state = cli::DefaultStateDir();
+  if (flags.state.empty()) flags.state = cli::DefaultStateDir(cli::RealSurroundings());
   std::error_code error;
   fs::create_directories(flags.state, error);
   flags.state = fs::absolute(flags.state).string();
@@ -224,7 +227,7 @@ int Main(int argc, char** argv) {
   fill(flags.data_root, flags.state + "/data");
   fill(flags.results_root, flags.state + "/results");
   fill(flags.evidence, flags.state + "/evidence");
-  fill(flags.socket, flags.state + "/spillway.sock");
+  fill(flags.socket, cli::DefaultSocket(cli::RealSurroundings()));
   fill(flags.node_program, (ProgramDirectory() / "spillway-node").string());
   fill(flags.catalog, (ProgramDirectory() / "../../catalog").lexically_normal().string());
   if (const Status status = RunDaemon(flags); !status) {

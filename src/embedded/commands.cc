@@ -1,0 +1,161 @@
+// Carrying out control's commands against the adapters. What cannot be done now is logged and asked
+// again by a later round; what it answers becomes an observation.
+#include <fmt/format.h>
+
+#include <set>
+
+#include "base/log.h"
+#include "embedded/daemon.h"
+#include "model/decode.h"
+#include "site/cluster.h"
+#include "site/objects.h"
+
+namespace spillway::embedded {
+namespace {
+
+template <class... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+template <class... Fs>
+Overloaded(Fs...) -> Overloaded<Fs...>;
+
+bool IsSimulated(const store::Store& store, const std::string& provider) {
+  const store::ObjectPtr object = store.Get({"CloudProvider", "", provider});
+  return object == nullptr || StringOr(site::SpecOf(object->body), "type", "") == "simulated";
+}
+
+}  // namespace
+
+Result<BurstNode> Daemon::NodeNamed(const std::string& name) const {
+  const store::ObjectPtr object = store_->Get({"BurstNode", "", name});
+  if (object == nullptr)
+    return Fail(Code::kNotFound, fmt::format("BurstNode {} does not exist", name));
+  return DecodeBurstNode(object->body);
+}
+
+void Daemon::Run(const control::Command& command) {
+  const Status done = std::visit(
+      Overloaded{
+          [&](const control::CreateInstance& c) -> Status {
+            SPW_ASSIGN(const BurstNode node, NodeNamed(c.node));
+            return Create(node);
+          },
+          [&](const control::ResumeInstance& c) -> Status {
+            SPW_ASSIGN(const BurstNode node, NodeNamed(c.node));
+            const auto cloud = accounts_->Find(node.offer.provider);
+            if (cloud == nullptr) return Fail(Code::kUnavailable, "its account is not open");
+            return cloud->Resume(c.instance_id);
+          },
+          [&](const control::DeleteInstance& c) -> Status {
+            SPW_ASSIGN(const BurstNode node, NodeNamed(c.node));
+            return DeletePass(node, c.instance_id);
+          },
+          [&](const control::DeleteOrphan& c) -> Status {
+            const auto cloud = accounts_->Find(c.provider);
+            if (cloud == nullptr) return Fail(Code::kUnavailable, "its account is not open");
+            const auto progress = cloud->Delete(c.instance_id, c.name, accounts_->cluster_id());
+            return progress ? Ok() : Status(tl::unexpected(progress.error()));
+          },
+          [&](const control::PrepareRun& c) -> Status {
+            SPW_ASSIGN(const BurstNode node, NodeNamed(c.node));
+            return Prepare(node);
+          },
+          [&](const control::DestroyRunKey& c) { return gateway_->DestroyRunKey(c.node); },
+          [&](const control::CertifyLoss& c) -> Status {
+            SPW_ASSIGN(const BurstNode node, NodeNamed(c.node));
+            return gateway_->CertifyLoss(node, IsSimulated(*store_, node.offer.provider));
+          },
+          [&](const control::AdmitPods& c) { return site::AdmitPods(*store_, c.node, c.pods); },
+          [&](const control::EvictPods& c) {
+            return site::EvictPods(*store_, c.node, c.pods, c.reason, clock_->Now());
+          },
+          [&](const control::RemoveNode& c) -> Status {
+            SPW_TRY(site::RemoveNode(*store_, c.node, clock_->Now()));
+            const Result<BurstNode> node = NodeNamed(c.node);
+            return node && !node->Live() ? gateway_->Forget(c.node) : Ok();
+          },
+      },
+      command);
+  if (!done)
+    log::Warn("a command was not carried out; it is asked again while it is needed",
+              {{"command", control::Describe(command)},
+               {"code", CodeName(done.error().code)},
+               {"error", done.error().message}});
+  Wake();
+}
+
+Status Daemon::Create(const BurstNode& node) {
+  control::CreateAnswer answer;
+  const auto cloud = accounts_->Find(node.offer.provider);
+  Result<std::string> user_data = gateway_->UserDataFor(node.name);
+  if (cloud == nullptr) {
+    answer.error = Error{Code::kUnavailable, "its account is not open", std::nullopt};
+  } else if (!user_data) {
+    answer.error = Error{Code::kUnavailable, user_data.error().message, std::nullopt};
+  } else {
+    ports::InstanceSpec spec;
+    spec.name = node.name;
+    spec.cluster_id = accounts_->cluster_id();
+    spec.region = node.offer.region;
+    spec.instance_type = node.offer.instance_type;
+    spec.spot = node.offer.capacity == CapacityType::kSpot;
+    spec.user_data = std::move(*user_data);
+    Result<ports::Instance> instance = cloud->Create(spec);
+    if (instance)
+      answer.instance = std::move(*instance);
+    else
+      answer.error = instance.error();
+  }
+  const Status outcome = answer.error ? Status(tl::unexpected(*answer.error)) : Ok();
+  const std::lock_guard lock(answers_mutex_);
+  created_[node.name] = std::move(answer);
+  return outcome;
+}
+
+Status Daemon::DeletePass(const BurstNode& node, const std::string& instance_id) {
+  const auto cloud = accounts_->Find(node.offer.provider);
+  if (cloud == nullptr) return Fail(Code::kUnavailable, "its account is not open");
+  const Result<ports::DeleteProgress> progress =
+      cloud->Delete(instance_id, node.name, accounts_->cluster_id());
+  control::DeleteAnswer answer;
+  if (progress)
+    answer.progress = *progress;
+  else
+    answer.error = progress.error();
+  const std::lock_guard lock(answers_mutex_);
+  deleted_[node.name] = std::move(answer);
+  return progress ? Ok() : Status(tl::unexpected(progress.error()));
+}
+
+Status Daemon::Prepare(const BurstNode& node) {
+  gateway::RunRequest request;
+  request.run = node.name;
+  std::set<std::string> claims;
+  for (const PodRef& ref : node.pods) {
+    const std::string name = ref.key.substr(ref.key.find('/') + 1);
+    const store::ObjectPtr pod = store_->Get({"Pod", node.ns, name});
+    if (pod == nullptr) continue;
+    SPW_ASSIGN(const std::vector<site::Mount> mounts, site::MountsOf(pod->body));
+    for (const site::Mount& mount : mounts) {
+      if (mount.claim.empty() || !claims.insert(mount.claim).second) continue;
+      SPW_ASSIGN(const site::ClaimTarget target, site::ResolveClaim(*store_, node.ns, mount.claim));
+      const std::string claim = node.ns + "/" + mount.claim;
+      if (target.results) {
+        request.outputs.push_back({claim, target.directory});
+        continue;
+      }
+      const store::ObjectPtr object =
+          store_->Get({"Dataset", node.ns, target.dataset.substr(node.ns.size() + 1)});
+      if (object == nullptr)
+        return Fail(Code::kNotFound, fmt::format("Dataset {} was deleted", target.dataset));
+      SPW_ASSIGN(const DatasetInfo dataset, DecodeDataset(object->body));
+      request.inputs.push_back({claim, target.dataset, dataset.data_class, dataset.directory,
+                                dataset.include, dataset.exclude,
+                                site::NarrowingOf(pod->body, mount.claim)});
+    }
+  }
+  return gateway_->Prepare(std::move(request));
+}
+
+}  // namespace spillway::embedded

@@ -1,0 +1,66 @@
+// What rented nodes are told, and what they say (gateway::DoorBackend).
+#include "base/log.h"
+#include "embedded/daemon.h"
+#include "embedded/pod_orders.h"
+#include "site/objects.h"
+
+namespace spillway::embedded {
+namespace {
+
+// Level by level: what a node should be doing follows from its BurstNode's phase alone.
+door::Want WantIn(const BurstNode& node) {
+  switch (node.phase) {
+    case Phase::kPlanned:
+    case Phase::kRequested:
+    case Phase::kProvisioned:
+    case Phase::kJoined:
+    case Phase::kStaged:
+      return door::Want::kStage;
+    case Phase::kRunning:
+      return door::Want::kRun;
+    case Phase::kReturning:
+      return door::Want::kReturn;
+    case Phase::kWiping:
+      return door::Want::kWipe;
+    case Phase::kDeleting:
+    case Phase::kGone:
+      return door::Want::kPowerOff;
+  }
+  return door::Want::kPowerOff;
+}
+
+}  // namespace
+
+std::optional<gateway::DesiredState> Daemon::DesiredFor(const std::string& node) {
+  Result<BurstNode> burst_node = NodeNamed(node);
+  if (!burst_node) return std::nullopt;
+  gateway::DesiredState desired;
+  desired.want = WantIn(*burst_node);
+  if (desired.want == door::Want::kRun || desired.want == door::Want::kReturn)
+    desired.pods = OrdersFor(*store_, node, system_clock_.scale(), clock_->Now());
+  const store::ObjectPtr provider = store_->Get({"CloudProvider", "", burst_node->offer.provider});
+  desired.simulated =
+      provider == nullptr || StringOr(site::SpecOf(provider->body), "type", "") == "simulated";
+  desired.node = std::move(*burst_node);
+  return desired;
+}
+
+void Daemon::OnPodStatuses(const std::string& node, const std::vector<door::PodStatus>& statuses) {
+  TakeStatuses(*store_, node, statuses, system_clock_.scale(), clock_->Now());
+}
+
+void Daemon::OnLog(const std::string&, const std::string& uid, std::int64_t offset,
+                   std::string_view bytes) {
+  logs_->AppendAt(uid, offset, bytes);
+}
+
+void Daemon::OnChange(const std::string&) {
+  Wake();
+}
+
+void Daemon::BeforeWipe(const std::string& node) {
+  if (!inspector_ || !options_.disk_of) return;
+  if (const auto disk = options_.disk_of(node)) InspectDisk(node, false, *disk);
+}
+
+}  // namespace spillway::embedded
