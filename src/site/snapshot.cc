@@ -130,7 +130,8 @@ class Builder {
             fmt::format("Pod {}/{}: {}", object->key.ns, object->key.name, shape.error().message));
         continue;
       }
-      CountQuota(object->key.ns, shape->requests.gpus);
+      // A pod that waits is counted by the planner when it places it.
+      if (!NodeOf(object->body).empty()) CountQuota(object->key.ns, shape->requests.gpus);
       Workload& w = WorkloadOf(object);
       Pod pod;
       pod.key = object->key.ns + "/" + object->key.name;
