@@ -41,11 +41,6 @@ void ReadInline(std::string_view line, int number, Document& document) {
       if (end == std::string_view::npos) return;
       document.links.push_back({number, std::string(line.substr(at + 2, end - at - 2))});
       at = end + 1;
-    } else if (line.substr(at).starts_with("<!--")) {
-      const std::size_t end = line.find("-->", at);
-      if (end == std::string_view::npos) return;
-      document.comments.emplace_back(line.substr(at + 4, end - at - 4));
-      at = end + 3;
     } else {
       ++at;
     }

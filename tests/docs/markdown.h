@@ -35,13 +35,12 @@ struct Document {
   std::vector<Line> lines;
   std::vector<Heading> headings;
   std::vector<Link> links;
-  std::vector<CodeSpan> spans;        // `...` in prose
-  std::vector<Line> code;             // lines of fenced and of indented blocks, without the indent
-  std::vector<std::string> comments;  // <!-- ... -->
+  std::vector<CodeSpan> spans;  // `...` in prose
+  std::vector<Line> code;       // lines of fenced and of indented blocks, without the indent
 };
 
 // Understands "#" headings, fenced and four-space code blocks, inline links and code spans on one
-// line, and comments on one line: all that documents here use.
+// line: all that documents here use.
 Document ReadMarkdown(const std::filesystem::path& path, std::string_view text);
 
 // The anchor GitHub makes of a heading.
