@@ -122,9 +122,9 @@ Result<json::value> Daemon::Apply(const std::string& yaml) {
   net::HttpClient client = Client();
   net::HttpRequest request;
   request.method = "POST";
-  request.path = "/api/v1/apply?file=test.yaml&namespace=default";
+  request.target = "/api/v1/apply?file=test.yaml&namespace=default";
   request.body = yaml;
-  request.headers.Set("Content-Type", "application/yaml");
+  request.content_type = "application/yaml";
   return client.DoJson(request);
 }
 

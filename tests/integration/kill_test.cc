@@ -42,6 +42,7 @@ spec:
   namespaces: [vision]
   dataClasses: [public, internal]
   jurisdiction: {regions: [EU], usNexus: none}
+  price: {maxPerGpuHour: 4 EUR}
   wait: {atMost: 0s}
 ---
 apiVersion: spillway.dev/v1alpha1
@@ -232,9 +233,9 @@ std::vector<Case> Cases() {
   return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryStep, KillTest, ::testing::ValuesIn(Cases()), [](const auto& info) {
-  return fmt::format("{}_{}", info.param.victim == Victim::kDaemon ? "daemon" : "node",
-                     info.param.phase);
+INSTANTIATE_TEST_SUITE_P(EveryStep, KillTest, ::testing::ValuesIn(Cases()), [](const auto& c) {
+  return fmt::format("{}_{}", c.param.victim == Victim::kDaemon ? "daemon" : "node",
+                     c.param.phase);
 });
 
 }  // namespace
