@@ -60,10 +60,12 @@ void AdvanceWiping(Turn& turn) {
   const Time heard = turn.LastHeard();
   const bool lost = node.absent_lists >= kAbsentLists || turn.now - heard >= node.deadlines.lease;
   if (node.key_destroyed && turn.seen.node && turn.seen.node->wiped) {
-    node.wipe_class = WipeClass::kFull;
+    // The record claims what the certificate claims: full only if every byte was read back.
     node.wipe_verified = turn.seen.node->wipe_verified;
-    turn.Record("wiped", node.wipe_verified ? "the cache was overwritten and read back"
-                                            : "the cache was overwritten, the read-back failed");
+    node.wipe_class = node.wipe_verified ? WipeClass::kFull : WipeClass::kCryptoEraseOnly;
+    turn.Record("wiped", node.wipe_verified
+                             ? "the cache was overwritten and read back"
+                             : "crypto-erase only: the overwrite could not be verified");
     return turn.MoveTo(Phase::kDeleting, "deleting " + node.instance_id);
   }
   turn.LookAgain(heard + node.deadlines.lease);

@@ -65,6 +65,9 @@ void FillBudgets(std::vector<BudgetState>& budgets, const std::vector<BurstNode>
     SPW_CHECK(period.has_value(), "a budget's period was validated");
     budget.period_ends = period->end;
     budget.reserved = Money{};
+    // A Budget whose age is unknown was just made.
+    const bool opened_now = budget.opened_at == Time{} || budget.opened_at >= period->start;
+    budget.spent = opened_now ? budget.opening_spend : Money{};
     for (const BurstNode& node : nodes) {
       if (!Charges(budget, node)) continue;
       if (node.Live())

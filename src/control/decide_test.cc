@@ -227,19 +227,20 @@ TEST(Budget, SpentAndReserved) {
       gone("2026-10-31T23:59:59Z", Money::Euro(100), "vision-month"),
       gone("2026-11-02T00:00:00Z", Money::Euro(7), "another"), overdue, fresh};
 
-  std::vector<BudgetState> budgets = {{"vision-month",
-                                       {"vision"},
-                                       Money::Euro(500),
-                                       "month",
-                                       80,
-                                       OnExhausted::kWait,
-                                       Money::Euro(10),
-                                       {},
-                                       {}}};
+  std::vector<BudgetState> budgets(1);
+  budgets[0].name = "vision-month";
+  budgets[0].namespaces = {"vision"};
+  budgets[0].amount = Money::Euro(500);
+  budgets[0].period = "month";
+  budgets[0].opening_spend = Money::Euro(10);
+  budgets[0].opened_at = *ParseTime("2026-11-05T00:00:00Z");
   FillBudgets(budgets, nodes, now);
   EXPECT_EQ(budgets[0].spent, Money::Euro(20)) << "all that concerns its namespace";
   EXPECT_EQ(budgets[0].reserved, Money::Euro(340));
   EXPECT_EQ(budgets[0].Left(), Money::Euro(140));
+  budgets[0].opened_at = *ParseTime("2026-10-05T00:00:00Z");
+  FillBudgets(budgets, nodes, now);
+  EXPECT_EQ(budgets[0].spent, Money::Euro(10)) << "an opening spend counts in its own period only";
   EXPECT_EQ(FormatTime(budgets[0].period_ends), "2026-12-01T00:00:00Z");
 }
 

@@ -150,6 +150,8 @@ Status Daemon::Prepare(const BurstNode& node) {
       if (object == nullptr)
         return Fail(Code::kNotFound, fmt::format("Dataset {} was deleted", target.dataset));
       SPW_ASSIGN(const DatasetInfo dataset, DecodeDataset(object->body));
+      if (dataset.directory.empty())
+        return Fail(Code::kInvalid, fmt::format("Dataset {} has no directory", target.dataset));
       request.inputs.push_back({claim, target.dataset, dataset.data_class, dataset.directory,
                                 dataset.include, dataset.exclude,
                                 site::NarrowingOf(pod->body, mount.claim)});

@@ -3,8 +3,7 @@
 // directory, so that it may be killed at any moment and started again.
 //
 //   STATE/state.db     objects, events, BurstNodes, ledger
-//   STATE/site.key     signs ledger, manifests, receipts, certificates (never leaves)
-//   STATE/gateway/     run keys, sealed chunks of live runs
+//   STATE/gateway/     the site.key that signs everything, run keys, sealed chunks of live runs
 //   STATE/logs/        pod logs
 //   STATE/node.sock    the door for rented nodes
 //   EVIDENCE/          wipe certificates, receipts, the site's public key

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "control/budget.h"
 #include "embedded/daemon.h"
+#include "embedded/object_status.h"
 #include "site/cluster.h"
 #include "site/snapshot.h"
 
@@ -95,6 +96,7 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
     view_ = std::move(view);
   }
   TellPeople(world, result);
+  WriteStatuses(*store_, world.snapshot, clock_->Now());
   Changed();
   if (options_.on_stored)
     for (const BurstNode& node : result.changed) options_.on_stored(node);

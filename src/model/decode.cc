@@ -45,15 +45,6 @@ Result<Duration> DurationOr(const json::value& value, std::string_view key, Dura
   return ParseDuration(text);
 }
 
-Labels DecodeLabels(const json::value* value) {
-  Labels labels;
-  if (value == nullptr || !value->is_object()) return labels;
-  for (const auto& member : value->get_object())
-    if (member.value().is_string())
-      labels[member.key()] = std::string(View(member.value().get_string()));
-  return labels;
-}
-
 std::optional<TaintEffect> EffectFrom(std::string_view name) {
   if (name == "NoSchedule") return TaintEffect::kNoSchedule;
   if (name == "PreferNoSchedule") return TaintEffect::kPreferNoSchedule;
@@ -187,6 +178,15 @@ Toleration DecodeToleration(const json::value& value) {
 
 }  // namespace
 
+Labels DecodeLabels(const json::value* value) {
+  Labels labels;
+  if (value == nullptr || !value->is_object()) return labels;
+  for (const auto& member : value->get_object())
+    if (member.value().is_string())
+      labels[member.key()] = std::string(View(member.value().get_string()));
+  return labels;
+}
+
 Result<Resources> DecodePodRequests(const json::value& pod_spec) {
   Resources sum, init;
   if (const json::array* containers = FindArray(pod_spec, "containers"))
@@ -248,6 +248,15 @@ Result<Policy> DecodePolicy(const json::value& object) {
   p.name = MetaName(object);
   p.priority = static_cast<int>(IntOr(spec, "priority", 0));
   p.namespaces = Strings(spec, "namespaces");
+  if (const json::value* selector = Find(spec, "namespaceSelector")) {
+    for (const auto& [key, value] : DecodeLabels(Find(*selector, "matchLabels")))
+      p.namespace_selector.push_back({key, SelectorOperator::kIn, {value}});
+    if (const json::array* expressions = FindArray(*selector, "matchExpressions"))
+      for (const json::value& expression : *expressions) {
+        SPW_ASSIGN(Requirement requirement, DecodeRequirement(expression));
+        p.namespace_selector.push_back(std::move(requirement));
+      }
+  }
   for (const std::string& name : Strings(spec, "dataClasses")) {
     const auto data_class = DataClassFrom(name);
     if (!data_class)
@@ -332,8 +341,10 @@ Result<BudgetState> DecodeBudget(const json::value& object) {
   b.on_exhausted =
       StringOr(spec, "onExhausted", "wait") == "refuse" ? OnExhausted::kRefuse : OnExhausted::kWait;
   if (Find(spec, "openingSpend")) {
-    SPW_ASSIGN(b.spent, MoneyAt(spec, "openingSpend"));
+    SPW_ASSIGN(b.opening_spend, MoneyAt(spec, "openingSpend"));
   }
+  if (const json::value* metadata = Find(object, "metadata"))
+    b.opened_at = ParseTime(StringOr(*metadata, "creationTimestamp", "")).value_or(Time{});
   return b;
 }
 

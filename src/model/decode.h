@@ -12,11 +12,13 @@
 
 namespace spillway {
 
+// A map of strings; empty for nullptr.
+Labels DecodeLabels(const json::value* value);
+
 Result<Policy> DecodePolicy(const json::value& object);
 Result<ProviderAccount> DecodeProvider(const json::value& object);
 Result<DatasetInfo> DecodeDataset(const json::value& object);
-// spent/reserved/period_ends are filled by the caller from the ledger, except `spent`, which starts
-// with spec.openingSpend.
+// spent, reserved and period_ends are filled by control (FillBudgets).
 Result<BudgetState> DecodeBudget(const json::value& object);
 Result<Node> DecodeNode(const json::value& object);
 Result<PodShape> DecodePodShape(const json::value& pod_spec);

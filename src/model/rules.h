@@ -25,7 +25,9 @@ enum class WipeCheck : std::uint8_t { kFull, kSample };
 struct Policy {
   std::string name;
   int priority = 0;  // of several matching policies the highest wins, then the name
-  std::vector<std::string> namespaces;  // must name at least one
+  std::vector<std::string> namespaces;  // by name
+  // Or by label: whoever builds the snapshot adds the namespaces that match. Empty: none.
+  std::vector<Requirement> namespace_selector;
   std::vector<DataClass> data_classes;  // sorted; empty: only public
   std::vector<std::string> areas;       // "EU", "EEA", "CH"; empty: EU only
   std::vector<std::string> countries;
@@ -54,9 +56,11 @@ struct BudgetState {
   std::string period;  // "day", "week", "month", "quarter", "year"
   int warn_at_percent = 80;
   OnExhausted on_exhausted = OnExhausted::kWait;
-  Money spent;     // settled cost of this period, opening balance included
+  Money spent;     // settled cost of this period, opening spend included
   Money reserved;  // worst case of everything rented now
   Time period_ends{};
+  Money opening_spend;  // spent before the ledger began, in the period of opened_at
+  Time opened_at{};     // when the Budget was made
   Money Left() const { return amount - spent - reserved; }
 };
 

@@ -70,7 +70,7 @@ spec:
       volumes:
         - {name: data, persistentVolumeClaim: {claimName: digits}}
         - {name: more, persistentVolumeClaim: {claimName: more}}
-        - {name: scratch, emptyDir: {medium: Memory, sizeLimit: 1Gi}}
+        - {name: scratch, emptyDir: {medium: Memory}}
 )";
 
 std::string Lines(const Manifests& read) {

@@ -89,6 +89,10 @@ class Rules {
   }
 
   void CheckDataset() {
+    const Cursor s3 = root_["spec"]["source"]["s3"];
+    if (s3)
+      Report(s3.key_at(), s3, "an object store has no adapter yet",
+             "source: {directory: NAME}, a directory below the site's data root");
     const Cursor directory = root_["spec"]["source"]["directory"];
     if (directory && HasDotSegment(directory.Text()))
       Report(directory, fmt::format("\"{}\" has a . or .. in it", Printable(directory.Text())),

@@ -78,8 +78,7 @@ std::string PodLogs::Read(const std::string& uid, std::int64_t offset) const {
   return out;
 }
 
-Kubelet::Kubelet(store::Store& store, PodLogs& logs, const Clock& clock,
-                 KubeletOptions options)
+Kubelet::Kubelet(store::Store& store, PodLogs& logs, const Clock& clock, KubeletOptions options)
     : store_(store), logs_(logs), clock_(clock), options_(std::move(options)) {}
 
 Kubelet::~Kubelet() {
@@ -188,7 +187,9 @@ Result<runtime::PodSpec> Kubelet::SpecFor(const store::ObjectPtr& pod,
     if (dataset == nullptr)
       return Fail(Code::kNotFound, fmt::format("Dataset {} does not exist", target.dataset));
     SPW_ASSIGN(const DatasetInfo info, DecodeDataset(dataset->body));
-    const bool absolute = !info.directory.empty() && info.directory[0] == '/';
+    if (info.directory.empty())
+      return Fail(Code::kInvalid, fmt::format("Dataset {} has no directory", target.dataset));
+    const bool absolute = info.directory[0] == '/';
     const std::string directory =
         absolute ? info.directory : options_.data_root + "/" + info.directory;
     if (!std::filesystem::is_directory(directory))

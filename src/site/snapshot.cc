@@ -21,6 +21,7 @@ class Builder {
     s.now = inputs_.now;
     DecodeAll("Node", s.nodes, DecodeNode);
     DecodeAll("BurstPolicy", s.policies, DecodePolicy);
+    SelectNamespaces();
     DecodeAll("CloudProvider", s.accounts, DecodeProvider);
     DecodeAll("Budget", s.budgets, DecodeBudget);
     std::vector<DatasetInfo> datasets;
@@ -46,6 +47,23 @@ class Builder {
       else
         result_.problems.push_back(
             fmt::format("{} {}: {}", kind, object->key.name, value.error().message));
+    }
+  }
+
+  // A policy that selects namespaces by label names those that match now.
+  void SelectNamespaces() {
+    for (Policy& policy : result_.snapshot.policies) {
+      if (policy.namespace_selector.empty()) continue;
+      for (const store::ObjectPtr& ns : store_.List("Namespace")) {
+        const auto labels = DecodeLabels(FindPath(ns->body, {"metadata", "labels"}));
+        const bool all =
+            std::all_of(policy.namespace_selector.begin(), policy.namespace_selector.end(),
+                        [&](const Requirement& r) { return Matches(r, labels); });
+        const bool named = std::find(policy.namespaces.begin(), policy.namespaces.end(),
+                                     ns->key.name) != policy.namespaces.end();
+        if (all && !named) policy.namespaces.push_back(ns->key.name);
+      }
+      std::sort(policy.namespaces.begin(), policy.namespaces.end());
     }
   }
 

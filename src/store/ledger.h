@@ -1,9 +1,9 @@
 // The ledger: append-only, hash-chained, signed. One row per fact.
 //
-// Row i holds canonical JSON of the fact and hash_i = SHA-256(hash_{i-1} || canonical JSON_i), with
-// hash_0 = 32 zero bytes. The head (number of rows, last hash) is signed by the site's Ed25519 key
-// with every append, so that cutting off the end is found as well. What an auditor needs to check
-// is the file itself and, to be sure who wrote it, the site's public key.
+// Row i holds canonical JSON of the fact and hash_i = SHA-256(hex of hash_{i-1}, a newline, that
+// JSON), with hash_0 = 32 zero bytes. The head (number of rows, last hash) is signed by the site's
+// Ed25519 key with every append, so that cutting off the end is found as well. What an auditor
+// needs to check is the file itself and, to be sure who wrote it, the site's public key.
 #pragma once
 
 #include <functional>

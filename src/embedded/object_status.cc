@@ -1,0 +1,100 @@
+#include "embedded/object_status.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "control/budget.h"
+#include "site/objects.h"
+
+namespace spillway::embedded {
+namespace {
+
+struct ConditionText {
+  std::string_view type;
+  bool holds = false;
+  std::string reason, message;
+};
+
+// Sets the members and the condition; true if anything is different.
+void Write(store::Store& store, const store::ObjectKey& key, const json::object& members,
+           const ConditionText& condition, Time now) {
+  const Status written = store.Update(key, [&](json::value& body) {
+    json::value& status = body.get_object()["status"];
+    if (!status.is_object()) status = json::object{};
+    bool changed = false;
+    for (const auto& member : members) {
+      json::value& have = status.get_object()[member.key()];
+      if (have == member.value()) continue;
+      have = member.value();
+      changed = true;
+    }
+    return site::SetCondition(body, condition.type, condition.holds, condition.reason,
+                              condition.message, now) ||
+           changed;
+  });
+  if (!written && written.error().code != Code::kNotFound)
+    log::Warn("a status was not written",
+              {{"kind", key.kind}, {"name", key.name}, {"error", written.error().message}});
+}
+
+void WriteBudget(store::Store& store, const BudgetState& b, Time now) {
+  json::object members{{"spent", FormatMoney(b.spent)},
+                       {"reserved", FormatMoney(b.reserved)},
+                       {"left", FormatMoney(std::max(b.Left(), Money()))},
+                       {"periodEnd", FormatTime(b.period_ends)}};
+  if (const auto period = control::PeriodAt(b.period, now))
+    members["periodStart"] = FormatTime(period->start);
+  // percent of the amount, without overflow for large sums
+  const bool warn =
+      (b.spent + b.reserved).micro() / 100 >= b.amount.micro() / 10'000 * b.warn_at_percent &&
+      b.amount > Money();
+  const bool out = b.Left() <= Money();
+  Write(store, {"Budget", "", b.name}, members,
+        {"Available", !out,
+         out    ? "Exhausted"
+         : warn ? "NearlyExhausted"
+                : "Available",
+         fmt::format("{} of {} is left until {}", HumanMoney(std::max(b.Left(), Money())),
+                     HumanMoney(b.amount), FormatTime(b.period_ends))},
+        now);
+}
+
+void WritePolicy(store::Store& store, const Policy& p, const Snapshot& snapshot, Time now) {
+  const auto nodes =
+      std::count_if(snapshot.burst_nodes.begin(), snapshot.burst_nodes.end(),
+                    [&](const BurstNode& n) { return n.Live() && n.policy == p.name; });
+  Write(store, {"BurstPolicy", "", p.name},
+        {{"nodes", static_cast<std::int64_t>(nodes)},
+         {"namespaces", static_cast<std::int64_t>(p.namespaces.size())}},
+        {"Ready", !p.namespaces.empty(), p.namespaces.empty() ? "NoNamespace" : "Applies",
+         p.namespaces.empty() ? "no namespace matches"
+                              : fmt::format("applies to {} namespaces", p.namespaces.size())},
+        now);
+}
+
+void WriteAccount(store::Store& store, const ProviderAccount& a, const Snapshot& snapshot,
+                  Time now) {
+  std::int64_t gpus = 0;
+  for (const BurstNode& n : snapshot.burst_nodes)
+    if (n.Live() && n.offer.provider == a.name) gpus += n.offer.allocatable.gpus;
+  const auto offers = std::count_if(snapshot.offers.begin(), snapshot.offers.end(),
+                                    [&](const Offer& o) { return o.provider == a.name; });
+  Write(store, {"CloudProvider", "", a.name},
+        {{"nodes", a.live_nodes}, {"gpus", gpus}, {"offers", static_cast<std::int64_t>(offers)}},
+        {"Ready", a.ready, a.ready ? "Answers" : "NotReady",
+         a.ready ? "the account answers" : a.not_ready_reason},
+        now);
+}
+
+}  // namespace
+
+void WriteStatuses(store::Store& store, const Snapshot& snapshot, Time now) {
+  for (const BudgetState& budget : snapshot.budgets) WriteBudget(store, budget, now);
+  for (const Policy& policy : snapshot.policies) WritePolicy(store, policy, snapshot, now);
+  for (const ProviderAccount& account : snapshot.accounts)
+    WriteAccount(store, account, snapshot, now);
+}
+
+}  // namespace spillway::embedded

@@ -1,0 +1,15 @@
+// The status of the objects people declare: what was found, spent and rented.
+#pragma once
+
+#include "base/time.h"
+#include "model/snapshot.h"
+#include "store/store.h"
+
+namespace spillway::embedded {
+
+// Writes the status of every Budget, BurstPolicy and CloudProvider that differs from what the
+// snapshot says, with a condition each. An object that changed meanwhile is left for the next
+// round.
+void WriteStatuses(store::Store& store, const Snapshot& snapshot, Time now);
+
+}  // namespace spillway::embedded
