@@ -34,6 +34,10 @@ struct Applied {
   std::string result;  // "created", "configured", "unchanged"
 };
 
+// Reason of the event about a pod that tells what was decided for its workload, in the planner's
+// sentence.
+inline constexpr std::string_view kDecisionEvent = "Burst";
+
 struct EventView {
   Time first{}, last{};
   ObjectRef about;
@@ -94,7 +98,9 @@ class Backend {
   virtual Status Delete(const ObjectRef& ref, bool dry_run) = 0;
 
   virtual std::vector<EventView> Events(const std::optional<ObjectRef>& about) = 0;
-  // Log of a pod from `offset` on (at most 1 MiB); `finished` tells that no more will come.
+  // Log of a pod from `offset` on, at most kLogPiece bytes; `finished` tells that the pod writes no
+  // more, which a piece of full length need not be the end of.
+  static constexpr std::int64_t kLogPiece = 1 << 20;
   struct LogChunk {
     std::string bytes;
     bool finished = false;

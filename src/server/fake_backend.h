@@ -360,7 +360,7 @@ class FakeBackend final : public Backend {
   Result<LogChunk> Logs(const std::string&, const std::string& pod, std::int64_t offset) override {
     if (pod != "sweep-0") return Fail(Code::kNotFound, "Pod " + pod + " does not exist");
     const auto at = std::min(static_cast<std::size_t>(offset), log.size());
-    return LogChunk{log.substr(at), log_finished};
+    return LogChunk{log.substr(at, kLogPiece), log_finished};
   }
 
   std::shared_ptr<const RoundView> LastRound() override { return round; }

@@ -116,12 +116,30 @@ std::int64_t WaitedSeconds(const Entry& entry, Time now) {
   return std::max<std::int64_t>(0, Seconds(first.value_or(now) - *created));
 }
 
-std::string WhyFor(const RoundView& round, const std::string& key, const PodFacts* pod,
+// The newest decision that was told about each workload's pods.
+std::map<std::string, std::string> ToldDecisions(const std::vector<EventView>& events,
+                                                 const Owners& owners) {
+  std::map<std::string, const EventView*> newest;
+  for (const EventView& event : events) {
+    const auto owner = owners.find(event.about.ns + "/" + event.about.name);
+    if (event.reason != kDecisionEvent || owner == owners.end()) continue;
+    const EventView*& known = newest[owner->second];
+    if (known == nullptr || event.last > known->last) known = &event;
+  }
+  std::map<std::string, std::string> told;
+  for (const auto& [workload, event] : newest) told[workload] = event->message;
+  return told;
+}
+
+// A workload that ran at the site after it had waited ran there for the reason of its waiting.
+std::string WhyFor(const RoundView& round, const std::string& key,
+                   const std::map<std::string, std::string>& told, const PodFacts* pod,
                    const BurstNode* node) {
   for (const Decision& decision : round.plan.decisions)
     if (round.snapshot.workloads[static_cast<std::size_t>(decision.workload)].key == key)
       return decision.sentence;
   if (node != nullptr) return node->why;
+  if (const auto it = told.find(key); it != told.end()) return it->second;
   return pod == nullptr ? "it has not started" : "the site had room";
 }
 
@@ -130,6 +148,7 @@ json::array WorkloadsJson(const RoundView& round, const ReportInputs& inputs, co
   std::map<std::string, Amounts> amounts;
   for (const BurstNode& node : inputs.nodes)
     for (const auto& [workload, part] : SharesOf(node, owners, now)) amounts[workload] += part;
+  const auto told = ToldDecisions(inputs.pod_events, owners);
   json::array out;
   for (const auto& [key, entry] : Entries(inputs, owners)) {
     const PodFacts* pod = TellingPod(entry, inputs.nodes);
@@ -139,7 +158,7 @@ json::array WorkloadsJson(const RoundView& round, const ReportInputs& inputs, co
     out.push_back(json::object{{"name", entry.name},
                                {"namespace", entry.ns},
                                {"ranAt", std::move(ran_at)},
-                               {"why", WhyFor(round, key, pod, node)},
+                               {"why", WhyFor(round, key, told, pod, node)},
                                {"exitCode", ExitCode(entry)},
                                {"waitedSeconds", WaitedSeconds(entry, now)},
                                {"estimateMicroEuro", amounts[key].estimate.micro()},

@@ -150,11 +150,14 @@ Result<Response> PodLog(Backend& backend, const Request& request) {
   if (ns.empty()) ns = "default";
   SPW_ASSIGN(const Backend::LogChunk chunk,
              backend.Logs(std::string(ns), request.Param("name"), offset));
-  const LogText text = ToLogText(chunk.bytes, !chunk.finished);
+  // A piece of full length may be followed by more, although the pod has ended.
+  const bool finished =
+      chunk.finished && static_cast<std::int64_t>(chunk.bytes.size()) < Backend::kLogPiece;
+  const LogText text = ToLogText(chunk.bytes, !finished);
   return Response::Json(
       json::object{{"text", text.text},
                    {"offset", offset + static_cast<std::int64_t>(text.taken_bytes)},
-                   {"finished", chunk.finished}});
+                   {"finished", finished}});
 }
 
 // --- Views. ---
@@ -248,6 +251,13 @@ Result<Response> Report(Backend& backend, const Request& request) {
   ReportInputs inputs;
   SPW_ASSIGN(inputs.jobs, backend.List("Job", ""));
   SPW_ASSIGN(inputs.pods, backend.List("Pod", ""));
+  for (const json::value& pod : inputs.pods) {
+    const json::value* metadata = Find(pod, "metadata");
+    if (metadata == nullptr) continue;
+    const ObjectRef about{"Pod", std::string(StringOr(*metadata, "namespace", "")),
+                          std::string(StringOr(*metadata, "name", ""))};
+    for (EventView& event : backend.Events(about)) inputs.pod_events.push_back(std::move(event));
+  }
   SPW_ASSIGN(inputs.nodes, NodesOf(backend));
   SPW_ASSIGN(const std::vector<LedgerEntry> ledger, backend.Ledger());
   inputs.ledger_records = static_cast<std::int64_t>(ledger.size());

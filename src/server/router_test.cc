@@ -209,6 +209,15 @@ TEST_F(RouterTest, ReadsLogsPieceByPiece) {
   Call("GET", kLog, "/api/v1/pods/other/log", 404);
 }
 
+TEST_F(RouterTest, ALongLogIsNotFinishedBeforeItsEnd) {
+  backend_.log = std::string(static_cast<std::size_t>(Backend::kLogPiece) + 5, 'x');
+  const json::value first = Call("GET", kLog, "/api/v1/pods/sweep-0/log");
+  EXPECT_EQ(first.at("offset"), Backend::kLogPiece);
+  EXPECT_EQ(first.at("finished"), false);
+  const json::value last = Call("GET", kLog, "/api/v1/pods/sweep-0/log?offset=1048576");
+  EXPECT_EQ(json::serialize(last), R"({"text":"xxxxx","offset":1048581,"finished":true})");
+}
+
 TEST_F(RouterTest, ShowsViews) {
   EXPECT_EQ(Get("/api/v1/status").at("waiting").at(0).at("reason"), "budget");
   EXPECT_EQ(Get("/api/v1/offers", "?namespace=vision").at("policy"), "research");

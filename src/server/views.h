@@ -53,6 +53,7 @@ json::value PlanView(const RoundView& round, const ViewContext& context);
 
 struct ReportInputs {
   std::vector<json::value> jobs, pods;
+  std::vector<EventView> pod_events;
   std::vector<BurstNode> nodes;  // all, oldest first
   std::vector<Inspection> inspections;
   Existing existing;

@@ -296,6 +296,25 @@ TEST(ReportView, TellsWhereEachWorkloadRanAndWhatItCost) {
   EXPECT_EQ(workloads[3].at("exitCode"), 3);
 }
 
+TEST(ReportView, WorkThatWaitedForTheSiteRanThereForThatReason) {
+  ReportInputs inputs = NoonReport();
+  const auto told = [&](std::string_view at, std::string_view reason, std::string message) {
+    inputs.pod_events.push_back({At(at),
+                                 At(at),
+                                 {"Pod", "vision", "base-0"},
+                                 false,
+                                 std::string(reason),
+                                 std::move(message),
+                                 1});
+  };
+  told("09:52:00", "Burst", "waits for the site: its data is restricted");
+  told("09:51:00", "Burst", "waits 10m for the site");
+  told("09:53:00", "Started", "Started the container");
+  const json::value report = ReportView(NoonRound(), inputs, Noon());
+  EXPECT_EQ(report.at("workloads").at(1).at("why"), "waits for the site: its data is restricted");
+  EXPECT_EQ(report.at("workloads").at(2).at("why"), "the site has no room");  // its BurstNode's
+}
+
 TEST(ReportView, ExitCodeComesFromThePodThatFailedLast) {
   const auto exit_code = [](json::object status, std::vector<json::value> pods) {
     ReportInputs inputs;
