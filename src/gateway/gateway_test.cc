@@ -1,1 +1,523 @@
+// The whole life of a node against a real door, and what a door must refuse.
+#include "gateway/gateway.h"
 
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "data/receipt.h"
+#include "data/wrap.h"
+#include "gateway/files.h"
+#include "gateway/gateway_test_util.h"
+#include "net/http_client.h"
+
+namespace spillway::gateway {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class FakeBackend final : public DoorBackend {
+ public:
+  std::optional<DesiredState> DesiredFor(const std::string& node) override {
+    const std::lock_guard lock(mutex);
+    const auto it = desired.find(node);
+    if (it == desired.end()) return std::nullopt;
+    return it->second;
+  }
+  void OnPodStatuses(const std::string& node, const std::vector<door::PodStatus>& pods) override {
+    const std::lock_guard lock(mutex);
+    statuses[node] = pods;
+  }
+  void OnLog(const std::string& node, const std::string& uid, std::int64_t offset,
+             std::string_view bytes) override {
+    const std::lock_guard lock(mutex);
+    logs.push_back(node + " " + uid + " " + std::to_string(offset) + " " + std::string(bytes));
+  }
+  void OnChange(const std::string& node) override {
+    const std::lock_guard lock(mutex);
+    ++changes[node];
+  }
+  void BeforeWipe(const std::string& node) override {
+    const std::lock_guard lock(mutex);
+    ++before_wipe[node];
+  }
+  void Want(const std::string& node, door::Want want, Phase phase) {
+    const std::lock_guard lock(mutex);
+    DesiredState& state = desired[node];
+    state.want = want;
+    state.simulated = true;
+    state.node.name = node;
+    state.node.phase = phase;
+    state.node.instance_id = "i-1";
+    state.node.offer.provider = "scaleway";
+    state.node.offer.region = "fr-par-2";
+    state.node.offer.instance_type = "H100-1-80G";
+    door::PodOrder pod;
+    pod.key = "vision/train-0";
+    pod.uid = "uid-1";
+    pod.argv = {"true"};
+    state.pods = {pod};
+  }
+
+  std::mutex mutex;
+  std::map<std::string, DesiredState> desired;
+  std::map<std::string, std::vector<door::PodStatus>> statuses;
+  std::vector<std::string> logs;
+  std::map<std::string, int> changes, before_wipe;
+};
+
+// A node as far as the door sees it.
+class FakeNode {
+ public:
+  FakeNode(const std::string& user_data, std::string socket)
+      : data_(*door::DecodeUserData(user_data)),
+        socket_(std::move(socket)),
+        key_(*data::NodeKey::Generate()) {}
+
+  Result<door::RegisterAnswer> Register() {
+    door::RegisterRequest request{data_.name, data_.token, key_.public_key().Hex(), {}, {}};
+    request.hardware.gpus = 4;
+    request.labels["nvidia.com/gpu.product"] = "H100";
+    SPW_ASSIGN(const json::value answer, Json("POST", "/node/v1/register", door::Encode(request)));
+    SPW_ASSIGN(door::RegisterAnswer decoded, door::DecodeRegisterAnswer(answer));
+    credential = decoded.credential;
+    return decoded;
+  }
+  Result<door::Desired> Beat() {
+    ++heartbeat.sequence;
+    SPW_ASSIGN(const json::value answer,
+               Json("POST", "/node/v1/heartbeat", door::Encode(heartbeat)));
+    return door::DecodeDesired(answer);
+  }
+  Result<json::value> Json(const std::string& method, const std::string& target,
+                           const json::value& body) {
+    return Client().DoJson(net::HttpRequest::Json(method, target, body));
+  }
+  net::HttpResponse Get(const std::string& target, const std::string& range = "") {
+    net::HttpRequest request = net::HttpRequest::Get(target);
+    if (!range.empty()) request.headers.Add("Range", range);
+    net::ClientOptions options;
+    options.response_bytes = 16 << 20;
+    auto response = net::HttpClient({socket_, "", credential}, options).Do(request);
+    EXPECT_TRUE(response) << response.error().message;
+    return *response;
+  }
+  net::HttpResponse Send(const std::string& method, const std::string& target, std::string body) {
+    net::HttpRequest request;
+    request.method = method;
+    request.target = target;
+    request.body = std::move(body);
+    auto response = Client().Do(request);
+    EXPECT_TRUE(response) << response.error().message;
+    return *response;
+  }
+  // Sends a result of one chunk.
+  net::HttpResponse SendResult(const data::Secret& run_key, const std::string& version,
+                               const std::string& path, const std::string& content) {
+    const auto sealed = data::SealChunk(
+        run_key, {data_.name, "vision/models", version, data::Direction::kUp, "result/" + path, 0},
+        AsBytes(content), RandomBytes(data::kSaltBytes));
+    EXPECT_TRUE(sealed);
+    return Send("PUT",
+                "/node/v1/results?pod=vision%2Ftrain-0&uid=uid-1&claim=models&path=" +
+                    net::PercentEncode(path) + "&mode=420&size=" + std::to_string(content.size()) +
+                    "&sha256=" + Sha256Hex(content) + "&chunk=0&chunks=1",
+                std::string(AsText(*sealed)));
+  }
+  Result<data::Secret> Unwrap(const std::string& hex) {
+    SPW_ASSIGN(const ByteBuffer wrapped, ParseHex(hex));
+    return data::UnwrapRunKey(key_, {data_.name, data_.name}, wrapped);
+  }
+  net::HttpClient Client() { return net::HttpClient({socket_, "", credential}); }
+
+  std::string credential;
+  door::Heartbeat heartbeat;
+
+ private:
+  door::UserData data_;
+  std::string socket_;
+  data::NodeKey key_;
+};
+
+door::WipeStatement Statement(std::int64_t bytes) {
+  door::WipeStatement said;
+  said.method = "AES-256-CTR keystream";
+  said.device = "/dev/vda1";
+  said.cache_bytes = 32 << 20;
+  said.bytes_requested = said.bytes_written = said.bytes_read_back = bytes;
+  said.used = {{0, bytes}};
+  said.seed_commitment = std::string(64, 'a');
+  said.started_ms_ago = 500;
+  said.ended_ms_ago = 100;
+  said.keys = "zeroised";
+  return said;
+}
+
+class GatewayTest : public ::testing::Test {
+ protected:
+  GatewayTest() {
+    std::filesystem::create_directories(dir_ / "results");
+    WriteText(dir_ / "data/digits/train/a", "alpha");
+    WriteText(dir_ / "data/digits/train/b", std::string(5 << 20, 'b'));
+    WriteText(dir_ / "data/digits/test/c", "gamma");
+    Reopen();
+    for (const char* node : {"bn-1", "bn-2"})
+      backend_.Want(node, door::Want::kStage, Phase::kProvisioned);
+  }
+  // Everything but the files is gone and comes back, as after a kill.
+  void Reopen() {
+    gateway_.reset();
+    GatewayOptions options;
+    options.state_dir = dir_ / "state";
+    options.data_root = dir_ / "data";
+    options.results_root = dir_ / "results";
+    options.evidence_dir = dir_ / "evidence";
+    options.socket_path = dir_ / "node.sock";
+    options.clock_scale = 30;
+    auto opened = Gateway::Open(options, backend_);
+    ASSERT_TRUE(opened) << opened.error().message;
+    gateway_ = std::move(*opened);
+    const Status clock = gateway_->UseClock(clock_);
+    ASSERT_TRUE(clock) << clock.error().message;
+    const Status started = gateway_->Start();
+    ASSERT_TRUE(started) << started.error().message;
+  }
+  RunRequest Request(const std::string& run) const {
+    RunInput input{
+        "vision/digits", "vision/digits", DataClass::kInternal, "digits", {"train/**"}, {}, {}};
+    return {run, {input}, {{"vision/models", "vision/out"}}};
+  }
+  FakeNode NewNode(const std::string& name) {
+    const auto user_data = gateway_->UserDataFor(name);
+    EXPECT_TRUE(user_data) << user_data.error().message;
+    return FakeNode(*user_data, dir_ / "node.sock");
+  }
+  // Registered, prepared, with its key.
+  FakeNode StagedNode(const std::string& name) {
+    FakeNode node = NewNode(name);
+    EXPECT_TRUE(node.Register());
+    const Status prepared = gateway_->Prepare(Request(name));
+    EXPECT_TRUE(prepared) << prepared.error().message;
+    return node;
+  }
+
+  TempDir dir_;
+  TestClock clock_;
+  FakeBackend backend_;
+  std::unique_ptr<Gateway> gateway_;
+};
+
+// Fetches everything and compares it with the files.
+void ExpectStagedData(FakeNode& node, const door::Desired& desired, const data::Secret& key,
+                      const std::string& site) {
+  const auto manifest = data::OpenManifest(
+      key, {"bn-1", "run", "bn-1", desired.dataset_version, *data::VerifyKey::Parse(site)},
+      AsBytes(node.Get("/node/v1/manifest").body));
+  ASSERT_TRUE(manifest) << manifest.error().message;
+  ASSERT_EQ(static_cast<std::int64_t>(manifest->chunks.size()), desired.chunks);
+  std::vector<ByteBuffer> plain;
+  for (std::size_t i = 0; i < manifest->chunks.size(); ++i) {
+    const std::string sealed = node.Get("/node/v1/chunks/" + std::to_string(i)).body;
+    ASSERT_TRUE(data::CheckSealedChunk(*manifest, i, AsBytes(sealed)));
+    auto opened =
+        data::OpenChunk(key,
+                        data::DataChunkContext("bn-1", "run/bn-1", desired.dataset_version,
+                                               static_cast<std::uint32_t>(i)),
+                        AsBytes(sealed));
+    ASSERT_TRUE(opened);
+    plain.push_back(std::move(*opened));
+  }
+  std::map<std::string, std::string> files;
+  for (const data::PackedFile& file : manifest->files)
+    for (const data::Extent& extent : file.extents)
+      files[file.entry.path] += AsText(ByteView(plain[extent.chunk])
+                                           .subspan(static_cast<std::size_t>(extent.offset),
+                                                    static_cast<std::size_t>(extent.length)));
+  EXPECT_EQ(files,
+            (std::map<std::string, std::string>{{"digits/train/a", "alpha"},
+                                                {"digits/train/b", std::string(5 << 20, 'b')}}));
+}
+
+// Between any two steps the gateway dies.
+TEST_F(GatewayTest, TheWholeLifeOfANodeOverRestartsAtEveryStep) {
+  FakeNode node = NewNode("bn-1");
+  Reopen();
+  EXPECT_EQ(gateway_->NodeReport("bn-1"), std::nullopt);
+  const auto registered = node.Register();
+  ASSERT_TRUE(registered) << registered.error().message;
+  EXPECT_EQ(registered->lease_ms, 3000) << "90 s of a clock that runs 30 times faster";
+  EXPECT_EQ(registered->site_public_key, gateway_->PublicKey());
+  Reopen();
+  ASSERT_TRUE(gateway_->NodeReport("bn-1"));
+  EXPECT_EQ(gateway_->NodeReport("bn-1")->hardware.gpus, 4);
+  EXPECT_EQ(gateway_->NodeReport("bn-1")->last_heartbeat, clock_.Now());
+  ASSERT_FALSE(node.Beat()->prepared);
+  ASSERT_TRUE(gateway_->Prepare(Request("bn-1")));
+  Reopen();
+  const auto desired = node.Beat();
+  ASSERT_TRUE(desired && desired->prepared);
+  const auto key = node.Unwrap(desired->wrapped_key);
+  ASSERT_TRUE(key) << key.error().message;
+  ExpectStagedData(node, *desired, *key, gateway_->PublicKey());
+
+  node.heartbeat.staged = true;
+  node.heartbeat.staged_bytes = desired->sealed_bytes;
+  clock_.Advance(5s);
+  ASSERT_TRUE(node.Beat());
+  EXPECT_TRUE(gateway_->NodeReport("bn-1")->staged);
+  EXPECT_EQ(gateway_->NodeReport("bn-1")->last_heartbeat, clock_.Now());
+  Reopen();
+  backend_.Want("bn-1", door::Want::kReturn, Phase::kReturning);
+  node.heartbeat.results = 1;
+  const auto sent = node.SendResult(*key, desired->dataset_version, "model", "weights");
+  ASSERT_EQ(sent.status, 200) << sent.body;
+  const std::string receipt = json::serialize(ParseJson(sent.body)->at("receipt"));
+  EXPECT_TRUE(data::MissingReceipts("bn-1", "bn-1", {{"model", 7, Sha256(AsBytes("weights"))}},
+                                    {receipt}, *data::VerifyKey::Parse(gateway_->PublicKey()))
+                  .empty());
+  Reopen();
+  EXPECT_EQ(node.SendResult(*key, desired->dataset_version, "model", "weights").body, sent.body);
+  node.heartbeat.results_returned = true;
+  ASSERT_TRUE(node.Beat());
+  EXPECT_TRUE(gateway_->NodeReport("bn-1")->results_returned);
+  EXPECT_EQ(gateway_->NodeReport("bn-1")->results, 1);
+  EXPECT_EQ(gateway_->RunReport("bn-1").results_receipted, 1);
+  EXPECT_EQ(ReadText(dir_ / "results/vision/out/model"), "weights");
+
+  ASSERT_TRUE(gateway_->DestroyRunKey("bn-1"));
+  backend_.Want("bn-1", door::Want::kWipe, Phase::kWiping);
+  Reopen();
+  EXPECT_TRUE(gateway_->RunReport("bn-1").key_destroyed);
+  const auto wipe = node.Beat();
+  ASSERT_TRUE(wipe);
+  EXPECT_EQ(wipe->want, door::Want::kWipe);
+  EXPECT_EQ(wipe->wrapped_key, "");
+  EXPECT_TRUE(wipe->pods.empty());
+  Reopen();
+  ASSERT_TRUE(node.Beat());
+  EXPECT_EQ(backend_.before_wipe["bn-1"], 1) << "once, also over a restart";
+  const auto wiped = node.Json("POST", "/node/v1/wiped", door::Encode(Statement(16 << 20)));
+  ASSERT_TRUE(wiped) << wiped.error().message;
+  EXPECT_EQ(StringOr(*wiped, "certificate", ""), "certificates/bn-1.json");
+  Reopen();
+  const auto again = node.Json("POST", "/node/v1/wiped", door::Encode(Statement(4096)));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*again, *wiped) << "what was certified stands";
+  EXPECT_TRUE(gateway_->NodeReport("bn-1")->wiped);
+  EXPECT_TRUE(gateway_->NodeReport("bn-1")->wipe_verified);
+  const auto verified = data::VerifyCertificate(*gateway_->Certificate("certificates/bn-1.json"),
+                                                *data::VerifyKey::Parse(gateway_->PublicKey()));
+  ASSERT_TRUE(verified) << verified.error().message;
+  EXPECT_EQ(verified->certificate.wipe_class, data::WipeClass::kFull);
+  EXPECT_TRUE(verified->certificate.medium.simulated);
+  EXPECT_EQ(verified->certificate.data.receipts, 1);
+  EXPECT_EQ(verified->certificate.techniques[1].ended, clock_.Now() - 100ms * 30);
+
+  backend_.Want("bn-1", door::Want::kWipe, Phase::kDeleting);
+  EXPECT_EQ(node.Beat()->want, door::Want::kPowerOff);
+  ASSERT_TRUE(gateway_->Forget("bn-1"));
+  Reopen();
+  EXPECT_EQ(node.Send("POST", "/node/v1/heartbeat", "{}").status, 401);
+  EXPECT_EQ(gateway_->NodeReport("bn-1"), std::nullopt);
+}
+
+TEST_F(GatewayTest, ATokenWorksOnceForItsNodeAndNotForEver) {
+  const std::string user_data = *gateway_->UserDataFor("bn-1");
+  FakeNode other(*gateway_->UserDataFor("bn-2"), dir_ / "node.sock");
+  const auto status = [&](const std::string& name, const std::string& token) {
+    door::RegisterRequest request{
+        name, token, data::NodeKey::Generate()->public_key().Hex(), {}, {}};
+    return other.Send("POST", "/node/v1/register", json::serialize(door::Encode(request))).status;
+  };
+  const std::string token = door::DecodeUserData(user_data)->token;
+  EXPECT_EQ(status("bn-1", "wrong"), 403);
+  EXPECT_EQ(status("bn-2", token), 403) << "another node's";
+  EXPECT_EQ(status("bn-9", token), 403) << "of no node";
+  backend_.Want("bn-1", door::Want::kPowerOff, Phase::kDeleting);
+  EXPECT_EQ(status("bn-1", token), 403) << "nobody wants it";
+  backend_.Want("bn-1", door::Want::kStage, Phase::kProvisioned);
+  door::RegisterRequest weak{"bn-1", token, std::string(64, '0'), {}, {}};
+  EXPECT_EQ(other.Send("POST", "/node/v1/register", json::serialize(door::Encode(weak))).status,
+            400)
+      << "a public key of small order";
+  EXPECT_EQ(status("bn-1", token), 200) << "none of these used it up";
+  EXPECT_EQ(status("bn-1", token), 403) << "the second use";
+  Reopen();
+  EXPECT_EQ(status("bn-1", token), 403);
+  EXPECT_EQ(gateway_->UserDataFor("bn-1").error().code, Code::kConflict);
+
+  const std::string first = door::DecodeUserData(*gateway_->UserDataFor("bn-2"))->token;
+  const std::string second = door::DecodeUserData(*gateway_->UserDataFor("bn-2"))->token;
+  EXPECT_EQ(status("bn-2", first), 403) << "replaced";
+  clock_.Advance(1h);
+  EXPECT_EQ(status("bn-2", second), 403) << "too old";
+}
+
+TEST_F(GatewayTest, SecretsAreNotInTheStateOfTheDoor) {
+  FakeNode node = StagedNode("bn-1");
+  const std::string token = door::DecodeUserData(*gateway_->UserDataFor("bn-2"))->token;
+  for (const auto& entry : std::filesystem::directory_iterator(dir_ / "state/nodes")) {
+    const std::string text = ReadText(entry.path());
+    EXPECT_EQ(text.find(node.credential), std::string::npos);
+    EXPECT_EQ(text.find(token), std::string::npos);
+  }
+}
+
+TEST_F(GatewayTest, WithoutACredentialThereIsNothing) {
+  FakeNode node = StagedNode("bn-1");
+  for (const std::string& credential : {std::string(), std::string(64, 'a'), std::string("x y")}) {
+    node.credential = credential;
+    EXPECT_EQ(node.Send("POST", "/node/v1/heartbeat", "{}").status, 401);
+    EXPECT_EQ(node.Get("/node/v1/manifest").status, 401);
+    EXPECT_EQ(node.Get("/node/v1/chunks/0").status, 401);
+    EXPECT_EQ(node.Send("PUT", "/node/v1/results", "x").status, 401);
+    EXPECT_EQ(node.Send("POST", "/node/v1/wiped", "{}").status, 401);
+  }
+}
+
+TEST_F(GatewayTest, ANodeSeesItsOwnRunOnly) {
+  FakeNode first = StagedNode("bn-1");
+  FakeNode second = NewNode("bn-2");
+  ASSERT_TRUE(second.Register());
+  EXPECT_EQ(first.Get("/node/v1/chunks/0").status, 200);
+  EXPECT_EQ(second.Get("/node/v1/chunks/0").status, 409) << "its own is not prepared";
+  ASSERT_TRUE(gateway_->Prepare(Request("bn-2")));
+  EXPECT_NE(second.Get("/node/v1/chunks/0").body, first.Get("/node/v1/chunks/0").body);
+  const auto mine = first.Beat();
+  EXPECT_TRUE(first.Unwrap(mine->wrapped_key));
+  EXPECT_FALSE(second.Unwrap(mine->wrapped_key)) << "sealed to the other node";
+}
+
+TEST_F(GatewayTest, ChunksOutOfRangeAndRanges) {
+  FakeNode node = StagedNode("bn-1");
+  const std::string whole = node.Get("/node/v1/chunks/0").body;
+  const net::HttpResponse part = node.Get("/node/v1/chunks/0", "bytes=10-19");
+  EXPECT_EQ(part.status, 206);
+  EXPECT_EQ(part.body, whole.substr(10, 10));
+  EXPECT_EQ(part.headers.Get("Content-Range"), "bytes 10-19/" + std::to_string(whole.size()));
+  EXPECT_EQ(node.Get("/node/v1/chunks/0", "bytes=10-").body, whole.substr(10));
+  EXPECT_EQ(node.Get("/node/v1/chunks/0", "bytes=99999999-").status, 416);
+  EXPECT_EQ(node.Get("/node/v1/chunks/0", "bytes=9-3").status, 400);
+  EXPECT_EQ(node.Get("/node/v1/chunks/0", "bytes=0-1,5-6").body, whole) << "several: the whole";
+  EXPECT_EQ(node.Get("/node/v1/chunks/99").status, 404);
+  EXPECT_EQ(node.Get("/node/v1/chunks/-1").status, 400);
+  EXPECT_EQ(node.Get("/node/v1/chunks/x").status, 400);
+  EXPECT_EQ(node.Get("/node/v1/chunks/99999999999999999999").status, 400);
+}
+
+TEST_F(GatewayTest, BadResultsAreRefused) {
+  FakeNode node = StagedNode("bn-1");
+  const auto desired = node.Beat();
+  const auto key = node.Unwrap(desired->wrapped_key);
+  ASSERT_TRUE(key);
+  EXPECT_EQ(node.SendResult(*key, desired->dataset_version, "../../escape", "x").status, 400);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "escape"));
+  EXPECT_EQ(node.SendResult(*key, "another version", "model", "x").status, 500);
+  EXPECT_EQ(node.Send("PUT", "/node/v1/results?pod=a", "x").status, 400);
+  EXPECT_EQ(node.SendResult(*key, desired->dataset_version, "model", "x").status, 200);
+}
+
+TEST_F(GatewayTest, ADestroyedKeyEndsEverything) {
+  FakeNode node = StagedNode("bn-1");
+  const auto desired = node.Beat();
+  const auto key = node.Unwrap(desired->wrapped_key);
+  ASSERT_TRUE(gateway_->DestroyRunKey("bn-1"));
+  for (int i = 0; i < 2; ++i) {
+    const auto after = node.Beat();
+    ASSERT_TRUE(after);
+    EXPECT_FALSE(after->prepared);
+    EXPECT_EQ(after->wrapped_key, "");
+    EXPECT_EQ(node.Get("/node/v1/manifest").status, 409);
+    EXPECT_EQ(node.Get("/node/v1/chunks/0").status, 409);
+    EXPECT_EQ(node.SendResult(*key, desired->dataset_version, "model", "x").status, 409);
+    ASSERT_TRUE(gateway_->Prepare(Request("bn-1"))) << "it was prepared, and no new key is made";
+    EXPECT_EQ(node.Get("/node/v1/manifest").status, 409);
+    Reopen();
+  }
+}
+
+TEST_F(GatewayTest, AWipeNobodyAskedForIsNotCertified) {
+  FakeNode node = StagedNode("bn-1");
+  EXPECT_EQ(node.Json("POST", "/node/v1/wiped", door::Encode(Statement(4096))).error().code,
+            Code::kConflict);
+  EXPECT_TRUE(gateway_->Certificates()->empty());
+  backend_.Want("bn-1", door::Want::kWipe, Phase::kWiping);
+  ASSERT_TRUE(node.Json("POST", "/node/v1/wiped", door::Encode(Statement(16 << 20))));
+  EXPECT_TRUE(gateway_->RunReport("bn-1").key_destroyed) << "before anything is certified";
+}
+
+TEST_F(GatewayTest, ALostNodeGetsTheLesserCertificate) {
+  FakeNode node = StagedNode("bn-1");
+  BurstNode lost = backend_.desired["bn-1"].node;
+  EXPECT_EQ(gateway_->CertifyLoss(lost, true).error().code, Code::kConflict) << "the key first";
+  ASSERT_TRUE(gateway_->DestroyRunKey("bn-1"));
+  ASSERT_TRUE(gateway_->CertifyLoss(lost, true));
+  ASSERT_TRUE(gateway_->CertifyLoss(lost, true));
+  EXPECT_EQ(gateway_->RunReport("bn-1").certificate, "certificates/bn-1.json");
+  // It comes back and says that it wiped: what was certified stands.
+  ASSERT_TRUE(node.Json("POST", "/node/v1/wiped", door::Encode(Statement(16 << 20))));
+  EXPECT_TRUE(gateway_->NodeReport("bn-1")->wiped);
+  EXPECT_FALSE(gateway_->NodeReport("bn-1")->wipe_verified);
+  BurstNode never = lost;
+  never.name = "bn-7";
+  ASSERT_TRUE(gateway_->DestroyRunKey("bn-7"));
+  ASSERT_TRUE(gateway_->CertifyLoss(never, true)) << "never prepared, never registered";
+  EXPECT_THAT(*gateway_->Certificates(),
+              ElementsAre("certificates/bn-1.json", "certificates/bn-7.json"));
+}
+
+TEST_F(GatewayTest, HeartbeatsCarryPodsAndLogsOnce) {
+  FakeNode node = StagedNode("bn-1");
+  node.heartbeat.pods = {{"vision/train-0", "uid-1", "Running", -1, "", 10, -1, 0}};
+  node.heartbeat.problem = "slow";
+  const auto desired = node.Beat();
+  ASSERT_TRUE(desired);
+  ASSERT_EQ(desired->pods.size(), 1u);
+  EXPECT_EQ(desired->pods[0].uid, "uid-1");
+  EXPECT_EQ(backend_.statuses["bn-1"].at(0).phase, "Running");
+  EXPECT_EQ(gateway_->Progress("bn-1").problem, "slow");
+  EXPECT_EQ(
+      node.Send("POST", "/node/v1/logs?pod=vision%2Ftrain-0&uid=uid-1&offset=7", "line\n").status,
+      200);
+  EXPECT_THAT(backend_.logs, ElementsAre("bn-1 uid-1 7 line\n"));
+  EXPECT_EQ(node.Send("POST", "/node/v1/logs?uid=uid-1", "x").status, 400);
+  EXPECT_EQ(node.Send("POST", "/node/v1/heartbeat", R"({"sequence":1})").status, 400);
+  // One that was overtaken changes nothing.
+  node.heartbeat.sequence = 0;
+  node.heartbeat.problem = "old";
+  node.heartbeat.sequence = -1;
+  ASSERT_TRUE(node.Beat());
+  EXPECT_EQ(gateway_->Progress("bn-1").problem, "slow");
+}
+
+TEST_F(GatewayTest, TheHookBeforeAWipeRunsOnceForManyAtATime) {
+  FakeNode node = StagedNode("bn-1");
+  backend_.Want("bn-1", door::Want::kWipe, Phase::kWiping);
+  std::vector<std::thread> threads;
+  std::atomic<int> wipes = 0;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&, credential = node.credential] {
+      door::Heartbeat heartbeat;
+      const auto answer = net::HttpClient({dir_ / "node.sock", "", credential})
+                              .DoJson(net::HttpRequest::Json("POST", "/node/v1/heartbeat",
+                                                             door::Encode(heartbeat)));
+      if (answer && StringOr(*answer, "want", "") == "wipe") ++wipes;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wipes, 4);
+  EXPECT_EQ(backend_.before_wipe["bn-1"], 1);
+}
+
+TEST_F(GatewayTest, EstimatesSelectedBytes) {
+  DatasetInfo dataset;
+  dataset.directory = "digits";
+  dataset.include = {"train/**"};
+  EXPECT_EQ(gateway_->SelectedBytes(dataset, {}), (5 << 20) + 5);
+  EXPECT_EQ(gateway_->SelectedBytes(dataset, {"train/a"}), 5);
+  dataset.directory = "absent";
+  EXPECT_EQ(gateway_->SelectedBytes(dataset, {}), 0);
+}
+
+}  // namespace
+}  // namespace spillway::gateway
