@@ -190,9 +190,9 @@ CreateOutcome Turn::create_outcome() const {
   return CreateOutcome::kUnknown;
 }
 
-Step Advance(const BurstNode& node, const Observation& observation, Time now) {
-  Turn turn{observation, now, Step{node, false, {}, {}, std::nullopt}};
-  if (node.phase == Phase::kGone) return std::move(turn.step);
+Step Advance(BurstNode node, const Observation& observation, Time now) {
+  Turn turn{observation, now, Step{std::move(node), false, {}, {}, std::nullopt}};
+  if (turn.node().phase == Phase::kGone) return std::move(turn.step);
   Rebase(turn);
   Learn(turn);
   // A phase is entered at most once, so this ends; ten phases bound it.

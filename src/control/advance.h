@@ -54,7 +54,7 @@ struct Step {
 
 // One step; several phases may be passed in it. Equal arguments give equal steps. A Gone node never
 // changes and needs nothing.
-Step Advance(const BurstNode& node, const Observation& observation, Time now);
+Step Advance(BurstNode node, const Observation& observation, Time now);
 
 // Cost so far (or final, once the meter stopped) under the node's terms; pure arithmetic of its
 // meter, side objects and egress bytes. Only bytes that leave the provider (results) are egress.

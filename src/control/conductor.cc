@@ -26,41 +26,40 @@ Status Conductor::Load() {
   return Ok();
 }
 
-void Conductor::Keep(std::vector<BurstNode> changed, Time now) {
+void Conductor::Keep(std::vector<BurstNode> nodes, std::vector<BurstNode> changed, Time now) {
+  std::erase_if(nodes, [&](const BurstNode& node) {
+    return !node.Live() && node.phase_since < now - kKeepGone;
+  });
   for (BurstNode& node : changed) {
     last_serial_ = std::max(last_serial_, node.serial);
     const auto it =
-        std::lower_bound(nodes_->begin(), nodes_->end(), node.name,
+        std::lower_bound(nodes.begin(), nodes.end(), node.name,
                          [](const BurstNode& n, const std::string& key) { return n.name < key; });
-    if (it != nodes_->end() && it->name == node.name)
+    if (it != nodes.end() && it->name == node.name)
       *it = std::move(node);
     else
-      nodes_->insert(it, std::move(node));
+      nodes.insert(it, std::move(node));
   }
-  std::erase_if(*nodes_, [&](const BurstNode& node) {
-    return !node.Live() && node.phase_since < now - kKeepGone;
-  });
+  nodes_ = std::move(nodes);
 }
 
 Result<std::optional<Time>> Conductor::Round() {
   SPW_TRY(Load());
-  SPW_ASSIGN(World world, observer_.Observe(*nodes_, last_serial_));
+  // Moved, not copied: the world brings them back. Whatever fails below leaves nodes_ empty.
+  std::vector<BurstNode> nodes = std::move(*nodes_);
+  nodes_.reset();
+  SPW_ASSIGN(World world, observer_.Observe(std::move(nodes), last_serial_));
   // Two rounds never share a moment: it tells one attempt of a gang from the next.
   world.snapshot.now = std::max(world.snapshot.now, last_round_ + Duration{1});
   for (auto& [name, observation] : world.observations) observation.watching_since = watching_since_;
 
   RoundResult result = Decide(world, memory_);
-  if (!result.changed.empty() || !result.entries.empty()) {
-    const Status committed = journal_.Commit(result.changed, result.entries);
-    if (!committed) {
-      nodes_.reset();  // read again what is really there
-      return Fail(committed.error());
-    }
-  }
+  if (!result.changed.empty() || !result.entries.empty())
+    SPW_TRY(journal_.Commit(result.changed, result.entries));
   last_round_ = world.snapshot.now;
   memory_ = std::move(result.memory);
-  Keep(result.changed, world.snapshot.now);
   observer_.Published(world, result);
+  Keep(std::move(world.snapshot.burst_nodes), std::move(result.changed), world.snapshot.now);
   for (const Command& command : result.commands) sink_.Send(command);
   return result.look_again;
 }

@@ -50,7 +50,8 @@ class Conductor {
 
  private:
   Status Load();
-  void Keep(std::vector<BurstNode> changed, Time now);
+  // Keeps for the next round what this one made of the nodes.
+  void Keep(std::vector<BurstNode> nodes, std::vector<BurstNode> changed, Time now);
 
   const Clock& clock_;
   ports::Journal& journal_;
@@ -59,8 +60,8 @@ class Conductor {
   const Time watching_since_;
   Time last_round_{};
   Memory memory_;
-  // The journal's nodes as last written, by name; empty until the first load and after a failed
-  // commit.
+  // The journal's nodes as last written, by name; nullopt during a round, until the first load and
+  // after a round that failed: then they are read again.
   std::optional<std::vector<BurstNode>> nodes_;
   std::int64_t last_serial_ = 0;
 };

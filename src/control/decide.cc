@@ -50,15 +50,15 @@ class Round {
       BurstNode& node = nodes()[i];
       if (!node.Live()) continue;
       const auto it = world_.observations.find(node.name);
-      if (node.gang.empty()) {
-        Take(node, Advance(node, it == world_.observations.end() ? kNothing : it->second,
-                           world_.snapshot.now));
-        continue;
+      const Observation& seen = it == world_.observations.end() ? kNothing : it->second;
+      const bool alone = node.gang.empty();
+      Observation with_gang;
+      if (!alone) {
+        with_gang = seen;
+        with_gang.gang_all_staged = gangs[i].all_staged;
+        with_gang.gang_failed = gangs[i].failed;
       }
-      Observation observation = it == world_.observations.end() ? kNothing : it->second;
-      observation.gang_all_staged = gangs[i].all_staged;
-      observation.gang_failed = gangs[i].failed;
-      Take(node, Advance(node, observation, world_.snapshot.now));
+      Take(node, Advance(std::move(node), alone ? seen : with_gang, world_.snapshot.now));
     }
   }
 
@@ -66,12 +66,12 @@ class Round {
     LookAgain(out_.look_again, step.look_again);
     std::move(step.commands.begin(), step.commands.end(), std::back_inserter(out_.commands));
     std::move(step.entries.begin(), step.entries.end(), std::back_inserter(out_.entries));
+    node = std::move(step.node);
     if (!step.changed) return;
     // The other nodes of its gang learn of its failure or arrival in a round of their own.
     if (!node.gang.empty()) LookAgain(out_.look_again, world_.snapshot.now);
-    if (!step.node.Live()) Release(step.node);
-    node = step.node;
-    out_.changed.push_back(std::move(step.node));
+    if (!node.Live()) Release(node);
+    out_.changed.push_back(node);
   }
 
   // Node objects of machines that are, or are about to be, no more.

@@ -105,7 +105,8 @@ CloudFaults DrawCloudFaults(Rng& rng) {
   faults.side_survives = Rate(rng, 6, 500);
   faults.side_refused = Rate(rng, 5, 500);
   faults.list_stale = Rate(rng, 3, 600);
-  faults.list_lag = Duration{rng.Between(1000, 50'000)};
+  // A late effect plus twice the lag (shown late, and the listing is old) stays below kAbsenceGrace.
+  faults.list_lag = Duration{rng.Between(1000, 19'000)};
   faults.boot_stuck = Rate(rng, 12, 200);
   faults.boot_failed = Rate(rng, 8, 300);
   faults.dies = Rate(rng, 5, 600);
