@@ -1,0 +1,48 @@
+// spillway-demo: the demonstration that scripts/demo runs. Everything it does is in src/demo.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <filesystem>
+#include <iostream>
+
+#include "demo/demo.h"
+
+namespace {
+
+std::atomic<bool> stop{false};
+
+void OnSignal(int) {
+  stop = true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  namespace fs = std::filesystem;
+  spillway::demo::DemoOptions options;
+  options.programs = fs::read_symlink("/proc/self/exe").parent_path().string();
+  options.repository = (fs::path(options.programs) / "../..").lexically_normal().string();
+  std::string directory;
+  CLI::App app("A whole burst on one machine: see examples/README.md for what happens, and why.");
+  app.add_flag("--keep", options.keep, "Leave the daemon running");
+  app.add_option("--repository", options.repository, "Directory with examples/ and catalog/");
+  app.add_option("--directory", directory, "Where everything goes; default: REPOSITORY/build/demo");
+  app.add_option("--time-scale", options.time_scale, "How many times faster its clock runs")
+      ->check(CLI::Range(1, 100));
+  CLI11_PARSE(app, argc, argv);
+  options.repository = fs::absolute(options.repository).lexically_normal().string();
+  if (options.repository.ends_with('/')) options.repository.pop_back();
+  options.directory = directory.empty() ? options.repository + "/build/demo"
+                                        : fs::absolute(directory).lexically_normal().string();
+  std::signal(SIGINT, OnSignal);
+  std::signal(SIGTERM, OnSignal);
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return spillway::demo::RunDemo(options, std::cout, spillway::cli::LookAtTerminal(STDOUT_FILENO),
+                                   stop);
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << "\n";
+    return 1;
+  }
+}

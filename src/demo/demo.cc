@@ -1,0 +1,422 @@
+#include "demo/demo.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "cli/evidence.h"
+#include "cli/fields.h"
+#include "client/client.h"
+#include "data/certificate.h"
+#include "demo/claims.h"
+#include "demo/outcome.h"
+#include "demo/process.h"
+#include "demo/reference.h"
+#include "demo/stage.h"
+#include "demo/story.h"
+
+namespace spillway::demo {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Duration kLook = 200ms;
+constexpr std::size_t kMaxSocketPath = 100;
+constexpr const char* kFirstJobs[] = {"jobs/0-base-load.yaml", "jobs/1-stays-home.yaml"};
+
+Result<std::string> ReadText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Fail(Code::kNotFound, path + ": cannot be read");
+  return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+}
+
+class Demonstration {
+ public:
+  Demonstration(const DemoOptions& options, std::ostream& out, const cli::Terminal& terminal,
+                const std::atomic<bool>& stop)
+      : o_(options),
+        out_(out),
+        terminal_(terminal),
+        stop_(stop),
+        stage_(out, terminal),
+        end_(clock_.SteadyNow() + options.limit),
+        state_(o_.directory + "/state"),
+        socket_(state_ + "/spillway.sock"),
+        client_(net::Endpoint{socket_, "", ""}) {}
+
+  int Run() {
+    AdoptOrphans();
+    const Status done = Everything();
+    stage_.Settle();
+    if (!done) out_ << "error: " << done.error().message << "\n";
+    const bool stopped = o_.keep && done ? KeepRunning() : StopAndCheck();
+    const bool ok = done.has_value() && AllHold(claims_) && stopped;
+    if (done)
+      out_ << "\n"
+           << (ok ? "Every claim above was checked and holds.\n"
+                  : "NOT every claim holds; see above.\n");
+    return ok ? 0 : 1;
+  }
+
+ private:
+  Status Everything() {
+    SPW_TRY(CleanUp());
+    SPW_TRY(ReadExamples());
+    SPW_TRY(Reference());
+    SPW_TRY(StartDaemon());
+    SPW_TRY(ApplyInOrder());
+    SPW_TRY(Follow());
+    stage_.Step("checking every claim");
+    SPW_TRY(Collect());
+    claims_ = CheckClaims(evidence_);
+    const json::value report = FinalReport(evidence_, AllHold(claims_));
+    report_file_ = o_.directory + "/report.json";
+    std::ofstream file(report_file_, std::ios::trunc);
+    file << PrettyJson(report);
+    if (!file.flush()) return Fail(Code::kUnavailable, report_file_ + ": cannot be written");
+    out_ << "\n"
+         << ClaimsText(claims_, cli::Painter(terminal_.colour)) << "\n"
+         << Bill(report, terminal_);
+    Closing();
+    return Ok();
+  }
+
+  // Everything but data and reference results is made anew.
+  Status CleanUp() {
+    if (socket_.size() > kMaxSocketPath)
+      return Fail(Code::kInvalid,
+                  fmt::format("{} is too long for a Unix socket; clone the repository "
+                              "to a shorter path",
+                              socket_));
+    const std::vector<std::string> programs{o_.programs + "/spillwayd",
+                                            o_.programs + "/spillway-node"};
+    const std::vector<pid_t> before = LeftFromBefore(programs, state_);
+    if (!before.empty()) {
+      stage_.Line(fmt::format("ending {} of an earlier demonstration",
+                              cli::Count(static_cast<std::int64_t>(before.size()), "process")));
+      End(before, 10s);
+    }
+    for (const char* name :
+         {"state", "results", "evidence", "report.json", "ledger.jsonl", "daemon.log"}) {
+      std::error_code error;
+      fs::remove_all(o_.directory + "/" + name, error);
+      if (error)
+        return Fail(Code::kUnavailable, fmt::format("{}/{} cannot be removed: {}", o_.directory,
+                                                    name, error.message()));
+    }
+    for (const char* name : {"state", "results", "evidence", "reference"})
+      fs::create_directories(o_.directory + "/" + name);
+    return Ok();
+  }
+
+  Status ReadExamples() {
+    const std::string examples = o_.repository + "/examples/";
+    for (const char* name :
+         {"site.yaml", "policy.yaml", "providers.yaml", "budgets.yaml", "datasets.yaml"})
+      SPW_TRY(ReadExample(examples + name, general_));
+    for (const char* name : kFirstJobs) SPW_TRY(ReadExample(examples + name, first_));
+    std::vector<std::string> rest;
+    for (const auto& entry : fs::directory_iterator(examples + "jobs"))
+      if (entry.path().extension() == ".yaml") rest.push_back(entry.path().string());
+    std::sort(rest.begin(), rest.end());
+    for (const std::string& path : rest)
+      if (std::none_of(std::begin(kFirstJobs), std::end(kFirstJobs),
+                       [&](const char* first) { return path == examples + first; }))
+        SPW_TRY(ReadExample(path, others_));
+    std::vector<schema::Source> all = general_;
+    all.insert(all.end(), first_.begin(), first_.end());
+    all.insert(all.end(), others_.begin(), others_.end());
+    manifests_ = schema::ReadManifests(schema::Schemas::Embedded(), all, "default");
+    if (!manifests_.ok()) return Fail(Code::kInvalid, schema::FormatProblems(manifests_.problems));
+    return Ok();
+  }
+
+  static Status ReadExample(const std::string& path, std::vector<schema::Source>& into) {
+    SPW_ASSIGN(std::string text, ReadText(path));
+    into.push_back({path, std::move(text)});
+    return Ok();
+  }
+
+  // Cached by everything that can change a result, so that a second demonstration starts at once.
+  Status Reference() {
+    const std::string root = o_.directory + "/reference";
+    SPW_ASSIGN(const auto plain, TrainingsOf(manifests_.objects, {o_.directory + "/data", root}));
+    SPW_ASSIGN(const std::string key, ReferenceKey(plain));
+    reference_ = root + "/" + key;
+    std::error_code ignored;
+    if (fs::exists(reference_ + "/.complete", ignored)) {
+      stage_.Step(
+          fmt::format("the reference results of {} trainings are there from before", plain.size()));
+      return Ok();
+    }
+    stage_.Step(fmt::format(
+        "running {} trainings plainly first: what comes home later must be the same bits",
+        plain.size()));
+    fs::remove_all(reference_, ignored);
+    SPW_ASSIGN(const auto trainings,
+               TrainingsOf(manifests_.objects, {o_.directory + "/data", reference_}));
+    SPW_TRY(RunTrainings(trainings, [&](const std::string& line) { stage_.Line("  " + line); }));
+    std::ofstream(reference_ + "/.complete") << "";
+    end_ = clock_.SteadyNow() + o_.limit;
+    return Ok();
+  }
+
+  Status StartDaemon() {
+    stage_.Step(fmt::format("starting spillwayd; its clock runs {} times faster", o_.time_scale));
+    const std::string log = o_.directory + "/daemon.log";
+    SPW_ASSIGN(daemon_, Child::Start({o_.programs + "/spillwayd",
+                                      "--state",
+                                      state_,
+                                      "--data-root",
+                                      o_.directory + "/data",
+                                      "--results-root",
+                                      o_.directory + "/results",
+                                      "--evidence",
+                                      o_.directory + "/evidence",
+                                      "--catalog",
+                                      o_.repository + "/catalog",
+                                      "--socket",
+                                      socket_,
+                                      "--time-scale",
+                                      std::to_string(o_.time_scale),
+                                      "--inspect-rented-disks",
+                                      "--node-program",
+                                      o_.programs + "/spillway-node",
+                                      "--cluster-id",
+                                      "demo",
+                                      "--log",
+                                      log},
+                                     log));
+    return Until("spillwayd to answer", 20s, [&]() -> Result<bool> {
+      const auto health = client_.Health();
+      return health.has_value() && BoolOr(*health, "ok", false);
+    });
+  }
+
+  // Looks until `there` says so. Fails when the daemon ends, on Ctrl-C, and after `limit`.
+  template <typename There>
+  Status Until(const std::string& what, Duration limit, There&& there) {
+    const Duration end = std::min(end_, clock_.SteadyNow() + limit);
+    while (true) {
+      if (stop_) return Fail(Code::kUnavailable, "stopped by a signal");
+      if (!daemon_->Running())
+        return Fail(Code::kInternal,
+                    fmt::format("spillwayd has ended; its log is {}/daemon.log", o_.directory));
+      SPW_ASSIGN(const bool done, there());
+      if (done) return Ok();
+      if (clock_.SteadyNow() >= end)
+        return Fail(Code::kUnavailable,
+                    fmt::format("waited in vain for {}; see {}/daemon.log", what, o_.directory));
+      std::this_thread::sleep_for(kLook);
+    }
+  }
+
+  Status Apply(const std::vector<schema::Source>& sources) {
+    for (const schema::Source& source : sources) {
+      SPW_ASSIGN(const json::value answer,
+                 client_.Apply(source.file, source.text, "default", false));
+      stage_.Line(fmt::format(
+          "  applied {}: {}", fs::relative(source.file, o_.repository).string(),
+          cli::Count(static_cast<std::int64_t>(cli::ItemsOf(answer, "applied").size()), "object")));
+    }
+    return Ok();
+  }
+
+  Status ApplyInOrder() {
+    stage_.Step("declaring the site, who may leave it, where to, and for how much");
+    SPW_TRY(Apply(general_));
+    SPW_TRY(Until("offers of all providers", 20s, [&]() -> Result<bool> {
+      const auto health = client_.Health();
+      if (!health || !BoolOr(*health, "ready", false)) return false;
+      const auto offers = client_.Offers("", "");
+      return offers && !cli::ItemsOf(*offers, "items").empty();
+    }));
+    stage_.Step("the base load, and one training that still fits");
+    SPW_TRY(Apply(first_));
+    SPW_TRY(Until("the base load to run", 30s, [&]() -> Result<bool> {
+      SPW_TRY(Look());
+      std::size_t up = 0;
+      for (const json::value& running : cli::ItemsOf(sight_.status, "running"))
+        up += IntOr(running, "starting", 0) == 0;
+      return up == 3;
+    }));
+    stage_.Step("now all the others at once");
+    return Apply(others_);
+  }
+
+  // Asks, tells what is new, draws.
+  Status Look() {
+    SPW_ASSIGN(sight_.status, client_.Status());
+    SPW_ASSIGN(sight_.nodes, client_.List({"burstnodes", "", ""}));
+    SPW_ASSIGN(sight_.jobs, client_.List({"jobs", "", ""}));
+    for (const StoryLine& line : story_.Feed(sight_)) stage_.Tell(line);
+    stage_.Draw(sight_);
+    return Ok();
+  }
+
+  Status Follow() {
+    return Until("everything to end", o_.limit, [&]() -> Result<bool> {
+      SPW_TRY(Look());
+      return IsOver(sight_);
+    });
+  }
+
+  Status Collect() {
+    SPW_ASSIGN(evidence_.report, client_.Report());
+    evidence_.nodes = sight_.nodes;
+    evidence_.decisions = story_.decisions();
+    evidence_.time_scale = o_.time_scale;
+    for (const schema::Manifest& m : manifests_.objects)
+      if (m.kind->kind == "BurstPolicy") {
+        SPW_ASSIGN(evidence_.offers[m.name], client_.Offers(m.name, ""));
+      }
+    for (const auto& [job, place] : ResultsPlaces(manifests_.objects)) {
+      ResultFiles& files = evidence_.results[job];
+      files.expected = HashFiles(reference_ + "/" + place).value_or(FileHashes{});
+      files.results = HashFiles(o_.directory + "/results/" + place).value_or(FileHashes{});
+    }
+    evidence_.failed_log = LogOf("vision", "broken");
+    SPW_TRY(CollectLedger());
+    return CollectCertificates();
+  }
+
+  std::string LogOf(const std::string& ns, const std::string& job) {
+    std::string log;
+    const auto pods = client_.List({"pods", ns, ""}, "batch.kubernetes.io/job-name=" + job);
+    if (!pods) return log;
+    for (const json::value& pod : cli::ItemsOf(*pods, "items"))
+      if (const json::value* metadata = Find(pod, "metadata"))
+        if (const auto piece = client_.Logs(ns, cli::TextOf(*metadata, "name"), 0))
+          log += piece->text;
+    return log;
+  }
+
+  Status CollectLedger() {
+    SPW_ASSIGN(const std::string key_text, ReadText(o_.directory + "/evidence/site.pub"));
+    SPW_ASSIGN(site_key_, data::VerifyKey::Parse(key_text.substr(0, key_text.find('\n'))));
+    SPW_ASSIGN(const std::string exported, client_.Ledger());
+    ledger_file_ = o_.directory + "/ledger.jsonl";
+    std::ofstream file(ledger_file_, std::ios::trunc | std::ios::binary);
+    file << exported;
+    if (!file.flush()) return Fail(Code::kUnavailable, ledger_file_ + ": cannot be written");
+    SPW_ASSIGN(evidence_.exported,
+               store::VerifyLedger(ledger_file_, cli::VerifySignature, site_key_.Hex()));
+    SPW_ASSIGN(evidence_.stored,
+               store::VerifyLedger(state_ + "/state.db", cli::VerifySignature, site_key_.Hex()));
+    for (std::size_t at = 0; at < exported.size();) {
+      const std::size_t end = exported.find('\n', at);
+      const auto line = ParseJson(std::string_view(exported).substr(at, end - at));
+      at = end == std::string::npos ? exported.size() : end + 1;
+      const json::value* record = line ? Find(*line, "record") : nullptr;
+      if (record == nullptr) continue;
+      SPW_ASSIGN(LedgerEntry entry, store::DecodeEntry(*record));
+      evidence_.ledger.push_back(std::move(entry));
+    }
+    return Ok();
+  }
+
+  // From the files, as an auditor would have them.
+  Status CollectCertificates() {
+    SPW_ASSIGN(const std::vector<std::string> names, client_.Certificates());
+    for (const std::string& name : names) {
+      CertificateCheck check{"", name, false, "", ""};
+      const auto text = ReadText(o_.directory + "/evidence/" + name);
+      const auto verified = text ? data::VerifyCertificate(*text, site_key_)
+                                 : Result<data::VerifiedCertificate>(Fail(text.error()));
+      if (verified) {
+        check.verified = true;
+        check.node = verified->certificate.node;
+        check.wipe_class = data::WipeClassName(verified->certificate.wipe_class);
+      } else {
+        check.problem = verified.error().message;
+      }
+      evidence_.certificates.push_back(std::move(check));
+    }
+    return Ok();
+  }
+
+  std::string Shown(const std::string& path) const {
+    std::error_code error;
+    const fs::path shown = fs::relative(path, fs::current_path(), error);
+    return error || shown.empty() ? path : shown.string();
+  }
+
+  void Closing() {
+    const std::string evidence = Shown(o_.directory + "/evidence"),
+                      cli = Shown(o_.programs + "/spillway");
+    std::string dead = evidence_.certificates.empty() ? "" : evidence_.certificates[0].file;
+    for (const CertificateCheck& c : evidence_.certificates)
+      if (c.wipe_class == "crypto-erase only") dead = c.file;
+    const cli::Painter paint(terminal_.colour);
+    out_ << "\n"
+         << paint(cli::Style::kBold, "The evidence") << "\n"
+         << "  report        " << Shown(report_file_) << "\n"
+         << "  ledger        " << Shown(ledger_file_) << "\n"
+         << "  certificates  " << evidence << "/certificates/, signed by " << evidence
+         << "/site.pub\n"
+         << "  results       " << Shown(o_.directory + "/results") << "\n"
+         << "\n"
+         << paint(cli::Style::kBold, "Five commands to try next") << "\n";
+    const std::string socket = "--socket " + Shown(socket_);
+    if (o_.keep)
+      out_ << "  " << cli << " " << socket << " status\n"
+           << "  " << cli << " " << socket << " explain -n nlp job/gang\n"
+           << "  " << cli << " " << socket << " cost --by workload\n";
+    else
+      out_ << "  scripts/demo --keep                 # the same again; the daemon stays for "
+              "questions\n"
+           << "  " << cli << " audit scan --sample " << Shown(o_.directory + "/data/digits/train")
+           << " --disk " << Shown(state_) << "/gateway\n"
+           << "  python3 -m json.tool " << Shown(report_file_) << "\n";
+    out_ << "  " << cli << " audit verify " << Shown(ledger_file_) << " --key $(cat " << evidence
+         << "/site.pub)\n"
+         << "  " << cli << " audit certificate " << evidence << "/" << dead << " --key $(cat "
+         << evidence << "/site.pub)\n";
+  }
+
+  bool KeepRunning() {
+    out_ << fmt::format("\nspillwayd goes on as process {}; stop it with: kill {}\n",
+                        daemon_->pid(), daemon_->pid());
+    return true;
+  }
+
+  bool StopAndCheck() {
+    if (!daemon_) return true;
+    const Status stopped = daemon_->Stop(20s);
+    if (!stopped) out_ << "error: " << stopped.error().message << "\n";
+    const std::vector<std::string> left = Survivors(5s);
+    for (const std::string& process : left) out_ << "error: still running: " << process << "\n";
+    if (stopped && left.empty()) out_ << "\nspillwayd was stopped; no process is left.\n";
+    return stopped && left.empty();
+  }
+
+  const DemoOptions& o_;
+  std::ostream& out_;
+  const cli::Terminal& terminal_;
+  const std::atomic<bool>& stop_;
+  SystemClock clock_;
+  Stage stage_;
+  Duration end_;
+  std::string state_, socket_, reference_, report_file_, ledger_file_;
+  client::Client client_;
+  std::optional<Child> daemon_;
+  std::vector<schema::Source> general_, first_, others_;
+  schema::Manifests manifests_;
+  Sight sight_;
+  Story story_;
+  data::VerifyKey site_key_;
+  Evidence evidence_;
+  std::vector<Claim> claims_;
+};
+
+}  // namespace
+
+int RunDemo(const DemoOptions& options, std::ostream& out, const cli::Terminal& terminal,
+            const std::atomic<bool>& stop) {
+  return Demonstration(options, out, terminal, stop).Run();
+}
+
+}  // namespace spillway::demo

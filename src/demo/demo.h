@@ -1,0 +1,27 @@
+// The demonstration, from an empty directory to report.json.
+#pragma once
+
+#include <atomic>
+#include <ostream>
+#include <string>
+
+#include "base/time.h"
+#include "cli/text.h"
+
+namespace spillway::demo {
+
+struct DemoOptions {
+  std::string repository;  // holds examples/ and catalog/
+  std::string directory;   // build/demo: data/ is there, everything else is made in it
+  std::string programs;    // build/bin
+  int time_scale = 30;
+  bool keep = false;      // leave the daemon running
+  Duration limit = 5min;  // real time, for all of it
+};
+
+// Runs it and tells it on `out`. Returns the exit code: 0 only if every claim holds. `stop` ends it
+// early, in good order.
+int RunDemo(const DemoOptions& options, std::ostream& out, const cli::Terminal& terminal,
+            const std::atomic<bool>& stop);
+
+}  // namespace spillway::demo
