@@ -134,7 +134,7 @@ void Daemon::TellPeople(const control::World& world, const control::RoundResult&
     for (std::int32_t pod : workload.pods)
       if (world.snapshot.pods[static_cast<std::size_t>(pod)].node.empty())
         store_->AddEvent(PodKey(world.snapshot.pods[static_cast<std::size_t>(pod)].key), false,
-                         "Burst", decision.sentence);
+                         std::string(server::kDecisionEvent), decision.sentence);
   }
   std::erase_if(told_, [&](const auto& entry) {
     return std::none_of(world.snapshot.workloads.begin(), world.snapshot.workloads.end(),
