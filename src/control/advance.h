@@ -7,7 +7,7 @@
 // A step has two halves. The transitions (advance_start.cc, advance_run.cc, advance_end.cc) look at
 // the observation and move the state. The needs (needs.cc) then say which commands the new state
 // wants, every round anew, until an observation shows that they had their effect. So nothing has to
-// be remembered about commands, and a crash loses none; decide.cc keeps repeats kRepeat apart.
+// be remembered about commands, and a crash loses none; decide.cc keeps repeats apart.
 //
 // Rules that never bend:
 //  * The returned state is stored before the returned commands are sent.
@@ -41,7 +41,7 @@
 namespace spillway::control {
 
 inline constexpr Duration kAbsenceGrace{60s};  // listings may lag behind this long
-inline constexpr Duration kRepeat{5s};         // between two sendings of the same command
+inline constexpr Duration kRepeat{5s};         // between two sendings of the same command, at first
 inline constexpr int kAbsentLists = 2;         // listings that prove absence
 
 struct Step {

@@ -148,16 +148,17 @@ class Round {
     }
   }
 
-  // Needs are said anew in every round; the same command is sent again only after kRepeat.
+  // Needs are said anew in every round; the same command is sent again only after a rest.
   void Pace() {
     const Time now = world_.snapshot.now;
     std::erase_if(out_.commands, [&](const Command& command) {
       if (!Repeats(command)) return false;
       std::string key = Describe(command);
       const auto it = memory_.sent.find(key);
-      const bool rest = it != memory_.sent.end() && it->second <= now && now < it->second + kRepeat;
-      const Time sent = rest ? it->second : now;
-      LookAgain(out_.look_again, sent + kRepeat);
+      Memory::Sent sent = it == memory_.sent.end() ? Memory::Sent{} : it->second;
+      const bool rest = sent.times > 0 && sent.at <= now && now < sent.at + RepeatAfter(sent.times);
+      if (!rest) sent = {now, sent.times + 1};
+      LookAgain(out_.look_again, sent.at + RepeatAfter(sent.times));
       const bool first = out_.memory.sent.emplace(std::move(key), sent).second;
       return rest || !first;
     });
@@ -169,6 +170,12 @@ class Round {
 };
 
 }  // namespace
+
+Duration RepeatAfter(int times) {
+  constexpr int kSteady = 10;  // sendings before the rest grows
+  if (times <= kSteady) return kRepeat;
+  return std::min(kRepeat * (1 << std::min(times - kSteady, 10)), kRepeatAtMost);
+}
 
 RoundResult Decide(World& world, const Memory& memory) {
   if (!world.synced) return RoundResult{{}, {}, {}, {}, memory, std::nullopt};

@@ -32,9 +32,19 @@ struct World {
 // commands that may be repeated.
 struct Memory {
   OrphansSeen orphans;
-  // Commands that are still wanted, with the time of their last sending.
-  std::map<std::string, Time, std::less<>> sent;
+  // Commands that are still wanted, by Describe().
+  struct Sent {
+    Time at{};      // last sending
+    int times = 0;  // sendings in a row
+  };
+  std::map<std::string, Sent, std::less<>> sent;
 };
+
+// How long after the `times`-th sending in a row the same command may be sent again: kRepeat for
+// the first minute or so, then ever longer up to kRepeatAtMost. A delete that a provider refuses
+// for an hour must not become a thousand calls.
+Duration RepeatAfter(int times);
+inline constexpr Duration kRepeatAtMost{60s};
 
 struct RoundResult {
   Plan plan;

@@ -64,6 +64,23 @@ TEST(Decide, TheSameCommandIsSentAgainOnlyAfterAWhile) {
   EXPECT_THAT(Decide(world, result.memory).commands, SizeIs(1));
 }
 
+TEST(Decide, RepeatsBecomeRarer) {
+  World world = EmptyWorld(kStart + 2h);
+  world.snapshot.burst_nodes = {NodeIn(Phase::kDeleting)};
+  Memory memory;
+  int sent = 0;
+  for (int second = 0; second < 3600; ++second) {
+    world.snapshot.now += 1s;
+    RoundResult result = Decide(world, memory);
+    sent += static_cast<int>(result.commands.size());
+    memory = std::move(result.memory);
+  }
+  EXPECT_GT(sent, 60);
+  EXPECT_LT(sent, 75);
+  EXPECT_EQ(RepeatAfter(1), kRepeat);
+  EXPECT_EQ(RepeatAfter(1'000'000), kRepeatAtMost);
+}
+
 TEST(Decide, NodeObjectsGoWithTheirMachines) {
   World world = EmptyWorld(kStart + 2h);
   world.snapshot.burst_nodes = {NodeIn(Phase::kRunning)};

@@ -49,7 +49,7 @@ void Daemon::Start() {
   rule_clock_.emplace(clock_, control::NewestMoment(journal_.all()));
   mutant_journal_ = MutantJournal(context_.mutant, journal_);
   mutant_sink_ = MutantSink(context_.mutant, queue_);
-  conductor_.emplace(*rule_clock_, mutant_journal_ ? *mutant_journal_ : journal_, *this,
+  conductor_.emplace(site_clock(), mutant_journal_ ? *mutant_journal_ : journal_, *this,
                      mutant_sink_ ? *mutant_sink_ : static_cast<control::CommandSink&>(queue_));
   listings_.assign(providers_.size(), {});
   pending_.clear();
@@ -86,12 +86,12 @@ void Daemon::DieIfCrashing() {
 }
 
 Time Daemon::SiteNow() const {
-  return rule_clock_ ? rule_clock_->Now() : clock_.Now();
+  return site_clock().Now();
 }
 
 void Daemon::Wake() {
   if (!context_.daemon_up || !synced_) return;
-  const Time at = context_.now() + context_.Latency(20, 250);
+  const Time at = context_.now() + context_.Latency(50, 800);
   if (round_at_ && *round_at_ <= at) return;
   round_at_ = at;
   context_.agenda.At(at, EventKind::kRound, epoch_);
@@ -113,7 +113,7 @@ void Daemon::Round(int epoch) {
   if (!next)
     wait = context_.Latency(1000, 3000);
   else if (*next)
-    wait = std::max(**next - rule_clock_->Now(), Duration{20});
+    wait = std::max(**next - site_clock().Now(), Duration{20});
   if (!wait) return;
   const Time at = context_.now() + *wait;
   if (round_at_ && *round_at_ <= at) return;
@@ -124,7 +124,7 @@ void Daemon::Round(int epoch) {
 void Daemon::Poll(int provider, int epoch) {
   if (epoch != epoch_) return;
   const auto index = static_cast<std::size_t>(provider);
-  const Time sent = rule_clock_->Now();
+  const Time sent = site_clock().Now();
   Result<ports::Inventory> listed = providers_.List(index);
   if (listed) {
     listed->read_at = sent;

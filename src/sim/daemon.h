@@ -64,6 +64,11 @@ class Daemon final : public control::Observer, public Uplink {
   int epoch() const { return epoch_; }
 
  private:
+  // The clock that the rules live by.
+  const Clock& site_clock() const {
+    if (!rule_clock_ || context_.Is(Mutant::kWallClock)) return clock_;
+    return *rule_clock_;
+  }
   struct Listing {
     ports::Inventory inventory;
     bool fresh = false;  // no round saw it yet

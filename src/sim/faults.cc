@@ -6,15 +6,14 @@ namespace spillway::sim {
 namespace {
 
 constexpr std::array<std::string_view, kFaults> kFaultNames = {
-    "commandLost",   "commandDuplicated", "answerLost",          "answerDuplicated",
-    "listingLate",   "heartbeatLost",     "heartbeatUnanswered", "heartbeatStale",
-    "receiptLost",   "podsUnseen",        "runUnseen",           "observeFailed",
-    "prepareFailed", "wrongHardware",     "podFailed",           "partition",
-    "diskFull",      "clockForward",      "clockBack",           "createUnknown",
-    "createLate",    "createDoubled",     "capacityRefused",     "capacityLate",
-    "quotaRefused",  "apiRefused",        "deleteUnknown",       "deleteIgnored",
-    "deleteRefused", "sideObjectLeft",    "listingStale",        "bootFailed",
-    "nodeDied",      "instanceVanished"};
+    "commandLost",     "commandDuplicated",   "answerLost",     "answerDuplicated", "listingLate",
+    "heartbeatLost",   "heartbeatUnanswered", "heartbeatStale", "receiptLost",      "podsUnseen",
+    "runUnseen",       "observeFailed",       "prepareFailed",  "wrongHardware",    "podFailed",
+    "stagingStuck",    "returnStuck",         "wipeStuck",      "partition",        "diskFull",
+    "clockForward",    "clockBack",           "createUnknown",  "createLate",       "createDoubled",
+    "capacityRefused", "capacityLate",        "quotaRefused",   "apiRefused",       "deleteUnknown",
+    "deleteIgnored",   "deleteRefused",       "sideObjectLeft", "listingStale",     "bootFailed",
+    "nodeDied",        "instanceVanished"};
 
 constexpr std::array<std::string_view, kCrashPoints> kPointNames = {
     "beforeCommit", "afterCommit", "betweenSends", "beforeExecute", "afterExecute", "idle"};
@@ -42,6 +41,9 @@ Tally& Tally::operator+=(const Tally& other) {
   Add(faults, other.faults);
   Add(crash_points, other.crash_points);
   Add(crash_phases, other.crash_phases);
+  Add(failures, other.failures);
+  crypto_erase_only += other.crypto_erase_only;
+  results_given_up += other.results_given_up;
   crashes += other.crashes;
   burst_nodes += other.burst_nodes;
   rounds += other.rounds;

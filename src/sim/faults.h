@@ -27,6 +27,9 @@ enum class Fault : std::uint8_t {
   kPrepareFailed,
   kWrongHardware,
   kPodFailed,
+  kStagingStuck,  // the data does not arrive
+  kReturnStuck,   // the results do not leave
+  kWipeStuck,     // the disk does not take the overwriting
   // Scheduled.
   kPartition,
   kDiskFull,
@@ -66,6 +69,7 @@ enum class CrashPoint : std::uint8_t {
 inline constexpr std::size_t kCrashPoints = static_cast<std::size_t>(CrashPoint::kCount);
 std::string_view Name(CrashPoint point);
 
+inline constexpr std::size_t kFailures = static_cast<std::size_t>(Failure::kGangFailed) + 1;
 inline constexpr std::size_t kLivePhases = static_cast<std::size_t>(Phase::kGone);
 
 // Counts of one run, or the sum over runs.
@@ -73,6 +77,9 @@ struct Tally {
   std::array<std::int64_t, kFaults> faults{};
   std::array<std::int64_t, kCrashPoints> crash_points{};
   std::array<std::int64_t, kLivePhases> crash_phases{};  // a BurstNode was in it when it happened
+  std::array<std::int64_t, kFailures> failures{};        // BurstNodes by failure; kNone: went well
+  std::int64_t crypto_erase_only = 0;                    // BurstNodes with the lesser wipe
+  std::int64_t results_given_up = 0;  // BurstNodes whose results did not all come home
   std::int64_t crashes = 0;
   std::int64_t burst_nodes = 0;
   std::int64_t rounds = 0;

@@ -24,7 +24,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Mutant::kCount)>
     "budget-ignored",
     "wipe-not-awaited",
     "delete-once",
-    "cancelled-create-forgotten"};
+    "cancelled-create-forgotten",
+    "wall-clock"};
 
 }  // namespace
 

@@ -29,6 +29,7 @@ enum class Mutant : std::uint8_t {
   kWipeNotAwaited,            // wiped is what was told to wipe
   kDeleteOnce,                // one delete pass, then hope
   kCancelledCreateForgotten,  // who is cancelled during create is gone at once
+  kWallClock,                 // waits follow the wall clock and its jumps
   kCount,
 };
 std::string_view Name(Mutant mutant);

@@ -5,6 +5,7 @@
 namespace spillway::sim {
 namespace {
 
+constexpr Duration kStuck{100h};
 constexpr Duration kRegisterFor{15min};  // without an answer it gives up and powers off
 
 }  // namespace
@@ -19,6 +20,7 @@ void NodeModel::Boot(std::size_t provider, std::uint32_t number) {
     for (const Offer& offer : providers_.cloud(provider).goods())
       if (offer.instance_type == machine.type) agent.hardware = offer.allocatable;
     if (context_.dice.Hit(Fault::kWrongHardware)) --agent.hardware.gpus;
+    agent.cannot_return = context_.dice.Hit(Fault::kReturnStuck);
     agent.lease_until = context_.now() + kRegisterFor;
     context_.agenda.In(context_.Latency(100, 3000), EventKind::kTick,
                        static_cast<int>(agents_.size()) - 1);
@@ -128,7 +130,7 @@ void NodeModel::Talk(Agent& agent) {
 
 // Sealed with the run key and sent until there is a receipt.
 void NodeModel::SendResults(Agent& agent) {
-  if (!agent.key || context_.DiskFull()) return;
+  if (!agent.key || agent.cannot_return || context_.DiskFull()) return;
   for (Agent::RunningPod& pod : agent.pods) {
     if (!pod.ended || pod.killed || pod.receipted) continue;
     if (!gateway_.Receive(agent.node, pod.pod)) continue;
@@ -143,7 +145,10 @@ void NodeModel::Obey(Agent& agent, const Answer& answer) {
       return;
     case Wish::kStage:
       agent.key = true;
-      if (!agent.staged_at) agent.staged_at = now + context_.Latency(3'000, 40'000);
+      if (!agent.staged_at)
+        agent.staged_at =
+            now +
+            (context_.dice.Hit(Fault::kStagingStuck) ? kStuck : context_.Latency(3'000, 40'000));
       return;
     case Wish::kRun:
     case Wish::kReturn: {
@@ -166,7 +171,9 @@ void NodeModel::Obey(Agent& agent, const Answer& answer) {
     }
     case Wish::kWipe:
       agent.key = false;
-      if (!agent.wiped_at) agent.wiped_at = now + context_.Latency(2'000, 30'000);
+      if (!agent.wiped_at)
+        agent.wiped_at =
+            now + (context_.dice.Hit(Fault::kWipeStuck) ? kStuck : context_.Latency(2'000, 30'000));
       return;
     case Wish::kPowerOff:
       return PowerOff(agent, "the site wants it to");

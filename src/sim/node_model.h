@@ -22,6 +22,7 @@ struct Agent {
   std::optional<Time> staged_at, wiped_at;
   bool wiped = false;  // overwritten, on order or by itself
   bool returning = false;
+  bool cannot_return = false;
   Time lease_until{};
 
   struct RunningPod {

@@ -9,7 +9,7 @@ namespace spillway::sim {
 
 void Daemon::FillSnapshot(Snapshot& snapshot) {
   snapshot = template_;
-  snapshot.now = rule_clock_->Now();
+  snapshot.now = site_clock().Now();
   cluster_.Fill(snapshot);
   for (ProviderAccount& account : snapshot.accounts)
     for (const BurstNode& node : journal_.all())

@@ -105,7 +105,8 @@ CloudFaults DrawCloudFaults(Rng& rng) {
   faults.side_survives = Rate(rng, 6, 500);
   faults.side_refused = Rate(rng, 5, 500);
   faults.list_stale = Rate(rng, 3, 600);
-  // A late effect plus twice the lag (shown late, and the listing is old) stays below kAbsenceGrace.
+  // A late effect plus twice the lag (shown late, and the listing is old) stays below
+  // kAbsenceGrace.
   faults.list_lag = Duration{rng.Between(1000, 19'000)};
   faults.boot_stuck = Rate(rng, 12, 200);
   faults.boot_failed = Rate(rng, 8, 300);
@@ -181,6 +182,9 @@ void DrawTrouble(Scenario& scenario, Rng& rng) {
   rate(Fault::kPrepareFailed, 8, 200);
   rate(Fault::kWrongHardware, 8, 300);
   rate(Fault::kPodFailed, 5, 300);
+  rate(Fault::kStagingStuck, 12, 300);
+  rate(Fault::kReturnStuck, 12, 300);
+  rate(Fault::kWipeStuck, 12, 300);
   if (rng.Chance(2, 3)) {
     scenario.rates.max_crashes = static_cast<int>(rng.Between(1, 4));
     for (auto& per_thousand : scenario.rates.crash_per_thousand)

@@ -78,15 +78,20 @@ json::object Summary(const SearchResult& result, std::int64_t milliseconds) {
 }
 
 json::object Coverage(const Tally& tally) {
-  json::object faults, points, phases;
+  json::object faults, points, phases, failures;
   for (std::size_t i = 0; i < kFaults; ++i) faults[Name(static_cast<Fault>(i))] = tally.faults[i];
   for (std::size_t i = 0; i < kCrashPoints; ++i)
     points[Name(static_cast<CrashPoint>(i))] = tally.crash_points[i];
   for (std::size_t i = 0; i < kLivePhases; ++i)
     phases[Name(static_cast<Phase>(i))] = tally.crash_phases[i];
+  for (std::size_t i = 0; i < kFailures; ++i)
+    failures[Name(static_cast<Failure>(i))] = tally.failures[i];
   return {{"faults", std::move(faults)},
           {"crashPoints", std::move(points)},
-          {"crashesInPhase", std::move(phases)}};
+          {"crashesInPhase", std::move(phases)},
+          {"failures", std::move(failures)},
+          {"cryptoEraseOnly", tally.crypto_erase_only},
+          {"resultsGivenUp", tally.results_given_up}};
 }
 
 std::vector<std::string> NeverHappened(const Tally& tally) {
@@ -97,6 +102,10 @@ std::vector<std::string> NeverHappened(const Tally& tally) {
     if (tally.crash_points[i] == 0) never.emplace_back(Name(static_cast<CrashPoint>(i)));
   for (std::size_t i = 0; i < kLivePhases; ++i)
     if (tally.crash_phases[i] == 0) never.emplace_back(Name(static_cast<Phase>(i)));
+  for (std::size_t i = 0; i < kFailures; ++i)
+    if (tally.failures[i] == 0) never.emplace_back(Name(static_cast<Failure>(i)));
+  if (tally.crypto_erase_only == 0) never.emplace_back("cryptoEraseOnly");
+  if (tally.results_given_up == 0) never.emplace_back("resultsGivenUp");
   return never;
 }
 
@@ -112,7 +121,7 @@ Catch CatchMutant(Mutant mutant, std::uint64_t first, std::int64_t limit) {
     result.caught = true;
     SearchResult one;
     Take(one, seed, run);
-    result.by = one.bad.front();
+    result.by = std::move(one.bad);
     return result;
   }
   return result;

@@ -35,14 +35,14 @@ SearchResult SearchSeeds(std::uint64_t first, std::int64_t count, int threads,
 json::object Summary(const SearchResult& result, std::int64_t milliseconds);
 // How often each fault and each crash happened, as {"faults":{...},"crashPoints":{...},...}.
 json::object Coverage(const Tally& tally);
-// Names of faults, crash points and phases that never happened.
+// Names of faults, crash points, phases and failures that never happened.
 std::vector<std::string> NeverHappened(const Tally& tally);
 
 // The first seed of [first, first + limit) in which the mutant is caught.
 struct Catch {
   Mutant mutant = Mutant::kNone;
   bool caught = false;
-  BadSeed by;
+  std::vector<BadSeed> by;  // one for each invariant that caught it
   std::int64_t tried = 0;
 };
 Catch CatchMutant(Mutant mutant, std::uint64_t first, std::int64_t limit);

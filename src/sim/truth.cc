@@ -91,6 +91,10 @@ void Truth::CheckResults(const BurstNode& node) {
 }
 
 void Truth::CheckGone(const BurstNode& node) {
+  Tally& tally = context_.tally;
+  ++tally.failures[static_cast<std::size_t>(node.failure)];
+  tally.crypto_erase_only += node.wipe_class == WipeClass::kCryptoEraseOnly;
+  tally.results_given_up += node.pods_admitted && !node.results_complete;
   const simulated::CloudModel& cloud = providers_.cloud(providers_.Find(node.offer.provider));
   for (const simulated::Machine& machine : cloud.machines())
     if (machine.name == node.name && context_.now() < machine.gone)

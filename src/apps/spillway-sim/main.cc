@@ -65,8 +65,11 @@ int RunMutants(const Options& options) {
     const Catch result = CatchMutant(static_cast<Mutant>(i), options.first_seed, options.limit);
     ++mutants;
     if (result.caught) {
-      fmt::print("{:<28} caught by {:<13} in seed {}: {}\n", Name(result.mutant),
-                 Name(result.by.invariant), result.by.seed, result.by.sentence);
+      std::string names;
+      for (const BadSeed& bad : result.by)
+        names += (names.empty() ? "" : ",") + std::string(Name(bad.invariant));
+      fmt::print("{:<27} caught by {:<13} in seed {}: {}\n", Name(result.mutant), names,
+                 result.by.front().seed, result.by.front().sentence);
     } else {
       ++missed;
       fmt::print("{:<28} MISSED in {} seeds\n", Name(result.mutant), result.tried);
