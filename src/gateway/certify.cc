@@ -128,7 +128,8 @@ data::Certificate Compose(const WipeFacts& facts, const CertifierOptions& option
   certificate.issued = std::max(now, *facts.key.destroyed);
   if (facts.wipe) certificate.issued = std::max(certificate.issued, facts.wipe->ended);
   certificate.issuer = options.issuer;
-  certificate.controller_version = certificate.agent_version = options.version;
+  // Controller and agent are installed together.
+  certificate.controller_version = certificate.agent_version = SPILLWAY_VERSION;
   certificate.node = facts.node.name;
   certificate.medium = MediumOf(facts);
   certificate.data = DataOf(facts);

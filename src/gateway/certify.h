@@ -23,7 +23,6 @@ namespace spillway::gateway {
 struct CertifierOptions {
   std::string evidence_dir;
   std::string issuer = "spillwayd";
-  std::string version = "0.1.0";  // of controller and agent: they are installed together
 };
 
 // What the node said it did, with its times by the site's clock.

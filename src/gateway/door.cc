@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::int64_t kMessageBytes = 1 << 20;
 constexpr std::int64_t kLogBytes = 1 << 20;
+// Each node fetches, sends and beats at the same time, and keeps connections for a while.
+constexpr int kConnections = 512;
 constexpr std::size_t kSecretBytes = 32;
 constexpr std::string_view kBearer = "Bearer ";
 
@@ -62,7 +64,8 @@ Door::Door(DoorOptions options, Runs& runs, Certifier& certifier, const data::Si
       clock_(clock),
       backend_(backend),
       results_({.root = options_.results_root}, runs, site),
-      records_(std::move(records)) {}
+      records_(std::move(records)),
+      announcer_([this](const std::string& node) { AnnounceWipe(node); }) {}
 
 Result<std::unique_ptr<Door>> Door::Open(DoorOptions options, Runs& runs, Certifier& certifier,
                                          const data::SigningKey& site, const Clock& clock,
@@ -73,6 +76,7 @@ Result<std::unique_ptr<Door>> Door::Open(DoorOptions options, Runs& runs, Certif
   net::ServerOptions server;
   server.unix_path = door->options_.socket_path;
   server.body_bytes = kMessageBytes;
+  server.max_connections = kConnections;
   net::Router router = door->MakeRouter();
   door->routes_ = router.List();
   door->server_ = std::make_unique<net::HttpServer>(std::move(server), std::move(router));
@@ -89,6 +93,7 @@ Status Door::Start() {
 
 void Door::Stop() {
   server_->Stop();
+  announcer_.Stop();
 }
 
 std::vector<std::string> Door::Routes() const {
@@ -200,27 +205,27 @@ Result<net::Response> Door::Register(const net::Request& request) {
       credential, site_.public_key().Hex(), RealMs(options_.heartbeat), RealMs(options_.lease)}));
 }
 
-// True if it told something new that a report shows. A heartbeat that was overtaken tells nothing.
-bool Door::Note(const std::string& node, const door::Heartbeat& heartbeat) {
+// A heartbeat that was overtaken by a later one is stale; else whether a report shows anything new.
+Door::News Door::Note(const std::string& node, const door::Heartbeat& heartbeat) {
   const std::lock_guard lock(mutex_);
   Live& live = live_[node];
   live.last_heartbeat = clock_.Now();
-  if (heartbeat.sequence <= live.sequence) return false;
+  if (heartbeat.sequence <= live.sequence) return News::kStale;
   const bool changed = live.said.staged != heartbeat.staged ||
                        live.said.results_returned != heartbeat.results_returned ||
                        live.said.staged_bytes != heartbeat.staged_bytes ||
                        live.said.results_pending != heartbeat.results_pending;
   live.sequence = heartbeat.sequence;
   live.said = heartbeat;
-  return changed;
+  return changed ? News::kSome : News::kNone;
 }
 
 Result<net::Response> Door::Heartbeat(const std::string& node, const net::Request& request) {
   SPW_ASSIGN(const json::value body, request.Json());
   SPW_ASSIGN(const door::Heartbeat heartbeat, door::DecodeHeartbeat(body));
-  const bool changed = Note(node, heartbeat);
-  backend_.OnPodStatuses(node, heartbeat.pods);
-  if (changed) backend_.OnChange(node);
+  const News news = Note(node, heartbeat);
+  if (news != News::kStale) backend_.OnPodStatuses(node, heartbeat.pods);
+  if (news == News::kSome) backend_.OnChange(node);
   SPW_ASSIGN(const door::Desired desired, DesiredAnswer(node));
   return net::Response::Json(door::Encode(desired));
 }
@@ -236,7 +241,7 @@ Result<door::Desired> Door::DesiredAnswer(const std::string& node) {
   answer.want = desired->want;
   answer.overwrite = desired->node.overwrite == Overwrite::kWhole ? "whole" : "used";
   answer.verify = desired->node.verify == WipeCheck::kSample ? "sample" : "full";
-  if (answer.want == door::Want::kWipe) SPW_TRY(AnnounceWipe(node));
+  if (answer.want == door::Want::kWipe && !MayWipe(node)) answer.want = door::Want::kReturn;
   if (!HoldsKey(answer.want)) return answer;
   answer.pods = std::move(desired->pods);
   const std::shared_ptr<const RunRecord> run = runs_.Find(node);
@@ -252,27 +257,26 @@ Result<door::Desired> Door::DesiredAnswer(const std::string& node) {
   return answer;
 }
 
-// Whoever comes while the hook runs waits for it: nobody wipes before it is over.
-Status Door::AnnounceWipe(const std::string& node) {
-  const auto announced = [&] {
-    const std::lock_guard lock(mutex_);
-    const NodeRecord* record = records_.Find(node);
-    return record == nullptr || record->wipe_announced;
-  };
-  std::shared_ptr<std::mutex> once;
+bool Door::MayWipe(const std::string& node) {
   {
     const std::lock_guard lock(mutex_);
-    once = live_[node].before_wipe;
+    const NodeRecord* record = records_.Find(node);
+    if (record == nullptr || record->wipe_announced) return true;
   }
-  const std::lock_guard one_at_a_time(*once);
-  if (announced()) return Ok();
+  announcer_.Request(node);
+  return false;
+}
+
+void Door::AnnounceWipe(const std::string& node) {
   backend_.BeforeWipe(node);
   const std::lock_guard lock(mutex_);
   const NodeRecord* known = records_.Find(node);
-  if (known == nullptr) return Ok();
+  if (known == nullptr) return;
   NodeRecord record = *known;
   record.wipe_announced = true;
-  return records_.Put(std::move(record));
+  // Not kept: asked for again at the next heartbeat.
+  if (const Status kept = records_.Put(std::move(record)); !kept)
+    log::Warn("a wipe waits", {{"node", node}, {"why", kept.error().message}});
 }
 
 Result<std::string> Door::WrappedKey(const std::string& node) {

@@ -17,6 +17,7 @@
 #include "control/observation.h"
 #include "data/sign.h"
 #include "door/protocol.h"
+#include "gateway/announcer.h"
 #include "gateway/certify.h"
 #include "gateway/node_records.h"
 #include "gateway/results.h"
@@ -47,7 +48,9 @@ class DoorBackend {
                      std::string_view bytes) = 0;
   // Something in Report(node) or in the run's report became true or changed.
   virtual void OnChange(const std::string& node) = 0;
-  // Once, before want=wipe is handed out for the first time. May block for some seconds.
+  // Once, before want=wipe is handed out for the first time, on a thread of its own: until it
+  // returns the node is told want=return, so that its lease goes on. May block for some seconds.
+  // A restart in the middle repeats it.
   virtual void BeforeWipe(const std::string& node) = 0;
 };
 
@@ -106,7 +109,6 @@ class Door {
     std::optional<Time> last_heartbeat;
     door::Heartbeat said;
     std::string wrapped_key;  // hex, once asked for
-    std::shared_ptr<std::mutex> before_wipe = std::make_shared<std::mutex>();
   };
 
   Door(DoorOptions options, Runs& runs, Certifier& certifier, const data::SigningKey& site,
@@ -125,9 +127,12 @@ class Door {
   Result<net::Response> PostLog(const std::string& node, const net::Request& request);
   Result<net::Response> PostWiped(const std::string& node, const net::Request& request);
 
-  bool Note(const std::string& node, const door::Heartbeat& heartbeat);
+  enum class News { kStale, kNone, kSome };
+  News Note(const std::string& node, const door::Heartbeat& heartbeat);
   Result<door::Desired> DesiredAnswer(const std::string& node);
-  Status AnnounceWipe(const std::string& node);
+  // True once the hook before the wipe is over; asks for it otherwise.
+  bool MayWipe(const std::string& node);
+  void AnnounceWipe(const std::string& node);
   Result<std::string> WrappedKey(const std::string& node);
   Result<WipeFacts> FactsOf(const BurstNode& node, bool simulated);
   Status RecordWipe(const std::string& node, const CertificateInfo& certificate);
@@ -143,6 +148,7 @@ class Door {
   NodeRecords records_;
   std::map<std::string, Live> live_;
   std::vector<std::string> routes_;
+  Announcer announcer_;
   std::unique_ptr<net::HttpServer> server_;  // last: its threads use everything above
 };
 

@@ -3,7 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include <thread>
+#include <chrono>
+#include <condition_variable>
 
 #include "data/receipt.h"
 #include "data/wrap.h"
@@ -39,8 +40,14 @@ class FakeBackend final : public DoorBackend {
     ++changes[node];
   }
   void BeforeWipe(const std::string& node) override {
-    const std::lock_guard lock(mutex);
+    std::unique_lock lock(mutex);
     ++before_wipe[node];
+    released.wait(lock, [this] { return !hold_wipes; });
+  }
+  void HoldWipes(bool hold) {
+    const std::lock_guard lock(mutex);
+    hold_wipes = hold;
+    released.notify_all();
   }
   void Want(const std::string& node, door::Want want, Phase phase) {
     const std::lock_guard lock(mutex);
@@ -65,6 +72,8 @@ class FakeBackend final : public DoorBackend {
   std::map<std::string, std::vector<door::PodStatus>> statuses;
   std::vector<std::string> logs;
   std::map<std::string, int> changes, before_wipe;
+  std::condition_variable released;
+  bool hold_wipes = false;
 };
 
 // A node as far as the door sees it.
@@ -89,6 +98,16 @@ class FakeNode {
     SPW_ASSIGN(const json::value answer,
                Json("POST", "/node/v1/heartbeat", door::Encode(heartbeat)));
     return door::DecodeDesired(answer);
+  }
+  // Beats until the hook before the wipe is over.
+  Result<door::Desired> BeatUntilWipe() {
+    const auto give_up = std::chrono::steady_clock::now() + 10s;
+    while (true) {
+      auto desired = Beat();
+      if (!desired || desired->want == door::Want::kWipe) return desired;
+      EXPECT_EQ(desired->want, door::Want::kReturn);
+      if (std::chrono::steady_clock::now() > give_up) return desired;
+    }
   }
   Result<json::value> Json(const std::string& method, const std::string& target,
                            const json::value& body) {
@@ -165,6 +184,7 @@ class GatewayTest : public ::testing::Test {
     for (const char* node : {"bn-1", "bn-2"})
       backend_.Want(node, door::Want::kStage, Phase::kProvisioned);
   }
+  ~GatewayTest() override { backend_.HoldWipes(false); }
   // Everything but the files is gone and comes back, as after a kill.
   void Reopen() {
     gateway_.reset();
@@ -289,13 +309,13 @@ TEST_F(GatewayTest, TheWholeLifeOfANodeOverRestartsAtEveryStep) {
   backend_.Want("bn-1", door::Want::kWipe, Phase::kWiping);
   Reopen();
   EXPECT_TRUE(gateway_->RunReport("bn-1").key_destroyed);
-  const auto wipe = node.Beat();
+  const auto wipe = node.BeatUntilWipe();
   ASSERT_TRUE(wipe);
   EXPECT_EQ(wipe->want, door::Want::kWipe);
   EXPECT_EQ(wipe->wrapped_key, "");
   EXPECT_TRUE(wipe->pods.empty());
   Reopen();
-  ASSERT_TRUE(node.Beat());
+  EXPECT_EQ(node.Beat()->want, door::Want::kWipe);
   EXPECT_EQ(backend_.before_wipe["bn-1"], 1) << "once, also over a restart";
   const auto wiped = node.Json("POST", "/node/v1/wiped", door::Encode(Statement(16 << 20)));
   ASSERT_TRUE(wiped) << wiped.error().message;
@@ -484,29 +504,33 @@ TEST_F(GatewayTest, HeartbeatsCarryPodsAndLogsOnce) {
   EXPECT_EQ(node.Send("POST", "/node/v1/logs?uid=uid-1", "x").status, 400);
   EXPECT_EQ(node.Send("POST", "/node/v1/heartbeat", R"({"sequence":1})").status, 400);
   // One that was overtaken changes nothing.
-  node.heartbeat.sequence = 0;
-  node.heartbeat.problem = "old";
   node.heartbeat.sequence = -1;
+  node.heartbeat.problem = "old";
+  node.heartbeat.pods[0].phase = "Pending";
   ASSERT_TRUE(node.Beat());
   EXPECT_EQ(gateway_->Progress("bn-1").problem, "slow");
+  EXPECT_EQ(backend_.statuses["bn-1"].at(0).phase, "Running");
 }
 
-TEST_F(GatewayTest, TheHookBeforeAWipeRunsOnceForManyAtATime) {
+TEST_F(GatewayTest, TheLeaseGoesOnWhileTheHookBeforeAWipeRuns) {
   FakeNode node = StagedNode("bn-1");
-  backend_.Want("bn-1", door::Want::kWipe, Phase::kWiping);
-  std::vector<std::thread> threads;
-  std::atomic<int> wipes = 0;
-  for (int i = 0; i < 4; ++i)
-    threads.emplace_back([&, credential = node.credential] {
-      door::Heartbeat heartbeat;
-      const auto answer = net::HttpClient({dir_ / "node.sock", "", credential})
-                              .DoJson(net::HttpRequest::Json("POST", "/node/v1/heartbeat",
-                                                             door::Encode(heartbeat)));
-      if (answer && StringOr(*answer, "want", "") == "wipe") ++wipes;
-    });
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(wipes, 4);
+  FakeNode other = StagedNode("bn-2");
+  backend_.HoldWipes(true);
+  for (const char* name : {"bn-1", "bn-2"}) backend_.Want(name, door::Want::kWipe, Phase::kWiping);
+  for (int i = 0; i < 20; ++i) {
+    for (FakeNode* each : {&node, &other}) {
+      const auto desired = each->Beat();
+      ASSERT_TRUE(desired);
+      EXPECT_EQ(desired->want, door::Want::kReturn);
+      EXPECT_EQ(desired->lease_ms, 3000);
+    }
+  }
+  backend_.HoldWipes(false);
+  EXPECT_EQ(node.BeatUntilWipe()->want, door::Want::kWipe);
+  EXPECT_EQ(other.BeatUntilWipe()->want, door::Want::kWipe);
+  const std::lock_guard lock(backend_.mutex);
   EXPECT_EQ(backend_.before_wipe["bn-1"], 1);
+  EXPECT_EQ(backend_.before_wipe["bn-2"], 1);
 }
 
 TEST_F(GatewayTest, EstimatesSelectedBytes) {

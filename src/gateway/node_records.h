@@ -23,7 +23,7 @@ struct NodeRecord {
   Time registered_at{};
   Digest credential_sha256{};
   door::RegisterRequest shown;  // without the token
-  bool wipe_announced = false;  // want=wipe was handed out, or is about to be
+  bool wipe_announced = false;  // the hook before the wipe is over
   // Once its statement was taken.
   bool wiped = false, wipe_verified = false;
   std::string certificate;
