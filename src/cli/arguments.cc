@@ -172,7 +172,8 @@ class Grammar {
     verify->add_option("LEDGER", a_.target,
                        "SQLite file or export; without it, the daemon's ledger");
     CLI::App* certificate = Command(*audit, "certificate", "Check a wipe certificate.");
-    certificate->add_option("FILE", a_.target, "File, or the name of one the daemon keeps")
+    certificate
+        ->add_option("FILE", a_.target, "File, or the name or node of one that the daemon keeps")
         ->required();
     for (CLI::App* c : {verify, certificate})
       c->add_option("--key", a_.key, "Public key that must have signed; 64 hex digits")

@@ -64,6 +64,25 @@ int ShowAudit(const store::AuditReport& report, const std::string& what, const A
   return 0;
 }
 
+// A file if there is one of that name; otherwise one the daemon keeps, by its name or by its
+// node's.
+Result<std::string> TextOfCertificate(const Arguments& a) {
+  std::error_code ignored;
+  if (fs::exists(a.target, ignored) || a.target.starts_with('/') || a.target.starts_with('.'))
+    return ReadAll(a.target, data::kMaxCertificateBytes);
+  client::Client daemon = Connect(a);
+  auto names = daemon.Certificates();
+  if (!names)
+    return Fail(names.error().In(fmt::format("there is no file {} here", Safe(a.target))));
+  for (const std::string& name : *names)
+    if (name == a.target || fs::path(name).filename() == a.target ||
+        fs::path(name).stem() == a.target)
+      return daemon.Certificate(name);
+  return Fail(Code::kNotFound, fmt::format("{}: there is no such file here, and spillwayd has no "
+                                           "certificate of that name or node",
+                                           Safe(a.target)));
+}
+
 std::string CertificateText(const data::VerifiedCertificate& verified, const Arguments& a,
                             const Painter& paint) {
   const data::Certificate& c = verified.certificate;
@@ -125,10 +144,7 @@ int AuditCertificate(const Arguments& a, Io& io) {
     if (!parsed) return Report(io, parsed.error().In("--key"));
     key = *parsed;
   }
-  std::error_code ignored;
-  const bool local = fs::exists(a.target, ignored) || a.target.find('/') != std::string::npos;
-  const auto text =
-      local ? ReadAll(a.target, data::kMaxCertificateBytes) : Connect(a).Certificate(a.target);
+  const auto text = TextOfCertificate(a);
   if (!text) return Report(io, text.error());
   const auto verified = data::VerifyCertificate(*text, key);
   if (!verified) {
@@ -176,6 +192,7 @@ int AuditScan(const Arguments& a, Io& io) {
                             hit.offset, hit.length, (*sample_files)[hit.sample].string(),
                             hit.sample_offset);
   }
+  if (scanned == 0) return Report(io, {Code::kNotFound, a.disk + ": nothing to scan is there", {}});
   io.out << fmt::format("scanned {} in {} for {} windows of {} bytes: {} found\n",
                         HumanBytes(scanned),
                         Count(static_cast<std::int64_t>(disk_files->size()), "file"),

@@ -49,6 +49,7 @@ inline std::string JoinTexts(const json::array& items, std::string_view between 
 inline std::string SecondsOf(const json::value& value, std::string_view key) {
   const json::value* seconds = Find(value, key);
   if (seconds == nullptr || !seconds->is_int64()) return {};
+  if (seconds->get_int64() == 0) return "0s";
   return HumanDuration(std::chrono::seconds(seconds->get_int64()));
 }
 
@@ -72,10 +73,23 @@ inline std::string SimulatedLabel(const json::value& answer) {
   return SaysSimulated(answer) ? " (simulated)" : "";
 }
 
-// One dim line that says what is simulated; empty when nothing is.
+// One dim line that names what is simulated, the topics of sentences such as "GPUs: they are
+// numbers"; `spillway version` prints the sentences. Empty when nothing is.
 inline std::string SimulatedLine(const json::value& answer, const Painter& paint) {
-  if (!SaysSimulated(answer)) return {};
-  return paint(Style::kDim, "simulated: " + JoinTexts(ItemsOf(answer, "simulated"), " ")) + "\n";
+  std::string topics;
+  for (const json::value& item : ItemsOf(answer, "simulated")) {
+    const json::string* text = item.if_string();
+    if (text == nullptr) continue;
+    topics += (topics.empty() ? "" : ", ") + Safe(View(*text).substr(0, View(*text).find(':')));
+  }
+  return topics.empty() ? topics : paint(Style::kDim, "simulated: " + topics) + "\n";
+}
+
+// "08:15:30" of a time on the day of `now`, otherwise "2026-12-01 00:00"; empty if there is none.
+inline std::string WhenOf(const json::value& value, std::string_view key, std::string_view now) {
+  const std::string text = TextOf(value, key);
+  if (text.size() < 19 || text.substr(0, 10) == now.substr(0, 10)) return ClockOf(value, key);
+  return text.substr(0, 10) + " " + text.substr(11, 5);
 }
 
 }  // namespace spillway::cli

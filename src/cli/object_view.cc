@@ -75,6 +75,11 @@ Table ObjectTable(const schema::Kind& kind, std::span<const json::value> objects
     for (const schema::PrinterColumn* column : columns) row.push_back(Cell(*column, object, now));
     table.rows.push_back(std::move(row));
   }
+  for (std::size_t i = 0; i < table.columns.size(); ++i)
+    table.columns[i].right =
+        table.columns[i].right ||
+        std::all_of(table.rows.begin(), table.rows.end(),
+                    [&](const std::vector<std::string>& row) { return row[i].ends_with(" €"); });
   return table;
 }
 

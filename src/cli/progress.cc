@@ -190,7 +190,7 @@ int Wait(const Arguments& a, Io& io) {
     }
     const Duration left = end - clock.SteadyNow();
     if (left <= 0ms || io.Stopped()) {
-      io.err << fmt::format("error: {} after {} {} is not true of {}{}\n",
+      io.err << fmt::format("error: {} after {}: {} is not true of {}{}\n",
                             io.Stopped() ? "stopped" : "timed out", FormatDuration(a.timeout),
                             Safe(a.condition), label, LastKnown(*object));
       return 1;

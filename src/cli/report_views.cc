@@ -12,8 +12,9 @@
 namespace spillway::cli {
 namespace {
 
-// Refused offers shown in full; of more, only how many a rule refuses.
-constexpr std::size_t kRefusedShown = 12;
+// Offers shown of those that are allowed, and of those that are refused; -o wide shows all.
+constexpr std::size_t kOffersShown = 10;
+constexpr std::size_t kVerdictWidth = 60;
 
 std::string Paragraph(std::string_view text, const Terminal& terminal) {
   std::string out;
@@ -34,7 +35,7 @@ std::string Place(const json::value& v) {
 
 std::string Facts(const json::value& facts) {
   std::string out =
-      fmt::format("policy {}, data class {} ({}), {} of input, {}, priority {}\n",
+      fmt::format("policy {}, data class {} ({}), {} of input, {}, priority {}",
                   TextOf(facts, "policy").empty() ? "none" : TextOf(facts, "policy"),
                   TextOf(facts, "dataClass"), TextOf(facts, "dataClassSource"),
                   HumanBytes(IntOr(facts, "inputBytes", 0)),
@@ -44,7 +45,7 @@ std::string Facts(const json::value& facts) {
   return out;
 }
 
-std::string DecisionText(const json::value& d) {
+std::string DecisionText(const json::value& d, std::string_view now) {
   std::string out;
   const std::string waited = SecondsOf(d, "waitedSeconds");
   if (!waited.empty()) out += "waits for " + waited;
@@ -54,9 +55,9 @@ std::string DecisionText(const json::value& d) {
   const std::string estimate = MoneyOf(d, "estimate"), missing = MoneyOf(d, "missing");
   add(estimate.empty() ? "" : "renting would cost about " + estimate);
   add(missing.empty() ? "" : "the budget lacks " + missing);
-  const std::string until = ClockOf(d, "until");
+  const std::string until = WhenOf(d, "until", now);
   add(until.empty() ? "" : "looked at again at " + until);
-  return out.empty() ? out : out + "\n";
+  return out;
 }
 
 std::string ExplainOffers(const json::value& explain, bool wide, const Terminal& terminal) {
@@ -71,15 +72,19 @@ std::string ExplainOffers(const json::value& explain, bool wide, const Terminal&
               2,
               2};
   if (wide) table.columns.push_back({"EVIDENCE"});
-  std::size_t refused = 0, left_out = 0;
+  std::map<bool, std::size_t> shown;  // by "refused"
+  std::size_t left_out = 0;
   for (const json::value& o : offers) {
     const std::string reason = TextOf(o, "reason");
-    if (reason != "chosen" && reason != "allowed" && !wide && ++refused > kRefusedShown) {
+    const bool refused = MoneyOf(o, "total").empty() && reason != "chosen" && reason != "allowed";
+    if (!wide && reason != "chosen" && ++shown[refused] > kOffersShown) {
       ++left_out;
       continue;
     }
+    const std::string sentence = TextOf(o, "sentence");
     std::vector<std::string> row{Place(o), fmt::format("{}", IntOr(o, "gpus", 0)),
-                                 MoneyOf(o, "perHour"), MoneyOf(o, "total"), TextOf(o, "sentence")};
+                                 MoneyOf(o, "perHour"), MoneyOf(o, "total"),
+                                 wide ? sentence : Clip(sentence, kVerdictWidth)};
     if (wide) row.push_back(TextOf(o, "evidence"));
     table.rows.push_back(std::move(row));
   }
@@ -141,6 +146,12 @@ std::string RefusedText(const json::value& plan, std::int64_t index) {
   return out;
 }
 
+std::string VerdictText(const json::value* verdict, bool wide) {
+  if (verdict == nullptr) return {};
+  const std::string sentence = TextOf(*verdict, "sentence");
+  return wide ? sentence : Clip(sentence, kVerdictWidth);
+}
+
 std::vector<std::string> CostCells(const json::value& row) {
   const std::int64_t live = IntOr(row, "live", 0);
   const std::string key = TextOf(row, "key");
@@ -187,7 +198,7 @@ std::string OffersView(const json::value& offers, bool wide, const Terminal& ter
                                  MoneyOf(o, "perGpuHour"),
                                  TextOf(o, "stock"),
                                  TextOf(o, "usNexus"),
-                                 verdict == nullptr ? "" : TextOf(*verdict, "sentence")};
+                                 VerdictText(verdict, wide)};
     if (wide)
       for (std::string cell : {TextOf(o, "capacity"), JoinTexts(ItemsOf(o, "certificates")),
                                TextOf(o, "source"), TextOf(o, "readAt").substr(0, 10)})
@@ -205,7 +216,7 @@ std::string ExplainView(const json::value& explain, bool wide, const Terminal& t
   std::string out = paint(Style::kBold, TextOf(explain, "workload")) + "\n" +
                     Paragraph(TextOf(explain, "sentence"), terminal);
   if (const json::value* decision = Find(explain, "decision"))
-    out += Paragraph(DecisionText(*decision), terminal);
+    out += Paragraph(DecisionText(*decision, TextOf(explain, "now")), terminal);
   if (const json::value* facts = Find(explain, "facts")) out += Paragraph(Facts(*facts), terminal);
   out += ExplainOffers(explain, wide, terminal);
   if (TextOf(explain, "judged") == "policy" && !ItemsOf(explain, "offers").empty())

@@ -25,7 +25,7 @@ Duration ForecastOf(const json::value& node, std::string_view step) {
 }
 
 std::string Labelled(std::string_view label, int percent) {
-  return fmt::format("{:<7} {} {:>3} %", label, Bar(percent, kBarWidth), percent);
+  return fmt::format("{:<5} {} {:>3} %", label, Bar(percent, kBarWidth), percent);
 }
 
 const json::value& NodeNamed(const json::value& nodes, std::string_view name) {
@@ -45,6 +45,7 @@ class Screen {
         width_(terminal.columns == 0 ? 100 : std::max<std::size_t>(terminal.columns, 40)),
         // Of a screen of 24 lines 8 go to headlines; the sections share the rest.
         most_(terminal.rows == 0 ? 1000 : std::max<std::size_t>((terminal.rows - 8) / 3, 3)),
+        dense_(terminal.rows != 0 && terminal.rows < 36),
         now_(TimeOf(status, "now").value_or(Time{})) {}
 
   std::string Draw() {
@@ -54,9 +55,7 @@ class Screen {
     Rented();
     Running();
     Budgets();
-    for (const std::string& line :
-         Wrap("simulated: " + JoinTexts(ItemsOf(status_, "simulated"), " "), width_))
-      if (SaysSimulated(status_)) out_ += paint_(Style::kDim, line) + "\n";
+    out_ += SimulatedLine(status_, paint_);
     return std::move(out_);
   }
 
@@ -89,7 +88,10 @@ class Screen {
     if (!machines.empty()) out_ += Clip(machines, width_) + "\n";
   }
 
-  void Title(std::string_view text) { out_ += "\n" + paint_(Style::kBold, text) + "\n"; }
+  // On a small screen lines are worth more than room between them.
+  void Title(std::string_view text) {
+    out_ += (dense_ ? "" : "\n") + paint_(Style::kBold, text) + "\n";
+  }
 
   // Says how many of `items` are not shown; returns how many are.
   std::size_t Shown(const json::array& items) const { return std::min(items.size(), most_); }
@@ -139,54 +141,57 @@ class Screen {
     const json::array& rented = ItemsOf(status_, "rented");
     if (rented.empty()) return;
     Title("RENTED" + SimulatedLabel(status_));
-    Table table{{{"NAME"},
-                 {"PHASE"},
-                 {"PROGRESS"},
-                 {"WHERE", false, true},
-                 {"FOR", false, true},
-                 {"SINCE", true},
-                 {"COST", true},
-                 {"PER HOUR", true}},
+    Table table{{{"NAME"}, {"PHASE"}, {"PROGRESS"}, {"WHERE", false, true}, {"FOR", false, true}},
                 {},
                 2,
                 2};
+    // What a narrow terminal has no room for.
+    const bool since = width_ >= 90, per_hour = width_ >= 120;
+    if (since) table.columns.push_back({"SINCE", true});
+    table.columns.push_back({"COST", true});
+    if (per_hour) table.columns.push_back({"PER HOUR", true});
     for (std::size_t i = 0; i < Shown(rented); ++i) {
       const json::value& r = rented[i];
       const std::string failure = TextOf(r, "failure");
-      table.rows.push_back(
-          {TextOf(r, "name"), TextOf(r, "phase") + (failure.empty() ? "" : " !" + failure),
-           ProgressOf(r, NodeNamed(nodes_, StringOr(r, "name", "")), now_),
-           fmt::format("{}/{}/{}", TextOf(r, "provider"), TextOf(r, "region"), TextOf(r, "type")),
-           TextOf(r, "for"), SecondsOf(r, "phaseSeconds"), MoneyOf(r, "costSoFar"),
-           MoneyOf(r, "perHour")});
+      std::vector<std::string> row{
+          TextOf(r, "name"), TextOf(r, "phase") + (failure.empty() ? "" : " !" + failure),
+          ProgressOf(r, NodeNamed(nodes_, StringOr(r, "name", "")), now_),
+          fmt::format("{}/{}/{}", TextOf(r, "provider"), TextOf(r, "region"), TextOf(r, "type")),
+          TextOf(r, "for")};
+      if (since) row.push_back(SecondsOf(r, "phaseSeconds"));
+      row.push_back(MoneyOf(r, "costSoFar"));
+      if (per_hour) row.push_back(MoneyOf(r, "perHour"));
+      table.rows.push_back(std::move(row));
     }
     out_ += table.Render(width_, paint_);
     LeftOut(rented);
   }
 
+  // What runs on rented machines stands with them above.
   void Running() {
-    const json::array& running = ItemsOf(status_, "running");
-    if (running.empty()) return;
-    Title("RUNNING");
-    Table table{{{"WORKLOAD", false, true}, {"PODS", true}, {"GPUS", true}, {"WHERE", false, true}},
-                {},
-                2,
-                2};
-    for (std::size_t i = 0; i < Shown(running); ++i) {
-      const json::value& r = running[i];
+    Table table{{{"WORKLOAD", false, true}, {"PODS", true}, {"WHERE", false, true}}, {}, 2, 2};
+    std::size_t left_out = 0;
+    for (const json::value& r : ItemsOf(status_, "running")) {
       std::string where;
+      std::int64_t pods = 0;
       for (const json::value& place : ItemsOf(r, "where")) {
-        if (!where.empty()) where += ", ";
-        where += TextOf(place, "node");
-        if (BoolOr(place, "rented", false)) where += " at " + TextOf(place, "place");
+        if (BoolOr(place, "rented", false)) continue;
+        pods += IntOr(place, "pods", 0);
+        where += (where.empty() ? "" : ", ") + TextOf(place, "node");
+      }
+      if (pods == 0) continue;
+      if (table.rows.size() == most_) {
+        ++left_out;
+        continue;
       }
       const std::int64_t starting = IntOr(r, "starting", 0);
       if (starting > 0) where += fmt::format(" ({} starting)", starting);
-      table.rows.push_back({TextOf(r, "workload"), fmt::format("{}", IntOr(r, "pods", 0)),
-                            fmt::format("{}", IntOr(r, "gpus", 0)), where});
+      table.rows.push_back({TextOf(r, "workload"), fmt::format("{}", pods), where});
     }
+    if (table.rows.empty()) return;
+    Title("RUNNING AT THE SITE");
     out_ += table.Render(width_, paint_);
-    LeftOut(running);
+    if (left_out > 0) out_ += fmt::format("  … and {} more\n", left_out);
   }
 
   void Budgets() {
@@ -220,6 +225,7 @@ class Screen {
   const json::value& nodes_;
   Painter paint_;
   std::size_t width_, most_;
+  bool dense_;
   Time now_;
   std::string out_;
 };
@@ -237,7 +243,7 @@ std::string ProgressOf(const json::value& rented, const json::value& node, Time 
     return Labelled("boot", Expected(now - created, ForecastOf(node, "boot")));
   }
   if (phase == "Joined")
-    return Labelled("staging", static_cast<int>(IntOr(progress, "stagedPercent", 0)));
+    return Labelled("stage", static_cast<int>(IntOr(progress, "stagedPercent", 0)));
   if (phase == "Running") return Labelled("run", Expected(in_phase, ForecastOf(node, "run")));
   if (phase == "Returning") {
     const std::int64_t pending = IntOr(progress, "resultsPending", 0);

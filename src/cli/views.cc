@@ -129,7 +129,9 @@ int Version(const Arguments& a, Io& io) {
   io.out << fmt::format("{} {}, API {}{}\n", TextOf(*answer, "program"), TextOf(*answer, "version"),
                         TextOf(*answer, "api"),
                         scale > 1 ? fmt::format(", its clock runs {} times faster", scale) : "")
-         << SimulatedLine(*answer, Painter(io.terminal.colour));
+         << (SaysSimulated(*answer) ? "simulated:\n" : "");
+  for (const json::value& sentence : ItemsOf(*answer, "simulated"))
+    if (sentence.is_string()) io.out << "  " << Safe(View(sentence.get_string())) << "\n";
   return 0;
 }
 

@@ -16,11 +16,20 @@ bool IsWordOfYaml(std::string_view text) {
   return std::find(kWords.begin(), kWords.end(), lower) != kWords.end();
 }
 
+// "480Gi" and "10m", but not "1e3", "0x1F" or "08:15": a letter that no number, and no colon that
+// a time needs.
+bool DigitsThenUnit(std::string_view text) {
+  return text.find(':') == std::string_view::npos &&
+         text.find_first_of("gGhHiIjJkKlLmMnNpPqQrRsStTuUvVwWyYzZ") != std::string_view::npos;
+}
+
 // Only texts that no YAML reader can take for a number, a date, a word or a structure stay bare.
 bool Bare(std::string_view text) {
   if (text.empty() || text.size() > 4096 || IsWordOfYaml(text)) return false;
   const auto first = static_cast<unsigned char>(text.front());
-  if (!std::isalpha(first) && first != '/' && first != '_' && first < 0x80) return false;
+  if (std::isdigit(first) ? !DigitsThenUnit(text)
+                          : !std::isalpha(first) && first != '/' && first != '_' && first < 0x80)
+    return false;
   if (text.back() == ' ' || text.back() == ':') return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
@@ -98,7 +107,7 @@ void Write(const json::value& value, const std::string& indent, std::string& out
       } else if (IsEmptyOrScalar(item)) {
         out += Scalar(item) + "\n";
       } else {
-        out += "\n";
+        out.back() = '\n';  // instead of the space after "-"
         Write(item, indent + "  ", out);
       }
     }

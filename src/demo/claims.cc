@@ -32,6 +32,10 @@ const json::value& Part(const json::value& value, std::string_view key) {
   return found == nullptr ? kNone : *found;
 }
 
+std::string Machines(std::size_t count) {
+  return cli::Count(static_cast<std::int64_t>(count), "machine");
+}
+
 class Checker {
  public:
   explicit Checker(const Evidence& evidence) : e_(evidence) {}
@@ -174,7 +178,7 @@ class Checker {
     const std::size_t pods = nodes.empty() ? 0 : ItemsOf(Part(*nodes[0], "spec"), "pods").size();
     Add("the sweep's four trainings share one machine",
         nodes.size() == 1 && pods == 4 && ExitCode(kSweep) == 0,
-        fmt::format("{} machines, {} pods, {}", nodes.size(), pods,
+        fmt::format("{}, {} pods, {}", Machines(nodes.size()), pods,
                     TextOf(Workload(kSweep), "ranAt")));
   }
 
@@ -247,7 +251,7 @@ class Checker {
         dead == nullptr ? "no machine died" : NameOf(*dead) + ": " + WipeOf(*dead));
     Add("its work went back to the queue and ran again on another",
         dead != nullptr && nodes.size() > 1 && ExitCode(kSurvivor) == 0,
-        fmt::format("{} machines, {}", nodes.size(), TextOf(Workload(kSurvivor), "ranAt")));
+        fmt::format("{}, {}", Machines(nodes.size()), TextOf(Workload(kSurvivor), "ranAt")));
   }
 
   // A refused offer of the same GPU that costs less than a rented one: law went before price.
@@ -266,13 +270,15 @@ class Checker {
       if (rented == nullptr) continue;
       for (const json::value& o : ItemsOf(it->second, "items"))
         if (TextOf(Part(o, "verdict"), "reason") == "us-nexus" &&
+            TextOf(o, "capacity") == TextOf(*rented, "capacity") &&
             TextOf(o, "gpuProduct") == TextOf(*rented, "gpuProduct") &&
             cli::MicroOf(o, "perGpuHour") > 0 &&
             cli::MicroOf(o, "perGpuHour") < cli::MicroOf(*rented, "perGpuHour"))
-          shown = fmt::format("{}/{} at {} per GPU hour, {}; rented: {} at {}",
-                              TextOf(o, "provider"), TextOf(o, "type"),
-                              cli::MoneyOf(o, "perGpuHour"), TextOf(Part(o, "verdict"), "sentence"),
-                              TextOf(*rented, "provider"), cli::MoneyOf(*rented, "perGpuHour"));
+          shown =
+              fmt::format("{}/{}: {} per GPU hour, nexus: {}; rented instead: {}/{}, {}",
+                          TextOf(o, "provider"), TextOf(o, "type"), cli::MoneyOf(o, "perGpuHour"),
+                          TextOf(o, "usNexus"), TextOf(*rented, "provider"),
+                          TextOf(*rented, "type"), cli::MoneyOf(*rented, "perGpuHour"));
     }
     Add("a cheaper offer with a nexus to the US was refused before price was looked at",
         !shown.empty(), shown.empty() ? "there was none" : shown);
@@ -287,7 +293,7 @@ class Checker {
                         [](const json::value& r) { return !TextOf(r, "reason").empty(); }),
         fmt::format("{} offers, {} refusals", considered, rejected.size()));
     Add("what is simulated is labelled so", cli::SaysSimulated(e_.report),
-        cli::JoinTexts(ItemsOf(e_.report, "simulated"), " "));
+        fmt::format("{} sentences, in every answer", ItemsOf(e_.report, "simulated").size()));
   }
 
   const Evidence& e_;

@@ -236,15 +236,17 @@ class Demonstration {
     }));
     stage_.Step("the base load, and one training that still fits");
     SPW_TRY(Apply(first_));
-    SPW_TRY(Until("the base load to run", 30s, [&]() -> Result<bool> {
-      SPW_TRY(Look());
-      std::size_t up = 0;
-      for (const json::value& running : cli::ItemsOf(sight_.status, "running"))
-        up += IntOr(running, "starting", 0) == 0;
-      return up == 3;
-    }));
+    SPW_TRY(Until("the base load to run", 30s, [&] { return FirstJobsRun(); }));
     stage_.Step("now all the others at once");
     return Apply(others_);
+  }
+
+  Result<bool> FirstJobsRun() {
+    SPW_TRY(Look());
+    std::size_t up = 0;
+    for (const json::value& running : cli::ItemsOf(sight_.status, "running"))
+      up += IntOr(running, "starting", 0) == 0;
+    return up == 3;
   }
 
   // Asks, tells what is new, draws.
@@ -341,7 +343,7 @@ class Demonstration {
   std::string Shown(const std::string& path) const {
     std::error_code error;
     const fs::path shown = fs::relative(path, fs::current_path(), error);
-    return error || shown.empty() ? path : shown.string();
+    return error || shown.empty() || shown.string().starts_with("..") ? path : shown.string();
   }
 
   void Closing() {
@@ -360,17 +362,15 @@ class Demonstration {
          << "  results       " << Shown(o_.directory + "/results") << "\n"
          << "\n"
          << paint(cli::Style::kBold, "Five commands to try next") << "\n";
-    const std::string socket = "--socket " + Shown(socket_);
     if (o_.keep)
-      out_ << "  " << cli << " " << socket << " status\n"
-           << "  " << cli << " " << socket << " explain -n nlp job/gang\n"
-           << "  " << cli << " " << socket << " cost --by workload\n";
+      out_ << "  export SPILLWAY_SOCKET=" << Shown(socket_) << "\n"
+           << "  " << cli << " explain -n nlp job/gang\n"
+           << "  " << cli << " cost --by workload\n";
     else
-      out_ << "  scripts/demo --keep                 # the same again; the daemon stays for "
-              "questions\n"
+      out_ << "  scripts/demo --keep                # the same again; the daemon stays for questions\n"
+           << "  python3 -m json.tool " << Shown(report_file_) << "\n"
            << "  " << cli << " audit scan --sample " << Shown(o_.directory + "/data/digits/train")
-           << " --disk " << Shown(state_) << "/gateway\n"
-           << "  python3 -m json.tool " << Shown(report_file_) << "\n";
+           << " --disk " << Shown(o_.directory + "/results") << "\n";
     out_ << "  " << cli << " audit verify " << Shown(ledger_file_) << " --key $(cat " << evidence
          << "/site.pub)\n"
          << "  " << cli << " audit certificate " << evidence << "/" << dead << " --key $(cat "

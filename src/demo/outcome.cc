@@ -25,8 +25,12 @@ std::string Micro(const json::value& value, std::string_view key) {
   return HumanMoney(Money::Micro(IntOr(value, key, 0)));
 }
 
+std::string Lasted(std::int64_t seconds) {
+  return seconds == 0 ? "0s" : HumanDuration(std::chrono::seconds(seconds));
+}
+
 std::string Seconds(const json::value& value, std::string_view key) {
-  return HumanDuration(std::chrono::seconds(IntOr(value, key, 0)));
+  return Lasted(IntOr(value, key, 0));
 }
 
 }  // namespace
@@ -99,9 +103,8 @@ std::string Bill(const json::value& final_report, const cli::Terminal& terminal)
          Seconds(n, "secondsPaid"), Seconds(n, "secondsComputed"), Micro(n, "costMicroEuro"),
          TextOf(wipe, "class") + (BoolOr(wipe, "verified", false) ? ", read back" : "")});
   }
-  nodes.rows.push_back({"total", "", HumanDuration(std::chrono::seconds(paid)),
-                        HumanDuration(std::chrono::seconds(computed)),
-                        HumanMoney(Money::Micro(cost)), ""});
+  nodes.rows.push_back(
+      {"total", "", Lasted(paid), Lasted(computed), HumanMoney(Money::Micro(cost)), ""});
   return paint(cli::Style::kBold, "The workloads") + "\n" +
          workloads.Render(terminal.columns, paint) + "\n" +
          paint(cli::Style::kBold, "The bill" + label) + "\n" +

@@ -30,16 +30,11 @@ std::string Euro(const json::value& value, std::string_view key) {
 
 std::string Lasted(const json::value& value, std::string_view key) {
   const Result<Duration> duration = ParseDuration(StringOr(value, key, ""));
-  return duration ? HumanDuration(*duration) : std::string("-");
+  return !duration ? "-" : duration->count() == 0 ? "0s" : HumanDuration(*duration);
 }
 
 std::string NameOf(const json::value& object) {
   return TextOf(Part(object, "metadata"), "name");
-}
-
-std::string PlaceOf(const json::value& offer) {
-  return fmt::format("{}/{}/{}", TextOf(offer, "provider"), TextOf(offer, "region"),
-                     TextOf(offer, "instanceType"));
 }
 
 bool Holds(const json::value& job, std::string_view type) {
@@ -70,10 +65,9 @@ StoryLine PhaseLine(const json::value& node, const std::string& phase, Time at, 
   const std::int64_t in = IntOr(status, "bytesIn", 0), out = IntOr(status, "bytesOut", 0);
   if (phase == "Planned")
     return {at,
-            fmt::format("renting {} at {}{} for {}, about {} ({} reserved): {}", name,
-                        PlaceOf(Part(spec, "offer")), simulated ? " (simulated)" : "",
-                        TextOf(spec, "workload"), Euro(Part(spec, "forecast"), "total"),
-                        Euro(Part(spec, "forecast"), "worstCase"), TextOf(spec, "why")),
+            fmt::format("{} does not fit: {} {}{}; {} are reserved", TextOf(spec, "workload"), name,
+                        TextOf(spec, "why"), simulated ? " (simulated)" : "",
+                        Euro(Part(spec, "forecast"), "worstCase")),
             Style::kCyan};
   if (phase == "Requested") return {at, name + " was asked for; it boots", Style::kPlain};
   if (phase == "Provisioned") return {at, name + " runs; it dials in", Style::kPlain};
