@@ -105,6 +105,7 @@ class Round {
         }))
       return;
     out_.plan = plan::MakePlan(world_.snapshot);
+    TakeTurns(out_.plan, world_.snapshot);
     for (const Admission& admission : out_.plan.admissions) Admit(admission);
     for (const Decision& decision : out_.plan.decisions) LookAgain(out_.look_again, decision.until);
     std::int64_t serial = world_.last_serial;

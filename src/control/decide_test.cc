@@ -152,6 +152,43 @@ TEST(Gang, AnEarlierAttemptIsAnotherGang) {
   EXPECT_TRUE(GangStates(nodes)[1].all_staged);
 }
 
+Plan TwoGangsAndAnother() {
+  Plan plan;
+  for (const char* gang : {"a", "a", "", "b", "b"}) plan.rentals.emplace_back().gang = gang;
+  plan.decisions.resize(3);
+  plan.decisions[0].rentals = {0, 1};
+  plan.decisions[1].rentals = {2};
+  plan.decisions[2].rentals = {3, 4};
+  for (Decision& decision : plan.decisions) decision.verdict = Verdict::kRent;
+  return plan;
+}
+
+TEST(Gang, TheyTakeTurnsOnceOneFoundNoRoom) {
+  Snapshot snapshot;
+  Plan plan = TwoGangsAndAnother();
+  TakeTurns(plan, snapshot);
+  EXPECT_THAT(plan.rentals, SizeIs(5)) << "no trouble, no turns";
+
+  BurstNode failed = NodeIn(Phase::kGone);
+  failed.gang = "a";
+  failed.failure = Failure::kQuota;
+  snapshot.burst_nodes = {failed};
+  TakeTurns(plan, snapshot);
+  ASSERT_THAT(plan.rentals, SizeIs(3)) << "b failed less often";
+  EXPECT_EQ(plan.rentals[1].gang, "b");
+  EXPECT_EQ(plan.decisions[0].verdict, Verdict::kWait);
+  EXPECT_THAT(plan.decisions[1].rentals, ElementsAre(0));
+  EXPECT_THAT(plan.decisions[2].rentals, ElementsAre(1, 2));
+
+  BurstNode starting = NodeIn(Phase::kJoined);
+  starting.gang = "c";
+  starting.gang_size = 1;
+  snapshot.burst_nodes.push_back(starting);
+  plan = TwoGangsAndAnother();
+  TakeTurns(plan, snapshot);
+  EXPECT_THAT(plan.rentals, SizeIs(1)) << "another one is starting";
+}
+
 // --- sweep -------------------------------------------------------------------------------------
 
 std::map<std::string, ports::Inventory> One(Time read_at, std::vector<ports::Instance> instances,
