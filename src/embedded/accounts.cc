@@ -9,6 +9,8 @@
 namespace spillway::embedded {
 namespace {
 
+constexpr Duration kReopen{5min};  // of the clock: rest after an account could not be opened
+
 std::string SpecText(const json::value& object) {
   const json::value* spec = Find(object, "spec");
   return spec == nullptr ? "" : json::serialize(*spec);
@@ -34,20 +36,29 @@ Accounts::Accounts(std::string cluster_id, const Clock& clock, CloudFactory fact
 
 void Accounts::Sync(const std::vector<store::ObjectPtr>& providers,
                     const std::vector<std::string>& in_use) {
-  const std::lock_guard lock(mutex_);
-  auto used = [&](const std::string& name) {
-    return std::find(in_use.begin(), in_use.end(), name) != in_use.end();
-  };
-  std::erase_if(accounts_, [&](const auto& entry) {
-    const auto it = std::find_if(providers.begin(), providers.end(),
-                                 [&](const auto& p) { return p->key.name == entry.first; });
-    const bool same = it != providers.end() && SpecText((*it)->body) == entry.second.spec;
-    return !same && !used(entry.first);
-  });
-  for (const store::ObjectPtr& provider : providers) {
-    if (accounts_.contains(provider->key.name)) continue;
+  std::vector<store::ObjectPtr> to_open;
+  {
+    const std::lock_guard lock(mutex_);
+    const Duration now = clock_.SteadyNow();
+    const auto used = [&](const std::string& name) {
+      return std::find(in_use.begin(), in_use.end(), name) != in_use.end();
+    };
+    std::erase_if(accounts_, [&](const auto& entry) {
+      const auto& [name, account] = entry;
+      const auto it = std::find_if(providers.begin(), providers.end(),
+                                   [&](const auto& p) { return p->key.name == name; });
+      const bool same = it != providers.end() && SpecText((*it)->body) == account.spec;
+      const bool retry = !account.opened.cloud && now - account.opened_at >= kReopen;
+      return (!same && !used(name)) || retry;
+    });
+    for (const store::ObjectPtr& provider : providers)
+      if (!accounts_.contains(provider->key.name)) to_open.push_back(provider);
+  }
+  // Opening blocks: no lock is held. Only the polling thread opens.
+  for (const store::ObjectPtr& provider : to_open) {
     Account account;
     account.spec = SpecText(provider->body);
+    account.opened_at = clock_.SteadyNow();
     Result<OpenedCloud> opened = factory_(provider->body);
     if (opened) {
       account.opened = std::move(*opened);
@@ -57,7 +68,8 @@ void Accounts::Sync(const std::vector<store::ObjectPtr>& providers,
       log::Warn("a cloud account cannot be opened",
                 {{"provider", provider->key.name}, {"error", account.not_ready}});
     }
-    accounts_.emplace(provider->key.name, std::move(account));
+    const std::lock_guard lock(mutex_);
+    accounts_.insert_or_assign(provider->key.name, std::move(account));
   }
 }
 
@@ -123,13 +135,21 @@ bool Accounts::PollOne(const std::string& name, const OpenedCloud& opened, bool 
     changed = changed || !account.inventory || text != account.inventory_text;
     account.inventory_text = std::move(text);
     account.inventory = std::move(*inventory);
+    if (account.list_failed) account.not_ready.clear();
+    account.list_failed = false;
+  } else {
+    if (!account.list_failed)
+      log::Warn("an account cannot be listed",
+                {{"provider", name}, {"error", inventory.error().message}});
+    account.list_failed = true;
+    account.not_ready = inventory.error().message;
   }
   if (offers && *offers) {
     changed = true;
     account.offers = std::move(**offers);
     account.offers_read = asked;
   }
-  if (read_offers) {
+  if (read_offers && !account.list_failed) {
     const Error* problem = !ready                 ? &ready.error()
                            : (offers && !*offers) ? &offers->error()
                                                   : nullptr;

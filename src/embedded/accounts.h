@@ -57,6 +57,8 @@ class Accounts {
     std::optional<Time> offers_read;
     std::string not_ready;
     bool polled = false;
+    bool list_failed = false;
+    Duration opened_at{0};  // steady time of the last try
   };
   bool PollOne(const std::string& name, const OpenedCloud& opened, bool read_offers);
 

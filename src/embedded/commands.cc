@@ -20,12 +20,12 @@ struct Overloaded : Fs... {
 template <class... Fs>
 Overloaded(Fs...) -> Overloaded<Fs...>;
 
-bool IsSimulated(const store::Store& store, const std::string& provider) {
-  const store::ObjectPtr object = store.Get({"CloudProvider", "", provider});
+}  // namespace
+
+bool Daemon::IsSimulated(const std::string& provider) const {
+  const store::ObjectPtr object = store_->Get({"CloudProvider", "", provider});
   return object == nullptr || StringOr(site::SpecOf(object->body), "type", "") == "simulated";
 }
-
-}  // namespace
 
 Result<BurstNode> Daemon::NodeNamed(const std::string& name) const {
   const store::ObjectPtr object = store_->Get({"BurstNode", "", name});
@@ -64,7 +64,7 @@ void Daemon::Run(const control::Command& command) {
           [&](const control::DestroyRunKey& c) { return gateway_->DestroyRunKey(c.node); },
           [&](const control::CertifyLoss& c) -> Status {
             SPW_ASSIGN(const BurstNode node, NodeNamed(c.node));
-            return gateway_->CertifyLoss(node, IsSimulated(*store_, node.offer.provider));
+            return gateway_->CertifyLoss(node, IsSimulated(node.offer.provider));
           },
           [&](const control::AdmitPods& c) { return site::AdmitPods(*store_, c.node, c.pods); },
           [&](const control::EvictPods& c) {
@@ -87,6 +87,9 @@ void Daemon::Run(const control::Command& command) {
 
 Status Daemon::Create(const BurstNode& node) {
   control::CreateAnswer answer;
+  // The command may have waited; a node that was given up meanwhile must not get a machine.
+  if (node.phase != Phase::kRequested || node.Failed())
+    return Fail(Code::kConflict, "the node is not waiting for a machine any more");
   const auto cloud = accounts_->Find(node.offer.provider);
   Result<std::string> user_data = gateway_->UserDataFor(node.name);
   if (cloud == nullptr) {
@@ -109,7 +112,7 @@ Status Daemon::Create(const BurstNode& node) {
   }
   const Status outcome = answer.error ? Status(tl::unexpected(*answer.error)) : Ok();
   const std::lock_guard lock(answers_mutex_);
-  created_[node.name] = std::move(answer);
+  created_[node.name] = {++answer_serial_, std::move(answer)};
   return outcome;
 }
 
@@ -124,7 +127,7 @@ Status Daemon::DeletePass(const BurstNode& node, const std::string& instance_id)
   else
     answer.error = progress.error();
   const std::lock_guard lock(answers_mutex_);
-  deleted_[node.name] = std::move(answer);
+  deleted_[node.name] = {++answer_serial_, std::move(answer)};
   return progress ? Ok() : Status(tl::unexpected(progress.error()));
 }
 

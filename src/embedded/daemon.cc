@@ -29,11 +29,13 @@ constexpr Duration kLookAtLeast{1s};   // real time: the site loop never sleeps 
 
 Status MakePrivateDirectory(const std::string& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  const bool made = std::filesystem::create_directories(path, error);
   if (error)
     return Fail(Code::kInvalid,
                 fmt::format("{}: {}; choose a directory you may write to", path, error.message()));
-  chmod(path.c_str(), 0700);
+  // What was there before keeps its rights: it may be shared.
+  if (made && chmod(path.c_str(), 0700) != 0)
+    return Fail(Code::kInvalid, fmt::format("{}: its rights cannot be set", path));
   return Ok();
 }
 
@@ -161,10 +163,22 @@ Status Daemon::RegisterJoinedNodes() {
 }
 
 Result<std::optional<Time>> Daemon::SitePass() {
-  SPW_ASSIGN(std::optional<Time> look_again, site::ReconcileJobs(*store_, rng_, clock_->Now()));
-  SPW_TRY(RegisterJoinedNodes());
-  SPW_TRY(site::Schedule(*store_, clock_->Now()));
-  SPW_TRY(kubelet_->Sync());
+  // A step of the site that fails is tried again; it must never keep the round from giving back
+  // what is paid for.
+  const auto tolerate = [](std::string_view step, const Status& status) {
+    if (!status)
+      log::Error("a step of the site failed; it is tried again",
+                 {{"step", step}, {"error", status.error().message}});
+  };
+  std::optional<Time> look_again;
+  const Result<std::optional<Time>> jobs = site::ReconcileJobs(*store_, rng_, clock_->Now());
+  if (jobs)
+    look_again = *jobs;
+  else
+    tolerate("jobs", tl::unexpected(jobs.error()));
+  tolerate("nodes", RegisterJoinedNodes());
+  tolerate("scheduler", site::Schedule(*store_, clock_->Now()));
+  tolerate("kubelet", kubelet_->Sync());
   SPW_ASSIGN(const std::optional<Time> round, conductor_->Round());
   if (round && (!look_again || *round < *look_again)) look_again = round;
   return look_again;

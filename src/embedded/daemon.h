@@ -116,8 +116,9 @@ class Daemon final : public server::Backend,
   Status DeletePass(const BurstNode& node, const std::string& instance_id);
   Status Prepare(const BurstNode& node);
   Result<BurstNode> NodeNamed(const std::string& name) const;
+  bool IsSimulated(const std::string& provider) const;
 
-  // door.cc (gateway::DoorBackend)
+  // door_backend.cc
   std::optional<gateway::DesiredState> DesiredFor(const std::string& node) override;
   void OnPodStatuses(const std::string& node,
                      const std::vector<door::PodStatus>& statuses) override;
@@ -150,8 +151,12 @@ class Daemon final : public server::Backend,
   std::unique_ptr<control::Conductor> conductor_;
 
   mutable std::mutex answers_mutex_;
-  std::map<std::string, control::CreateAnswer> created_;
-  std::map<std::string, control::DeleteAnswer> deleted_;
+  // Newest answer per node, numbered: only one that a committed round has seen is forgotten.
+  std::int64_t answer_serial_ = 0;
+  std::map<std::string, std::pair<std::int64_t, control::CreateAnswer>> created_;
+  std::map<std::string, std::pair<std::int64_t, control::DeleteAnswer>> deleted_;
+  std::int64_t answers_seen_ = 0;      // up to this number the running round has seen them
+  std::vector<std::string> problems_;  // of the running round
 
   mutable std::mutex view_mutex_;
   std::shared_ptr<const server::RoundView> view_;

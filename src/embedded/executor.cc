@@ -23,10 +23,21 @@ void Executor::Stop() {
     if (thread.joinable()) thread.join();
 }
 
+namespace {
+
+// Sealing may take minutes and ends by itself when its key is destroyed, so it does not stand in
+// the way of what else its node needs.
+std::string QueueOf(const control::Command& command) {
+  const std::string& subject = control::Subject(command);
+  return std::holds_alternative<control::PrepareRun>(command) ? subject + "/prepare" : subject;
+}
+
+}  // namespace
+
 void Executor::Send(const control::Command& command) {
   {
     const std::lock_guard lock(mutex_);
-    std::deque<Queued>& queue = queues_[control::Subject(command)];
+    std::deque<Queued>& queue = queues_[QueueOf(command)];
     std::string text = control::Describe(command);
     const bool waiting =
         std::any_of(queue.begin(), queue.end(), [&](const Queued& q) { return q.text == text; });

@@ -3,21 +3,11 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "base/quantity.h"
 #include "model/decode.h"
 #include "site/objects.h"
 
 namespace spillway::embedded {
 namespace {
-
-std::int64_t Limit(const json::value& pod, std::string_view resource, bool milli) {
-  const json::array* containers = FindArray(site::SpecOf(pod), "containers");
-  if (containers == nullptr || containers->empty()) return 0;
-  const json::value* limit = FindPath((*containers)[0], {"resources", "limits", resource});
-  if (limit == nullptr || !limit->is_string()) return 0;
-  const std::string_view text = View(limit->get_string());
-  return (milli ? ParseMilli(text) : ParseWhole(text)).value_or(0);
-}
 
 std::string KeyOf(const store::StoredObject& pod) {
   return pod.key.ns + "/" + pod.key.name;
@@ -32,8 +22,8 @@ door::PodOrder OrderFor(const store::Store& store, const store::StoredObject& po
   order.argv = command.argv;
   order.env = command.env;
   order.working_dir = command.working_dir;
-  order.cpu_milli = Limit(pod.body, "cpu", true);
-  order.memory_bytes = Limit(pod.body, "memory", false);
+  order.cpu_milli = site::LimitOf(pod.body, "cpu", true);
+  order.memory_bytes = site::LimitOf(pod.body, "memory", false);
   if (const auto requests = DecodePodRequests(site::SpecOf(pod.body)))
     order.gpus = static_cast<int>(requests->gpus);
   order.grace_ms =

@@ -8,6 +8,7 @@
 #include "embedded/daemon.h"
 #include "embedded/object_status.h"
 #include "site/cluster.h"
+#include "site/objects.h"
 #include "site/snapshot.h"
 
 namespace spillway::embedded {
@@ -15,11 +16,6 @@ namespace {
 
 // Budgets look at nodes that went since the earliest period began.
 constexpr Duration kLongestPeriod{std::chrono::hours(24 * 366)};
-
-store::ObjectKey PodKey(const std::string& key) {
-  const std::size_t slash = key.find('/');
-  return {"Pod", key.substr(0, slash), key.substr(std::min(slash + 1, key.size()))};
-}
 
 }  // namespace
 
@@ -45,8 +41,10 @@ control::Observation Daemon::ObservationOf(
   control::Observation o;
   {
     const std::lock_guard lock(answers_mutex_);
-    if (const auto it = created_.find(node.name); it != created_.end()) o.create = it->second;
-    if (const auto it = deleted_.find(node.name); it != deleted_.end()) o.deletion = it->second;
+    if (const auto it = created_.find(node.name); it != created_.end())
+      o.create = it->second.second;
+    if (const auto it = deleted_.find(node.name); it != deleted_.end())
+      o.deletion = it->second.second;
   }
   if (const auto it = inventories.find(node.offer.provider); it != inventories.end()) {
     control::Seen seen;
@@ -69,12 +67,18 @@ Result<control::World> Daemon::Observe(std::vector<BurstNode> nodes, std::int64_
   world.last_serial = last_serial;
   world.synced = accounts_->AllPolled();
   world.inventories = accounts_->Inventories();
+  {
+    const std::lock_guard lock(answers_mutex_);
+    answers_seen_ = answer_serial_;
+  }
   for (const BurstNode& node : nodes)
     if (node.Live()) world.observations.emplace(node.name, ObservationOf(node, world.inventories));
   SPW_ASSIGN(server::RoundView view, ViewOf(*store_, std::move(nodes)));
   world.snapshot = std::move(view.snapshot);
   for (const std::string& problem : view.problems)
-    log::Warn("an object cannot be understood", {{"problem", problem}});
+    if (std::find(problems_.begin(), problems_.end(), problem) == problems_.end())
+      log::Warn("an object cannot be understood", {{"problem", problem}});
+  problems_ = std::move(view.problems);
   return world;
 }
 
@@ -83,14 +87,14 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
   {
     // Answers that this round saw are consumed.
     const std::lock_guard lock(answers_mutex_);
-    for (const auto& [name, observation] : world.observations) {
-      if (observation.create) created_.erase(name);
-      if (observation.deletion) deleted_.erase(name);
-    }
+    const auto seen = [&](const auto& answer) { return answer.second.first <= answers_seen_; };
+    std::erase_if(created_, seen);
+    std::erase_if(deleted_, seen);
   }
   auto view = std::make_shared<server::RoundView>();
   view->snapshot = world.snapshot;
   view->plan = result.plan;
+  view->problems = problems_;
   {
     const std::lock_guard lock(view_mutex_);
     view_ = std::move(view);
@@ -116,9 +120,10 @@ void Daemon::TellPeople(const control::World& world, const control::RoundResult&
     if (node.phase != Phase::kPlanned && node.phase != Phase::kRunning && !node.Failed()) continue;
     for (const PodRef& pod : node.pods) {
       if (node.phase == Phase::kPlanned)
-        store_->AddEvent(PodKey(pod.key), false, "Renting", fmt::format("Spillway {}", node.why));
+        store_->AddEvent(site::PodKey(pod.key), false, "Renting",
+                         fmt::format("Spillway {}", node.why));
       else if (node.Failed())
-        store_->AddEvent(PodKey(pod.key), true, "RentalFailed",
+        store_->AddEvent(site::PodKey(pod.key), true, "RentalFailed",
                          fmt::format("{}: {}", node.name, node.failure_detail));
     }
   }
@@ -133,8 +138,8 @@ void Daemon::TellPeople(const control::World& world, const control::RoundResult&
     if (decision.verdict == Verdict::kFitsSite) continue;
     for (std::int32_t pod : workload.pods)
       if (world.snapshot.pods[static_cast<std::size_t>(pod)].node.empty())
-        store_->AddEvent(PodKey(world.snapshot.pods[static_cast<std::size_t>(pod)].key), false,
-                         std::string(server::kDecisionEvent), decision.sentence);
+        store_->AddEvent(site::PodKey(world.snapshot.pods[static_cast<std::size_t>(pod)].key),
+                         false, std::string(server::kDecisionEvent), decision.sentence);
   }
   std::erase_if(told_, [&](const auto& entry) {
     return std::none_of(world.snapshot.workloads.begin(), world.snapshot.workloads.end(),

@@ -94,7 +94,10 @@ class Rules {
       Report(s3.key_at(), s3, "an object store has no adapter yet",
              "source: {directory: NAME}, a directory below the site's data root");
     const Cursor directory = root_["spec"]["source"]["directory"];
-    if (directory && HasDotSegment(directory.Text()))
+    if (directory && directory.Text().starts_with("/"))
+      Report(directory, fmt::format("\"{}\" is absolute", Printable(directory.Text())),
+             "a directory below the site's data root, for example digits");
+    else if (directory && HasDotSegment(directory.Text()))
       Report(directory, fmt::format("\"{}\" has a . or .. in it", Printable(directory.Text())),
              "a plain path");
   }

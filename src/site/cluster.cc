@@ -10,11 +10,6 @@
 namespace spillway::site {
 namespace {
 
-store::ObjectKey PodKey(const std::string& key) {
-  const std::size_t slash = key.find('/');
-  return {"Pod", key.substr(0, slash), slash == std::string::npos ? "" : key.substr(slash + 1)};
-}
-
 // NotFound means that somebody deleted it: nothing to do.
 Status UnlessGone(Status status) {
   if (!status && status.error().code == Code::kNotFound) return Ok();

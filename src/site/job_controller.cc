@@ -125,21 +125,21 @@ class Pass {
     const Tally tally = Count(pods);
     std::optional<Time> started = StartTime(body);
     if (job.suspended) {
-      SPW_TRY(StopPods(tally.active, "JobSuspended", "the Job is suspended"));
+      SPW_TRY(StopPods(tally.active));
       return WriteStatus(job, tally, std::nullopt, [&](json::value& object) {
         return SetCondition(object, "Suspended", true, "JobSuspended", "Job suspended", now_);
       });
     }
     if (!started) started = now_;
     if (tally.failed > job.backoff_limit)
-      return Fail(job, tally, started, "BackoffLimitExceeded",
-                  "Job has reached the specified backoff limit");
+      return FailJob(job, tally, started, "BackoffLimitExceeded",
+                     "Job has reached the specified backoff limit");
     if (job.active_deadline && now_ >= *started + *job.active_deadline)
-      return Fail(job, tally, started, "DeadlineExceeded",
-                  "Job was active longer than specified deadline");
+      return FailJob(job, tally, started, "DeadlineExceeded",
+                     "Job was active longer than specified deadline");
     if (job.active_deadline) LookAgain(*started + *job.active_deadline);
     if (tally.succeeded >= job.completions) {
-      SPW_TRY(StopPods(tally.active, "JobComplete", "the Job is complete"));
+      SPW_TRY(StopPods(tally.active));
       store_.AddEvent(job.object->key, false, "Completed", "Job completed");
       return WriteStatus(job, tally, started, [&](json::value& object) {
         object.at("status").get_object()["completionTime"] = FormatTime(now_);
@@ -208,10 +208,8 @@ class Pass {
   }
 
   // Pods that never started vanish; running ones are asked to stop.
-  Status StopPods(const std::vector<store::ObjectPtr>& pods, std::string_view reason,
-                  std::string_view message) {
+  Status StopPods(const std::vector<store::ObjectPtr>& pods) {
     for (const store::ObjectPtr& pod : pods) {
-      static_cast<void>(reason), static_cast<void>(message);
       const Status deleted = DeletePod(pod);
       if (!deleted && deleted.error().code != Code::kNotFound) return deleted;
     }
@@ -231,7 +229,7 @@ class Pass {
   }
 
   Status RemoveJob(const JobView& job, const std::vector<store::ObjectPtr>& pods) {
-    for (const store::ObjectPtr& pod : pods) SPW_TRY(DeletePod(pod));
+    SPW_TRY(StopPods(pods));
     const bool left = std::any_of(pods.begin(), pods.end(), [&](const store::ObjectPtr& pod) {
       return store_.Get(pod->key) != nullptr;
     });
@@ -253,9 +251,9 @@ class Pass {
     return RemoveJob(job, pods);
   }
 
-  Status Fail(const JobView& job, const Tally& tally, std::optional<Time> started,
-              std::string_view reason, std::string_view message) {
-    SPW_TRY(StopPods(tally.active, reason, message));
+  Status FailJob(const JobView& job, const Tally& tally, std::optional<Time> started,
+                 std::string_view reason, std::string_view message) {
+    SPW_TRY(StopPods(tally.active));
     store_.AddEvent(job.object->key, true, std::string(reason), std::string(message));
     return WriteStatus(job, tally, started, [&](json::value& object) {
       return SetCondition(object, "Failed", true, reason, message, now_);

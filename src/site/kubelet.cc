@@ -8,7 +8,6 @@
 #include <filesystem>
 
 #include "base/log.h"
-#include "base/quantity.h"
 #include "model/decode.h"
 #include "site/objects.h"
 
@@ -17,15 +16,24 @@ namespace {
 
 constexpr Duration kGrace{10s};
 
-std::int64_t LimitOf(const json::value& pod, std::string_view resource, bool milli) {
-  const json::array* containers = FindArray(SpecOf(pod), "containers");
-  if (containers == nullptr || containers->empty()) return 0;
-  const json::value* limit = FindPath((*containers)[0], {"resources", "limits", resource});
-  if (limit == nullptr) return 0;
-  const std::string text =
-      limit->is_string() ? std::string(View(limit->get_string())) : json::serialize(*limit);
-  const auto amount = milli ? ParseMilli(text) : ParseWhole(text);
-  return amount.value_or(0);
+// The directory `relative` below `root`, made if `make`. Links are followed only to places that are
+// below the root as well: a pod may have planted one.
+Result<std::string> PlaceBelow(const std::string& root, const std::string& relative, bool make) {
+  namespace fs = std::filesystem;
+  if (relative.empty() || relative[0] == '/')
+    return Fail(Code::kInvalid, fmt::format("\"{}\" is not a directory below {}", relative, root));
+  std::error_code error;
+  const fs::path wanted = fs::path(root) / relative;
+  const fs::path top = fs::canonical(root, error);
+  // What exists of the path decides where it leads; only then is the rest made.
+  const fs::path leads = error ? fs::path() : fs::weakly_canonical(wanted, error);
+  const bool below = !error && leads.string().starts_with(top.string() + "/");
+  if (!below)
+    return Fail(Code::kInvalid, fmt::format("{} does not lie below {}", wanted.string(), root));
+  if (make) fs::create_directories(leads, error);
+  if (error || !fs::is_directory(leads, error))
+    return Fail(Code::kNotFound, fmt::format("{} is not a directory", leads.string()));
+  return leads.string();
 }
 
 std::string ReasonOf(const runtime::PodExit& exit) {
@@ -45,6 +53,10 @@ void PodLogs::AppendLine(const std::string& uid, std::string_view line) {
 }
 
 void PodLogs::AppendAt(const std::string& uid, std::int64_t offset, std::string_view bytes) {
+  // A uid becomes a file name; ours are lower-case hex and dashes.
+  if (uid.empty() ||
+      uid.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz-") != std::string::npos)
+    return;
   const std::lock_guard lock(mutex_);
   const std::string path = directory_ + "/" + uid + ".log";
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -82,6 +94,7 @@ Kubelet::Kubelet(store::Store& store, PodLogs& logs, const Clock& clock, Kubelet
     : store_(store), logs_(logs), clock_(clock), options_(std::move(options)) {}
 
 Kubelet::~Kubelet() {
+  stopping_ = true;
   std::map<std::string, Pod> pods;
   {
     const std::lock_guard lock(mutex_);
@@ -173,13 +186,9 @@ Result<runtime::PodSpec> Kubelet::SpecFor(const store::ObjectPtr& pod,
     }
     SPW_ASSIGN(const ClaimTarget target, ResolveClaim(store_, pod->key.ns, mount.claim));
     if (target.results) {
-      const std::string directory = options_.results_root + "/" + target.directory;
-      std::error_code error;
-      std::filesystem::create_directories(directory, error);
-      if (error)
-        return Fail(Code::kInternal,
-                    fmt::format("results place {}: {}", directory, error.message()));
-      spec.volumes.push_back({mount.volume, mount.mount_path, runtime::BindReadWrite{directory}});
+      SPW_ASSIGN(std::string directory, PlaceBelow(options_.results_root, target.directory, true));
+      spec.volumes.push_back(
+          {mount.volume, mount.mount_path, runtime::BindReadWrite{std::move(directory)}});
       continue;
     }
     const std::string name = target.dataset.substr(target.dataset.find('/') + 1);
@@ -187,15 +196,9 @@ Result<runtime::PodSpec> Kubelet::SpecFor(const store::ObjectPtr& pod,
     if (dataset == nullptr)
       return Fail(Code::kNotFound, fmt::format("Dataset {} does not exist", target.dataset));
     SPW_ASSIGN(const DatasetInfo info, DecodeDataset(dataset->body));
-    if (info.directory.empty())
-      return Fail(Code::kInvalid, fmt::format("Dataset {} has no directory", target.dataset));
-    const bool absolute = info.directory[0] == '/';
-    const std::string directory =
-        absolute ? info.directory : options_.data_root + "/" + info.directory;
-    if (!std::filesystem::is_directory(directory))
-      return Fail(Code::kNotFound,
-                  fmt::format("Dataset {}: {} is not a directory", target.dataset, directory));
-    spec.volumes.push_back({mount.volume, mount.mount_path, runtime::BindReadOnly{directory}});
+    SPW_ASSIGN(std::string directory, PlaceBelow(options_.data_root, info.directory, false));
+    spec.volumes.push_back(
+        {mount.volume, mount.mount_path, runtime::BindReadOnly{std::move(directory)}});
   }
   return spec;
 }
@@ -262,6 +265,10 @@ void Kubelet::OnExit(const store::ObjectKey& key, const std::string& uid,
   for (const std::string& note : exit.notes) store_.AddEvent(key, false, "NotLimited", note);
   const Status status = store_.Update(key, [&](json::value& body) {
     if (StringOr(body.at("metadata"), "uid", "") != uid || Finished(body)) return false;
+    if (stopping_) {
+      MarkDisrupted(body, "NodeRestarted", "the site's node was stopped while it ran", now);
+      return true;
+    }
     const Time started = StartedAt(body).value_or(now);
     MarkEnded(body, {exit.code, ReasonOf(exit), exit.reason, started, now});
     return true;

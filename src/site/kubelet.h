@@ -3,6 +3,7 @@
 // their GPUs are simulated.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -42,7 +43,7 @@ class Kubelet {
  public:
   // All must outlive the kubelet. `clock` stamps the pods' times.
   Kubelet(store::Store& store, PodLogs& logs, const Clock& clock, KubeletOptions options);
-  // Kills every pod of this process.
+  // Kills every pod of this process; they end without blame and are queued again.
   ~Kubelet();
 
   // Pods that an earlier process of this daemon left Running: their processes died with it, so they
@@ -71,8 +72,9 @@ class Kubelet {
   PodLogs& logs_;
   const Clock& clock_;
   KubeletOptions options_;
-  mutable std::mutex mutex_;         // guards pods_; never held while a pod is destroyed
-  std::map<std::string, Pod> pods_;  // by uid
+  std::atomic<bool> stopping_{false};  // ends that follow are ours, not the pods'
+  mutable std::mutex mutex_;           // guards pods_; never held while a pod is destroyed
+  std::map<std::string, Pod> pods_;    // by uid
 };
 
 }  // namespace spillway::site

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/quantity.h"
+
 namespace spillway::site {
 namespace {
 
@@ -261,6 +263,21 @@ Result<std::vector<Mount>> MountsOf(const json::value& pod) {
     mounts.push_back(std::move(mount));
   }
   return mounts;
+}
+
+std::int64_t LimitOf(const json::value& pod, std::string_view resource, bool milli) {
+  const json::value* container = Container(pod);
+  const json::value* limit =
+      container == nullptr ? nullptr : FindPath(*container, {"resources", "limits", resource});
+  if (limit == nullptr) return 0;
+  const std::string text =
+      limit->is_string() ? std::string(View(limit->get_string())) : json::serialize(*limit);
+  return (milli ? ParseMilli(text) : ParseWhole(text)).value_or(0);
+}
+
+store::ObjectKey PodKey(const std::string& key) {
+  const std::size_t slash = key.find('/');
+  return {"Pod", key.substr(0, slash), slash == std::string::npos ? "" : key.substr(slash + 1)};
 }
 
 std::vector<std::string> NarrowingOf(const json::value& pod, std::string_view claim) {

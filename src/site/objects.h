@@ -72,6 +72,12 @@ struct Mount {
 };
 Result<std::vector<Mount>> MountsOf(const json::value& pod);
 
+// A limit of the pod's only container: whole units, or thousandths for `milli`. 0: none.
+std::int64_t LimitOf(const json::value& pod, std::string_view resource, bool milli);
+
+// "namespace/name" as the key of a Pod.
+store::ObjectKey PodKey(const std::string& key);
+
 // Globs that narrow `claim` for this pod, from the annotation "claim=glob,glob;claim=glob".
 std::vector<std::string> NarrowingOf(const json::value& pod, std::string_view claim);
 

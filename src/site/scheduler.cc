@@ -24,20 +24,21 @@ struct Waiting {
   std::string created, gang;  // gang: "namespace/job", empty when it may be bound alone
 };
 
-Result<std::vector<Machine>> Machines(const store::Store& store,
-                                      const std::vector<store::ObjectPtr>& pods) {
+std::vector<Machine> Machines(const store::Store& store,
+                              const std::vector<store::ObjectPtr>& pods) {
   std::vector<Machine> machines;
   for (const store::ObjectPtr& object : store.List("Node")) {
-    SPW_ASSIGN(Node node, DecodeNode(object->body));
-    Resources free = node.allocatable;
-    machines.push_back({std::move(node), std::move(free)});
+    Result<Node> node = DecodeNode(object->body);
+    if (!node) continue;  // named by BuildSnapshot; it takes no pods
+    Resources free = node->allocatable;
+    machines.push_back({std::move(*node), std::move(free)});
   }
   for (const store::ObjectPtr& pod : pods) {
     const std::string_view name = NodeOf(pod->body);
     if (name.empty() || Finished(pod->body)) continue;
-    SPW_ASSIGN(const Resources requests, DecodePodRequests(SpecOf(pod->body)));
+    const Result<Resources> requests = DecodePodRequests(SpecOf(pod->body));
     for (Machine& machine : machines)
-      if (machine.node.name == name) machine.free -= requests;
+      if (requests && machine.node.name == name) machine.free -= *requests;
   }
   return machines;
 }
@@ -47,14 +48,16 @@ bool Gated(const json::value& pod) {
   return gates != nullptr && !gates->empty();
 }
 
-Result<std::vector<Waiting>> WaitingPods(const std::vector<store::ObjectPtr>& pods) {
+std::vector<Waiting> WaitingPods(const std::vector<store::ObjectPtr>& pods) {
   std::vector<Waiting> waiting;
   for (const store::ObjectPtr& pod : pods) {
     if (!NodeOf(pod->body).empty() || Finished(pod->body) || Deleting(pod->body) ||
         Gated(pod->body))
       continue;
     Waiting w{.pod = pod};
-    SPW_ASSIGN(w.shape, DecodePodShape(SpecOf(pod->body)));
+    Result<PodShape> shape = DecodePodShape(SpecOf(pod->body));
+    if (!shape) continue;  // named by BuildSnapshot; it waits
+    w.shape = std::move(*shape);
     w.priority = IntOr(SpecOf(pod->body), "priority", 0);
     w.created = StringOr(pod->body.at("metadata"), "creationTimestamp", "");
     if (AnnotationOf(pod->body, kGangAnnotation) == "all-or-nothing")
@@ -151,9 +154,9 @@ Status ScheduleGang(store::Store& store, const std::vector<const Waiting*>& gang
 
 Status Schedule(store::Store& store, Time now) {
   const std::vector<store::ObjectPtr> pods = store.List("Pod");
-  SPW_ASSIGN(const std::vector<Waiting> waiting, WaitingPods(pods));
+  const std::vector<Waiting> waiting = WaitingPods(pods);
   if (waiting.empty()) return Ok();
-  SPW_ASSIGN(std::vector<Machine> machines, Machines(store, pods));
+  std::vector<Machine> machines = Machines(store, pods);
   for (std::size_t i = 0; i < waiting.size(); ++i) {
     const Waiting& w = waiting[i];
     std::vector<const Waiting*> group = {&w};

@@ -171,7 +171,10 @@ Status RunDaemon(Flags flags) {
              embedded::Daemon::Open(std::move(options), clock));
   running = daemon.get();
 
-  fs::create_directories(fs::path(flags.socket).parent_path());
+  std::error_code error;
+  fs::create_directories(fs::path(flags.socket).parent_path(), error);
+  if (error)
+    return Fail(Code::kInvalid, fmt::format("--socket {}: {}", flags.socket, error.message()));
   SPW_ASSIGN(net::ServerOptions server_options, ServerOptionsFrom(flags));
   net::HttpServer server(std::move(server_options), server::MakeRouter(*daemon));
   SPW_TRY(daemon->Start());
@@ -179,8 +182,9 @@ Status RunDaemon(Flags flags) {
   log::Info("ready",
             {{"socket", flags.socket}, {"state", flags.state}, {"timeScale", flags.time_scale}});
   WaitForSignal(signals);
-  daemon->Stop();
+  // Nothing new is taken while the daemon ends.
   server.Stop();
+  daemon->Stop();
   return Ok();
 }
 

@@ -38,9 +38,7 @@ std::optional<gateway::DesiredState> Daemon::DesiredFor(const std::string& node)
   desired.want = WantIn(*burst_node);
   if (desired.want == door::Want::kRun || desired.want == door::Want::kReturn)
     desired.pods = OrdersFor(*store_, node, system_clock_.scale(), clock_->Now());
-  const store::ObjectPtr provider = store_->Get({"CloudProvider", "", burst_node->offer.provider});
-  desired.simulated =
-      provider == nullptr || StringOr(site::SpecOf(provider->body), "type", "") == "simulated";
+  desired.simulated = IsSimulated(burst_node->offer.provider);
   desired.node = std::move(*burst_node);
   return desired;
 }
@@ -49,9 +47,13 @@ void Daemon::OnPodStatuses(const std::string& node, const std::vector<door::PodS
   TakeStatuses(*store_, node, statuses, system_clock_.scale(), clock_->Now());
 }
 
-void Daemon::OnLog(const std::string&, const std::string& uid, std::int64_t offset,
+// A node may write the logs of pods bound to it and no others.
+void Daemon::OnLog(const std::string& node, const std::string& uid, std::int64_t offset,
                    std::string_view bytes) {
-  logs_->AppendAt(uid, offset, bytes);
+  for (const store::ObjectPtr& pod : store_->List("Pod"))
+    if (pod->uid == uid && site::NodeOf(pod->body) == node)
+      return logs_->AppendAt(uid, offset, bytes);
+  log::Warn("a node sent the log of a pod that is not its own", {{"node", node}});
 }
 
 void Daemon::OnChange(const std::string&) {
