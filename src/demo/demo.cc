@@ -367,7 +367,8 @@ class Demonstration {
            << "  " << cli << " explain -n nlp job/gang\n"
            << "  " << cli << " cost --by workload\n";
     else
-      out_ << "  scripts/demo --keep                # the same again; the daemon stays for questions\n"
+      out_ << "  scripts/demo --keep                # the same again; the daemon stays for "
+              "questions\n"
            << "  python3 -m json.tool " << Shown(report_file_) << "\n"
            << "  " << cli << " audit scan --sample " << Shown(o_.directory + "/data/digits/train")
            << " --disk " << Shown(o_.directory + "/results") << "\n";
