@@ -15,89 +15,16 @@
 #include "clouds/simulated/simulated_cloud.h"
 #include "data/sign.h"
 #include "store/ledger.h"
+#include "tests/integration/burst_manifests.h"
 #include "tests/integration/daemon_process.h"
 
 namespace spillway::integration {
 namespace {
 
-constexpr std::string_view kManifests = R"yaml(
-apiVersion: v1
-kind: Namespace
-metadata: {name: vision}
----
-apiVersion: v1
-kind: Node
-metadata: {name: small}
-status: {allocatable: {cpu: "4", memory: 8Gi}, capacity: {cpu: "4", memory: 8Gi}}
----
-apiVersion: spillway.dev/v1alpha1
-kind: CloudProvider
-metadata: {name: scaleway}
-spec: {type: simulated, catalog: scaleway, regions: [fr-par-2], simulated: {seed: 7}}
----
-apiVersion: spillway.dev/v1alpha1
-kind: BurstPolicy
-metadata: {name: vision}
-spec:
-  namespaces: [vision]
-  dataClasses: [public, internal]
-  jurisdiction: {regions: [EU], usNexus: none}
-  price: {maxPerGpuHour: 4 EUR}
-  wait: {atMost: 0s}
----
-apiVersion: spillway.dev/v1alpha1
-kind: Dataset
-metadata: {name: pictures, namespace: vision}
-spec: {source: {directory: pictures}, class: internal, include: ["train/**"]}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: in, namespace: vision, annotations: {spillway.dev/dataset: pictures}}
-spec: {accessModes: [ReadOnlyMany], resources: {requests: {storage: 1Gi}}}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: out, namespace: vision, annotations: {spillway.dev/results: vision}}
-spec: {accessModes: [ReadWriteMany], resources: {requests: {storage: 1Gi}}}
----
-apiVersion: batch/v1
-kind: Job
-metadata: {name: hash, namespace: vision, annotations: {GANG}}
-spec:
-  backoffLimit: 0
-  completionMode: Indexed
-  completions: PODS
-  parallelism: PODS
-  template:
-    metadata: {annotations: {spillway.dev/expected-duration: 1m}}
-    spec:
-      restartPolicy: Never
-      containers:
-        - name: main
-          image: none
-          command: [/bin/sh, -c, "cat /data/train/* | sha256sum > /results/hash-$(JOB_COMPLETION_INDEX)"]
-          resources: {limits: {nvidia.com/gpu: "GPUS"}, requests: {cpu: "1", memory: 64Mi}}
-          volumeMounts:
-            - {name: data, mountPath: /data, readOnly: true}
-            - {name: results, mountPath: /results}
-      volumes:
-        - {name: data, persistentVolumeClaim: {claimName: in}}
-        - {name: results, persistentVolumeClaim: {claimName: out}}
-)yaml";
-
 // A node waits in Staged only for the others of its gang, so that step needs a gang of two
 // machines.
-std::string ManifestsFor(const std::string& phase) {
-  const bool gang = phase == "Staged";
-  std::string text(kManifests);
-  auto put = [&](std::string_view name, std::string_view value) {
-    for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name))
-      text.replace(at, name.size(), value);
-  };
-  put("GANG", gang ? "spillway.dev/gang: all-or-nothing" : "");
-  put("PODS", gang ? "2" : "1");
-  put("GPUS", gang ? "8" : "1");
-  return text;
+bool GangFor(const std::string& phase) {
+  return phase == "Staged";
 }
 
 enum class Victim { kDaemon, kNode };
@@ -128,28 +55,6 @@ class KillTest : public ::testing::TestWithParam<Case> {
     return path;
   }
 };
-
-std::string Phase(const json::value& node) {
-  const json::value* status = Find(node, "status");
-  return status == nullptr ? "" : std::string(StringOr(*status, "phase", ""));
-}
-
-bool Complete(Daemon& daemon) {
-  const auto job = daemon.Get("/api/v1/objects/jobs/hash?namespace=vision");
-  if (!job) return false;
-  const json::value* status = Find(*job, "status");
-  const json::array* conditions = status == nullptr ? nullptr : FindArray(*status, "conditions");
-  if (conditions == nullptr) return false;
-  for (const json::value& c : *conditions)
-    if (StringOr(c, "type", "") == "Complete" && StringOr(c, "status", "") == "True") return true;
-  return false;
-}
-
-bool AllGone(Daemon& daemon) {
-  const auto nodes = daemon.Items("burstnodes");
-  return !nodes.empty() && std::all_of(nodes.begin(), nodes.end(),
-                                       [](const json::value& n) { return Phase(n) == "Gone"; });
-}
 
 // The provider's own meter, read from the account's state after the daemon has ended.
 void CompareWithInvoice(Daemon& daemon, const std::vector<json::value>& nodes) {
@@ -188,18 +93,11 @@ TEST_P(KillTest, NothingLeakedLostOrPaidTwice) {
   DaemonSetup setup;
   Daemon daemon(setup);
   const std::string hook = Hook(daemon);
-  std::string all;
-  for (int i = 0; i < 5; ++i) {
-    const std::string text = fmt::format("picture {} {}\n", i, Sha256Hex(std::to_string(i)));
-    daemon.WriteFile(fmt::format("{}/pictures/train/{}.txt", daemon.data(), i), text);
-    all += text;
-  }
-  daemon.WriteFile(daemon.data() + "/pictures/private/names.txt",
-                   "Ada Lovelace, Emmy Noether, Grace Hopper\n");
+  const std::string all = WritePictures(daemon);
   daemon.SetPhaseHook(hook);
   daemon.Start();
   if (HasFatalFailure()) return;
-  const auto applied = daemon.Apply(ManifestsFor(GetParam().phase));
+  const auto applied = daemon.Apply(BurstManifests(GangFor(GetParam().phase)));
   ASSERT_TRUE(applied) << applied.error().message;
 
   const bool fired =
@@ -210,10 +108,10 @@ TEST_P(KillTest, NothingLeakedLostOrPaidTwice) {
     daemon.Start();
     if (HasFatalFailure()) return;
   }
-  ASSERT_TRUE(daemon.WaitFor([&] { return Complete(daemon) && AllGone(daemon); }, 90s))
+  ASSERT_TRUE(daemon.WaitFor([&] { return BurstComplete(daemon) && AllNodesGone(daemon); }, 90s))
       << daemon.Log();
 
-  for (int i = 0; i < (GetParam().phase == "Staged" ? 2 : 1); ++i)
+  for (int i = 0; i < (GangFor(GetParam().phase) ? 2 : 1); ++i)
     EXPECT_EQ(daemon.ReadFile(fmt::format("{}/vision/hash-{}", daemon.results(), i)),
               Sha256Hex(all) + "  -\n");
   const auto report = daemon.Get("/api/v1/report");
