@@ -203,20 +203,20 @@ std::vector<server::Finding> Daemon::Doctor() {
 
 std::vector<std::string> Daemon::Simulated() {
   std::vector<std::string> simulated = {
-      "GPUs: the site's and the rented machines' GPUs are numbers, nothing computes on them"};
+      "GPUs: the site's and the rented machines' GPUs are numbers, nothing computes on them."};
   for (const store::ObjectPtr& provider : store_->List("CloudProvider"))
     if (StringOr(site::SpecOf(provider->body), "type", "") == "simulated") {
       simulated.emplace_back(
           "providers: accounts, stock, boot times and meters of every CloudProvider of type "
-          "simulated; prices and facts are real, with source and date");
+          "simulated; prices and facts are real, with source and date.");
       simulated.emplace_back(
           "rented machines: each one is a spillway-node process of this computer, its directory is "
-          "the rented disk");
+          "the rented disk.");
       break;
     }
   if (system_clock_.scale() != 1)
     simulated.push_back(fmt::format(
-        "time: the clock runs {} times faster, so times and bills are those of the longer run",
+        "time: the clock runs {} times faster, so times and bills are those of the longer run.",
         system_clock_.scale()));
   return simulated;
 }
