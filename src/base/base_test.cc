@@ -35,6 +35,8 @@ TEST(TimeText, RoundTrips) {
   EXPECT_EQ(FormatTime(t), "2026-11-24T08:15:30.250Z");
   EXPECT_FALSE(ParseTime("2026-02-30T00:00:00Z"));
   EXPECT_FALSE(ParseTime("2026-11-24 08:15:30"));
+  EXPECT_FALSE(ParseTime("2026- 1-+2T08:15:30Z"));
+  EXPECT_FALSE(ParseTime("2026-11-24T08:15:30"));
 }
 
 TEST(Money, ParsesExactlyAndRefusesTheRest) {

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <charconv>
-#include <cstdio>
 
 #include "base/time.h"
 
@@ -109,18 +108,41 @@ std::string FormatTime(Time t) {
   return out + "Z";
 }
 
+namespace {
+
+// Takes `count` digits off the front; false if they are not there.
+bool TakeDigits(std::string_view& text, std::size_t count, int& value) {
+  value = 0;
+  if (text.size() < count) return false;
+  for (const char c : text.substr(0, count)) {
+    if (c < '0' || c > '9') return false;
+    value = value * 10 + (c - '0');
+  }
+  text.remove_prefix(count);
+  return true;
+}
+
+bool Take(std::string_view& text, char c) {
+  if (text.empty() || text[0] != c) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+}  // namespace
+
 Result<Time> ParseTime(std::string_view text) {
   using namespace std::chrono;
-  int y = 0, mo = 0, d = 0, h = 0, mi = 0, s = 0, consumed = 0;
-  const std::string copy(text.substr(0, 40));
+  int y = 0, mo = 0, d = 0, h = 0, mi = 0, s = 0;
   auto bad = [&] {
     return Fail(Code::kInvalid,
-                fmt::format("\"{}\" is not a time; write it like 2026-11-24T08:15:30Z", copy));
+                fmt::format("\"{}\" is not a time; write it like 2026-11-24T08:15:30Z",
+                            text.substr(0, 40)));
   };
-  if (std::sscanf(copy.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d%n", &y, &mo, &d, &h, &mi, &s, &consumed) !=
-      6)
+  std::string_view rest = text;
+  if (!(TakeDigits(rest, 4, y) && Take(rest, '-') && TakeDigits(rest, 2, mo) && Take(rest, '-') &&
+        TakeDigits(rest, 2, d) && Take(rest, 'T') && TakeDigits(rest, 2, h) && Take(rest, ':') &&
+        TakeDigits(rest, 2, mi) && Take(rest, ':') && TakeDigits(rest, 2, s)))
     return bad();
-  std::string_view rest = std::string_view(copy).substr(static_cast<std::size_t>(consumed));
   std::int64_t ms = 0, weight = 100;
   if (!rest.empty() && rest[0] == '.') {
     rest.remove_prefix(1);

@@ -2,7 +2,8 @@
 // again by a later round; what it answers becomes an observation.
 #include <fmt/format.h>
 
-#include <set>
+#include <algorithm>
+#include <map>
 
 #include "base/log.h"
 #include "embedded/daemon.h"
@@ -134,18 +135,30 @@ Status Daemon::DeletePass(const BurstNode& node, const std::string& instance_id)
 Status Daemon::Prepare(const BurstNode& node) {
   gateway::RunRequest request;
   request.run = node.name;
-  std::set<std::string> claims;
+  std::map<std::string, std::size_t> known;  // claim -> its input
   for (const PodRef& ref : node.pods) {
-    const std::string name = ref.key.substr(ref.key.find('/') + 1);
-    const store::ObjectPtr pod = store_->Get({"Pod", node.ns, name});
+    const store::ObjectPtr pod = store_->Get(site::PodKey(ref.key));
     if (pod == nullptr) continue;
     SPW_ASSIGN(const std::vector<site::Mount> mounts, site::MountsOf(pod->body));
     for (const site::Mount& mount : mounts) {
-      if (mount.claim.empty() || !claims.insert(mount.claim).second) continue;
+      if (mount.claim.empty()) continue;
       SPW_ASSIGN(const site::ClaimTarget target, site::ResolveClaim(*store_, node.ns, mount.claim));
       const std::string claim = node.ns + "/" + mount.claim;
       if (target.results) {
-        request.outputs.push_back({claim, target.directory});
+        const gateway::RunOutput output{claim, target.directory};
+        if (std::find(request.outputs.begin(), request.outputs.end(), output) ==
+            request.outputs.end())
+          request.outputs.push_back(output);
+        continue;
+      }
+      std::vector<std::string> narrow = site::NarrowingOf(pod->body, mount.claim);
+      if (const auto it = known.find(claim); it != known.end()) {
+        // Pods that share a claim get what any of them needs; one that needs all of it gets all.
+        std::vector<std::string>& all = request.inputs[it->second].narrow;
+        if (narrow.empty() || all.empty())
+          all.clear();
+        else
+          all.insert(all.end(), narrow.begin(), narrow.end());
         continue;
       }
       const store::ObjectPtr object =
@@ -155,10 +168,14 @@ Status Daemon::Prepare(const BurstNode& node) {
       SPW_ASSIGN(const DatasetInfo dataset, DecodeDataset(object->body));
       if (dataset.directory.empty())
         return Fail(Code::kInvalid, fmt::format("Dataset {} has no directory", target.dataset));
+      known.emplace(claim, request.inputs.size());
       request.inputs.push_back({claim, target.dataset, dataset.data_class, dataset.directory,
-                                dataset.include, dataset.exclude,
-                                site::NarrowingOf(pod->body, mount.claim)});
+                                dataset.include, dataset.exclude, std::move(narrow)});
     }
+  }
+  for (gateway::RunInput& input : request.inputs) {
+    std::sort(input.narrow.begin(), input.narrow.end());
+    input.narrow.erase(std::unique(input.narrow.begin(), input.narrow.end()), input.narrow.end());
   }
   return gateway_->Prepare(std::move(request));
 }

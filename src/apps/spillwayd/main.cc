@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 
@@ -99,7 +100,14 @@ Result<net::ServerOptions> ServerOptionsFrom(const Flags& flags) {
                 "--listen needs HOST:PORT of the loopback and --token-file FILE that holds the "
                 "bearer token");
   options.tcp_host = flags.listen.substr(0, colon);
-  options.tcp_port = std::atoi(flags.listen.c_str() + colon + 1);
+  const char* port_end = flags.listen.data() + flags.listen.size();
+  const auto [parsed_to, error] =
+      std::from_chars(flags.listen.data() + colon + 1, port_end, options.tcp_port);
+  if (error != std::errc{} || parsed_to != port_end || options.tcp_port < 0 ||
+      options.tcp_port > 65535)
+    return Fail(
+        Code::kInvalid,
+        fmt::format("--listen {}: the port must be a number from 0 to 65535", flags.listen));
   std::ifstream file(flags.token_file);
   std::getline(file, options.token);
   if (options.token.size() < 16)
