@@ -19,7 +19,7 @@ bool Useful(const BurstNode& node) {
 // The BurstNodes that pods may be waiting for.
 class BurstRoom {
  public:
-  explicit BurstRoom(const Index& index) : index_(index), snapshot_(index.snapshot) {
+  explicit BurstRoom(const Index& index) : snapshot_(index.snapshot) {
     for (std::size_t i = 0; i < snapshot_.burst_nodes.size(); ++i) {
       const BurstNode& node = snapshot_.burst_nodes[i];
       if (!Useful(node)) continue;
@@ -76,7 +76,6 @@ class BurstRoom {
     }
   }
 
-  const Index& index_;
   const Snapshot& snapshot_;
   std::map<std::pair<std::string_view, std::string_view>, std::size_t> held_;
   std::map<std::string_view, std::vector<std::size_t>> running_;  // by workload key
