@@ -72,6 +72,22 @@ TEST(Get, NothingAndNobody) {
                                      "start it with \"spillwayd\""));
 }
 
+TEST(Get, WatchPrintsARowForEachChange) {
+  FakeDaemon daemon;
+  const std::string path = "/api/v1/objects/pods";
+  std::string changed = kPods;
+  changed.replace(changed.find("Running"), 7, "Succeeded");
+  daemon.On("GET", path, kPods);
+  daemon.On("GET", path, kPods);
+  daemon.On("GET", path, changed);
+  const Ran ran = daemon.DoUntilLast("GET " + path, {"get", "pods", "-n", "vision", "-w"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out,
+            "NAME      STATUS    NODE       AGE\n"
+            "sweep-0   Running   bn-00001   5m\n"
+            "sweep-0   Succeeded   bn-00001   5m\n");
+}
+
 TEST(Describe, ShowsTheObjectAndItsEvents) {
   FakeDaemon daemon;
   daemon.On(
@@ -229,6 +245,16 @@ TEST(Views, ExitCodesAndForms) {
   EXPECT_THAT(daemon.Do({"version"}).out,
               HasSubstr("spillwayd 0.1.0, API v1, its clock runs 30 times faster\n"
                         "simulated:\n  GPUs: they are numbers\n"));
+}
+
+TEST(Status, WatchesUntilItIsStopped) {
+  FakeDaemon daemon;
+  daemon.On("GET", "/api/v1/status", R"({"site":{"gpusUsed":1,"gpusTotal":8}})");
+  daemon.On("GET", "/api/v1/status", R"({"site":{"gpusUsed":2,"gpusTotal":8}})");
+  const Ran ran = daemon.DoUntilLast("GET /api/v1/status", {"status", "-w"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("site 1 of 8 GPUs"));
+  EXPECT_THAT(ran.out, HasSubstr("site 2 of 8 GPUs"));
 }
 
 TEST(Plan, SendsManifestsAndChangesNothing) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -53,10 +54,10 @@ struct Ran {
 
 // Runs `spillway WORDS...` without a terminal.
 inline Ran RunWords(const std::vector<std::string>& words, const std::string& socket,
-                    const std::string& input = "") {
+                    const std::string& input = "", const std::atomic<bool>* stop = nullptr) {
   std::istringstream in(input);
   std::ostringstream out, err;
-  Io io{in, out, err, {}, nullptr};
+  Io io{in, out, err, {}, stop};
   Ran ran;
   ran.code = Run(words, socket, io);
   ran.out = out.str();
@@ -102,6 +103,14 @@ class FakeDaemon {
   Ran Do(const std::vector<std::string>& words, const std::string& input = "") const {
     return RunWords(words, socket(), input);
   }
+  // Like a person who presses Ctrl-C when the last answer of `key` ("GET /path") was given.
+  Ran DoUntilLast(const std::string& key, const std::vector<std::string>& words) {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_after_ = key;
+    }
+    return RunWords(words, socket(), "", &stop_);
+  }
 
  private:
   struct Canned {
@@ -119,7 +128,10 @@ class FakeDaemon {
     const auto it = answers_.find(key);
     if (it == answers_.end()) return Fail(Code::kNotFound, "the test has no answer for " + key);
     const Canned canned = it->second.front();
-    if (it->second.size() > 1) it->second.erase(it->second.begin());
+    if (it->second.size() > 1)
+      it->second.erase(it->second.begin());
+    else if (key == stop_after_)
+      stop_ = true;
     net::Response response = net::Response::Text(canned.body, "application/json");
     response.status = canned.status;
     return response;
@@ -129,6 +141,8 @@ class FakeDaemon {
   mutable std::mutex mutex_;
   std::map<std::string, std::vector<Canned>> answers_;
   std::vector<std::string> asked_;
+  std::string stop_after_;
+  std::atomic<bool> stop_{false};
   std::unique_ptr<net::HttpServer> server_;
 };
 

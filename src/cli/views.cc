@@ -31,17 +31,24 @@ json::value BurstNodes(client::Client& daemon, const json::value& status) {
   return daemon.List({"burstnodes", "", ""}).value_or(json::value(nullptr));
 }
 
+// From the top left corner, every line cleared to its end and then what is below: what stays the
+// same does not flicker.
+std::string Redrawn(const std::string& screen) {
+  std::string out = "\x1b[H";
+  for (const char c : screen) {
+    if (c == '\n') out += "\x1b[K";
+    out += c;
+  }
+  return out + "\x1b[J";
+}
+
 int WatchStatus(client::Client& daemon, const Arguments& a, Io& io) {
   Watcher watcher(a.socket);
   while (!io.Stopped()) {
     const auto status = daemon.Status();
     if (!status) return Report(io, status.error());
     const std::string screen = StatusView(*status, BurstNodes(daemon, *status), io.terminal);
-    // Home, draw, and clear what an earlier, longer screen left below.
-    if (io.terminal.is_terminal)
-      io.out << "\x1b[H\x1b[2J" << screen << std::flush;
-    else
-      io.out << screen << "\n" << std::flush;
+    io.out << (io.terminal.is_terminal ? Redrawn(screen) : screen + "\n") << std::flush;
     watcher.Wait(1s);
   }
   return 0;
