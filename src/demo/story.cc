@@ -44,6 +44,16 @@ bool Holds(const json::value& job, std::string_view type) {
   return false;
 }
 
+// A failure ends the good path: that is when the first phase of the way back began.
+Time FailedAt(const json::value& status) {
+  for (const json::value& entry : ItemsOf(status, "history")) {
+    const std::string phase = TextOf(entry, "phase");
+    if (phase == "Returning" || phase == "Wiping" || phase == "Deleting" || phase == "Gone")
+      return cli::TimeOf(entry, "at").value_or(Time{});
+  }
+  return cli::TimeOf(status, "phaseSince").value_or(Time{});
+}
+
 std::string EndOf(const json::value& node) {
   const json::value& status = Part(node, "status");
   const json::value& wipe = Part(status, "wipe");
@@ -135,7 +145,8 @@ void Story::TellDecisions(const Sight& sight, Time now, std::vector<StoryLine>& 
     const std::string estimate = MoneyOf(decision, "estimate"),
                       missing = MoneyOf(decision, "missing");
     if (!estimate.empty()) text += "; renting would cost about " + estimate;
-    if (!missing.empty()) text += "; missing: " + missing;
+    if (!missing.empty() && text.find(missing) == std::string::npos)
+      text += "; missing: " + missing;
     lines.push_back({now, std::move(text), Style::kYellow});
   }
 }
@@ -154,18 +165,19 @@ void Story::TellRunning(const Sight& sight, Time now, std::vector<StoryLine>& li
 void Story::TellNode(const json::value& node, bool simulated, std::vector<StoryLine>& lines) {
   const json::value& status = Part(node, "status");
   const std::string name = NameOf(node), failure = TextOf(status, "failure");
+  // Before the phase that follows from it, and at its time.
+  if (!failure.empty() && failure != "None" && First(name + " failed")) {
+    std::string text =
+        fmt::format("{} failed ({}): {}", name, failure, TextOf(status, "failureDetail"));
+    if (failure == "NodeLost") text += "; its work goes back to the queue";
+    if (failure == "Capacity") text += "; this offer rests, the next one is tried";
+    lines.push_back({FailedAt(status), std::move(text), Style::kRed});
+  }
   for (const json::value& entry : ItemsOf(status, "history")) {
     const std::string phase = TextOf(entry, "phase");
     if (First(name + " " + phase))
       lines.push_back(PhaseLine(node, phase, cli::TimeOf(entry, "at").value_or(Time{}), simulated));
   }
-  if (failure.empty() || failure == "None" || !First(name + " failed")) return;
-  std::string text =
-      fmt::format("{} failed ({}): {}", name, failure, TextOf(status, "failureDetail"));
-  if (failure == "NodeLost") text += "; its work goes back to the queue";
-  if (failure == "Capacity") text += "; this offer rests, the next one is tried";
-  lines.push_back(
-      {cli::TimeOf(status, "phaseSince").value_or(Time{}), std::move(text), Style::kRed});
 }
 
 void Story::TellStaging(const Sight& sight, Time now, std::vector<StoryLine>& lines) {

@@ -40,7 +40,7 @@ TEST(Story, TellsDecisionsOnceWithWhyAndCost) {
       Texts(story.Feed(sight)),
       ElementsAre(
           "08:00:00 labs/Job/explore does not fit: the budget lacks 0.79 €; renting would cost "
-          "about 0.89 €; missing: 0.79 €"));
+          "about 0.89 €"));
   EXPECT_THAT(story.Feed(sight), ElementsAre());
   EXPECT_EQ(story.decisions().at("labs/Job/explore").size(), 1u);
   EXPECT_EQ(story.decisions().at("vision/Job/sweep").size(), 1u);
@@ -84,11 +84,12 @@ TEST(Story, TellsFailuresStagingAndTheSite) {
     {"node":"a100-01","rented":false},{"node":"bn-1","rented":true}]}],
     "rented":[{"name":"bn-1","progress":{"stagedBytes":1024,"totalBytes":4096}}])");
   sight.nodes = NodeList(R"({"phase":"Deleting","failure":"Capacity","failureDetail":"no host",
-    "phaseSince":"2026-11-24T08:05:00Z","history":[]})");
+    "history":[{"phase":"Deleting","at":"2026-11-24T08:05:00Z"}]})");
   EXPECT_THAT(
       Texts(story.Feed(sight)),
       ElementsAre(
           "08:05:00 bn-1 failed (Capacity): no host; this offer rests, the next one is tried",
+          "08:05:00 bn-1 is being deleted, with all that came with it",
           "08:10:00 bn-1 is being staged: 1.0 KiB of 4.0 KiB",
           "08:10:00 ops/Job/weather runs at the site, on a100-01"));
 }
