@@ -315,8 +315,10 @@ std::unique_ptr<PodProcess> StartAndWaitForLine(const PodSpec& spec, const Sandb
 
 TEST_P(Pod, TerminateLetsTheCommandFinishAndKeepsItsOutputs) {
   Outcome outcome;
-  PodSpec spec = Shell(
-      "mkfifo /o/never; trap 'echo saved >/o/checkpoint; exit 9' TERM; echo up; read x <>/o/never");
+  // `wait` looks for pending signals and sleeps in one step; a blocking `read` would miss one
+  // between.
+  PodSpec spec =
+      Shell("trap 'echo saved >/o/checkpoint; exit 9' TERM; sleep 1000 & echo up; wait $!");
   spec.volumes = {{"o", "/o", MemoryOutput{}}};
   const auto pod = StartAndWaitForLine(spec, support_, outcome);
   pod->Terminate(20s);
