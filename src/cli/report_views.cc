@@ -219,6 +219,10 @@ std::string ExplainView(const json::value& explain, bool wide, const Terminal& t
     out += Paragraph(DecisionText(*decision, TextOf(explain, "now")), terminal);
   if (const json::value* facts = Find(explain, "facts")) out += Paragraph(Facts(*facts), terminal);
   out += ExplainOffers(explain, wide, terminal);
+  if (const json::value* past = Find(explain, "past"))
+    out += Paragraph(fmt::format("These were the offers at {}, when it was decided: {}",
+                                 TextOf(*past, "at"), TextOf(*past, "sentence")),
+                     terminal);
   if (TextOf(explain, "judged") == "policy" && !ItemsOf(explain, "offers").empty())
     out += "  It does not wait, so only the rules of its policy are applied here.\n";
   const json::array& nodes = ItemsOf(explain, "burstNodes");

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "embedded/daemon.h"
+#include "embedded/decisions.h"
 #include "embedded/objects_api.h"
 #include "model/decode.h"
 #include "plan/planner.h"
@@ -116,6 +117,10 @@ Result<std::vector<std::string>> Daemon::Certificates() {
 
 Result<std::string> Daemon::Certificate(const std::string& name) {
   return gateway_->Certificate(name);
+}
+
+json::value Daemon::DecisionOf(const std::string& workload) {
+  return KeptDecision(*store_, workload);
 }
 
 std::vector<server::TransferView> Daemon::Transfers() {

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "embedded/object_status.h"
 #include "site/cluster.h"
 #include "site/job_controller.h"
 #include "site/objects.h"
@@ -37,6 +38,14 @@ Status MakePrivateDirectory(const std::string& path) {
   if (made && chmod(path.c_str(), 0700) != 0)
     return Fail(Code::kInvalid, fmt::format("{}: its rights cannot be set", path));
   return Ok();
+}
+
+// Tells one state of a list of objects from another.
+std::string VersionsOf(const std::vector<store::ObjectPtr>& objects) {
+  std::string text;
+  for (const store::ObjectPtr& object : objects)
+    text += fmt::format("{} {};", object->uid, object->resource_version);
+  return text;
 }
 
 }  // namespace
@@ -205,6 +214,7 @@ void Daemon::SiteLoop() {
 
 void Daemon::PollLoop() {
   Duration last_busy{-1h}, last_all{-1h};
+  std::string datasets_seen;
   while (!stopping_) {
     const bool ticked = accounts_->Tick();
     std::vector<std::string> in_use;
@@ -225,6 +235,10 @@ void Daemon::PollLoop() {
       changed = changed || !in_use.empty();
     }
     if (changed) Wake();
+    if (std::string seen = VersionsOf(store_->List("Dataset")); all || seen != datasets_seen) {
+      datasets_seen = std::move(seen);
+      WriteDatasetStatuses(*store_, *gateway_, clock_->Now());
+    }
     std::unique_lock lock(change_mutex_);
     change_.wait_for(lock, kTick, [&] { return stopping_.load(); });
   }

@@ -84,6 +84,7 @@ class Daemon final : public server::Backend,
   Result<std::shared_ptr<const server::RoundView>> PlanWith(
       const std::string& file_name, const std::string& text,
       const std::string& default_namespace) override;
+  json::value DecisionOf(const std::string& workload) override;
   std::vector<server::TransferView> Transfers() override;
   Result<std::vector<LedgerEntry>> Ledger() override;
   Result<std::string> LedgerExport() override;
@@ -108,7 +109,8 @@ class Daemon final : public server::Backend,
   Result<server::RoundView> ViewOf(store::Store& store, std::vector<BurstNode> nodes);
   control::Observation ObservationOf(const BurstNode& node,
                                      const std::map<std::string, ports::Inventory>& inventories);
-  void TellPeople(const control::World& world, const control::RoundResult& result);
+  void TellOfNodes(const std::vector<BurstNode>& changed);
+  void TellOfDecisions(const server::RoundView& view);
 
   // commands.cc
   void Run(const control::Command& command);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "control/budget.h"
+#include "model/decode.h"
 #include "site/objects.h"
 
 namespace spillway::embedded {
@@ -17,9 +18,10 @@ struct ConditionText {
   std::string reason, message;
 };
 
-// Sets the members and the condition; true if anything is different.
+// Sets the members and the condition if anything is different; `stamp` names a member that then
+// becomes the time of writing.
 void Write(store::Store& store, const store::ObjectKey& key, const json::object& members,
-           const ConditionText& condition, Time now) {
+           const ConditionText& condition, Time now, std::string_view stamp = "") {
   const Status written = store.Update(key, [&](json::value& body) {
     json::value& status = body.get_object()["status"];
     if (!status.is_object()) status = json::object{};
@@ -30,9 +32,11 @@ void Write(store::Store& store, const store::ObjectKey& key, const json::object&
       have = member.value();
       changed = true;
     }
-    return site::SetCondition(body, condition.type, condition.holds, condition.reason,
-                              condition.message, now) ||
-           changed;
+    changed = site::SetCondition(body, condition.type, condition.holds, condition.reason,
+                                 condition.message, now) ||
+              changed;
+    if (changed && !stamp.empty()) body.at("status").get_object()[stamp] = FormatTime(now);
+    return changed;
   });
   if (!written && written.error().code != Code::kNotFound)
     log::Warn("a status was not written",
@@ -88,7 +92,32 @@ void WriteAccount(store::Store& store, const ProviderAccount& a, const Snapshot&
         now);
 }
 
+void WriteDataset(store::Store& store, const store::ObjectKey& key, const DatasetInfo& dataset,
+                  const Result<gateway::SelectionCache::Size>& size, Time now) {
+  json::object members{{"source", "directory " + dataset.directory}};
+  ConditionText ready{"Ready", size.has_value(), "SourceNotRead", ""};
+  if (size) {
+    members["files"] = size->leaves_objects;
+    members["bytes"] = size->leaves_bytes;
+    ready.reason = "SourceRead";
+    ready.message = fmt::format("{} files with {} bytes may leave; {} files with {} bytes stay",
+                                size->leaves_objects, size->leaves_bytes, size->stays_objects,
+                                size->stays_bytes);
+  } else {
+    ready.message = size.error().message;
+  }
+  Write(store, key, members, ready, now, "observedAt");
+}
+
 }  // namespace
+
+void WriteDatasetStatuses(store::Store& store, gateway::Gateway& gateway, Time now) {
+  for (const store::ObjectPtr& object : store.List("Dataset")) {
+    const Result<DatasetInfo> dataset = DecodeDataset(object->body);
+    if (!dataset) continue;  // the round reports what cannot be understood
+    WriteDataset(store, object->key, *dataset, gateway.SelectedSize(*dataset, {}), now);
+  }
+}
 
 void WriteStatuses(store::Store& store, const Snapshot& snapshot, Time now) {
   for (const BudgetState& budget : snapshot.budgets) WriteBudget(store, budget, now);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "gateway/gateway.h"
 #include "model/snapshot.h"
 #include "store/store.h"
 
@@ -11,5 +12,9 @@ namespace spillway::embedded {
 // snapshot says, with a condition each. An object that changed meanwhile is left for the next
 // round.
 void WriteStatuses(store::Store& store, const Snapshot& snapshot, Time now);
+
+// Looks at the source of every Dataset and writes what include and exclude select. May take as long
+// as the directories are large, so it belongs to no round.
+void WriteDatasetStatuses(store::Store& store, gateway::Gateway& gateway, Time now);
 
 }  // namespace spillway::embedded

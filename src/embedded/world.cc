@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "control/budget.h"
 #include "embedded/daemon.h"
+#include "embedded/decisions.h"
 #include "embedded/object_status.h"
+#include "server/views.h"
 #include "site/cluster.h"
 #include "site/objects.h"
 #include "site/snapshot.h"
@@ -95,19 +97,20 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
   view->snapshot = world.snapshot;
   view->plan = result.plan;
   view->problems = problems_;
+  TellOfNodes(result.changed);
+  TellOfDecisions(*view);
   {
     const std::lock_guard lock(view_mutex_);
     view_ = std::move(view);
   }
-  TellPeople(world, result);
   WriteStatuses(*store_, world.snapshot, clock_->Now());
   Changed();
   if (options_.on_stored)
     for (const BurstNode& node : result.changed) options_.on_stored(node);
 }
 
-void Daemon::TellPeople(const control::World& world, const control::RoundResult& result) {
-  for (const BurstNode& node : result.changed) {
+void Daemon::TellOfNodes(const std::vector<BurstNode>& changed) {
+  for (const BurstNode& node : changed) {
     const store::ObjectKey about{"BurstNode", "", node.name};
     std::string text = fmt::format("{} at {}", Name(node.phase), node.offer.Key());
     if (node.Failed()) text += fmt::format(": {} ({})", Name(node.failure), node.failure_detail);
@@ -127,24 +130,29 @@ void Daemon::TellPeople(const control::World& world, const control::RoundResult&
                          fmt::format("{}: {}", node.name, node.failure_detail));
     }
   }
-  for (const Decision& decision : result.plan.decisions) {
-    const Workload& workload =
-        world.snapshot.workloads[static_cast<std::size_t>(decision.workload)];
+}
+
+void Daemon::TellOfDecisions(const server::RoundView& view) {
+  const Snapshot& snapshot = view.snapshot;
+  for (const Decision& decision : view.plan.decisions) {
+    const Workload& workload = snapshot.workloads[static_cast<std::size_t>(decision.workload)];
     const std::string kind = fmt::format("{}/{}", Name(decision.verdict), Name(decision.reason));
     std::string& told = told_[workload.key];
     // Sentences carry sums and times that move; people are told when the decision itself changes.
     if (told == kind) continue;
     told = kind;
+    KeepDecision(*store_, workload.key, server::DecisionRecord(view, decision, snapshot.now));
     if (decision.verdict == Verdict::kFitsSite) continue;
     for (std::int32_t pod : workload.pods)
-      if (world.snapshot.pods[static_cast<std::size_t>(pod)].node.empty())
-        store_->AddEvent(site::PodKey(world.snapshot.pods[static_cast<std::size_t>(pod)].key),
-                         false, std::string(server::kDecisionEvent), decision.sentence);
+      if (snapshot.pods[static_cast<std::size_t>(pod)].node.empty())
+        store_->AddEvent(site::PodKey(snapshot.pods[static_cast<std::size_t>(pod)].key), false,
+                         std::string(server::kDecisionEvent), decision.sentence);
   }
   std::erase_if(told_, [&](const auto& entry) {
-    return std::none_of(world.snapshot.workloads.begin(), world.snapshot.workloads.end(),
-                        [&](const Workload& w) { return w.key == entry.first; });
+    return std::ranges::find(snapshot.workloads, entry.first, &Workload::key) ==
+           snapshot.workloads.end();
   });
+  ForgetDecisions(*store_);
 }
 
 }  // namespace spillway::embedded

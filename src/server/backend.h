@@ -113,6 +113,9 @@ class Backend {
   virtual Result<std::shared_ptr<const RoundView>> PlanWith(
       const std::string& file_name, const std::string& text,
       const std::string& default_namespace) = 0;
+  // What was decided last for a workload ("ns/Job/name"), as DecisionRecord (views.h) made it;
+  // null: nothing is kept. Kept as long as the workload's object exists.
+  virtual json::value DecisionOf(const std::string& workload) = 0;
   virtual std::vector<TransferView> Transfers() = 0;
 
   virtual Result<std::vector<LedgerEntry>> Ledger() = 0;

@@ -210,9 +210,17 @@ bool RentedFor(const BurstNode& node, const std::string& workload, const Owners&
 
 }  // namespace
 
+json::value DecisionRecord(const RoundView& round, const Decision& decision, Time now) {
+  if (decision.explanation < 0) return nullptr;
+  return json::object{{"at", FormatTime(now)},
+                      {"sentence", decision.sentence},
+                      {"offers", PlannedOffers(round, decision)}};
+}
+
 Result<json::value> ExplainView(const RoundView& round, const std::string& workload,
-                                const json::value& object, const std::vector<BurstNode>& nodes,
-                                const Owners& owners, const ViewContext& context) {
+                                const json::value& object, const json::value& record,
+                                const std::vector<BurstNode>& nodes, const Owners& owners,
+                                const ViewContext& context) {
   const Snapshot& snapshot = round.snapshot;
   const plan::Options options;
   const plan::Index index(snapshot, options);
@@ -228,9 +236,15 @@ Result<json::value> ExplainView(const RoundView& round, const std::string& workl
   const int policy = index.PolicyFor(ns);
   std::string_view judged = "none";
   json::array offers;
+  json::value past(nullptr);
   if (decision != nullptr && decision->explanation >= 0) {
     judged = "workload";
     offers = PlannedOffers(round, *decision);
+  } else if (record.is_object()) {
+    judged = "past";
+    past = json::object{{"at", StringOr(record, "at", "")},
+                        {"sentence", StringOr(record, "sentence", "")}};
+    if (const json::array* kept = FindArray(record, "offers")) offers = *kept;
   } else if (policy >= 0) {
     judged = "policy";
     offers = OffersByPolicy(index, policy);
@@ -248,6 +262,7 @@ Result<json::value> ExplainView(const RoundView& round, const std::string& workl
                                        : json::value(DecisionJson(*decision, round, context.now))},
       {"facts", WorkloadFacts(index, known)},
       {"judged", judged},
+      {"past", std::move(past)},
       {"offers", std::move(offers)},
       {"burstNodes", std::move(lives)}};
 }

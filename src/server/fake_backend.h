@@ -368,6 +368,12 @@ class FakeBackend final : public Backend {
                                                     const std::string&) override {
     return std::make_shared<const RoundView>(RentingRound());
   }
+  json::value DecisionOf(const std::string& workload) override {
+    if (workload != "vision/Job/sweep") return nullptr;
+    return json::object{{"at", "2026-11-24T11:00:00Z"},
+                        {"sentence", "rents scaleway/fr-par-2/H100-SXM-4-80G"},
+                        {"offers", json::array()}};
+  }
   std::vector<TransferView> Transfers() override { return {{"bn-00002", 512, 1024, 0.25, 1, ""}}; }
 
   Result<std::vector<LedgerEntry>> Ledger() override { return std::vector<LedgerEntry>(5); }

@@ -213,8 +213,9 @@ Result<Response> Explain(Backend& backend, const Request& request) {
   auto object = backend.Get(ref);
   if (!object && object.error().code != Code::kNotFound) return Fail(object.error());
   SPW_ASSIGN(const std::vector<BurstNode> nodes, NodesOf(backend));
-  SPW_ASSIGN(const json::value view, ExplainView(*round, workload, object.value_or(nullptr), nodes,
-                                                 owners, ContextOf(backend)));
+  SPW_ASSIGN(const json::value view,
+             ExplainView(*round, workload, object.value_or(nullptr), backend.DecisionOf(workload),
+                         nodes, owners, ContextOf(backend)));
   return Response::Json(view);
 }
 

@@ -37,11 +37,17 @@ Result<json::value> OffersView(const RoundView& round, const std::string& policy
 using Owners = std::map<std::string, std::string, std::less<>>;
 Owners OwnersOf(const std::vector<json::value>& pods);
 
+// A decision as it was made, for questions asked after its workload has started or ended: when, in
+// which words, and what was said of every offer. Null for one that looked at no offers.
+json::value DecisionRecord(const RoundView& round, const Decision& decision, Time now);
+
 // What is known of one workload. `nodes` are all BurstNodes; `object` is its Job or Pod, or null if
-// that is gone. kNotFound: nothing is known of it at all.
+// that is gone; `record` is its newest DecisionRecord or null. kNotFound: nothing is known of it at
+// all.
 Result<json::value> ExplainView(const RoundView& round, const std::string& workload,
-                                const json::value& object, const std::vector<BurstNode>& nodes,
-                                const Owners& owners, const ViewContext& context);
+                                const json::value& object, const json::value& record,
+                                const std::vector<BurstNode>& nodes, const Owners& owners,
+                                const ViewContext& context);
 
 // Seconds and money of the BurstNodes, grouped. `by` is "namespace", "workload", "provider", "node"
 // or "budget" (kInvalid otherwise); nodes that were Gone before `since` are left out.

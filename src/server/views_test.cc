@@ -139,8 +139,8 @@ TEST(OffersView, AnUnknownProviderCountsAsTheStrongestNexus) {
 }
 
 TEST(ExplainView, AWaitingWorkloadShowsThePlannersVerdicts) {
-  const json::value view =
-      *ExplainView(NoonRound(), "labs/Job/tune", JobObject("labs", "tune", {}), {}, {}, Noon());
+  const json::value view = *ExplainView(NoonRound(), "labs/Job/tune", JobObject("labs", "tune", {}),
+                                        nullptr, {}, {}, Noon());
   EXPECT_EQ(view.at("judged"), "workload");
   EXPECT_EQ(view.at("sentence"), "waits: Budget labs lacks 1.20 €");
   EXPECT_EQ(view.at("decision").at("missing").at("text"), "1.20 €");
@@ -155,7 +155,7 @@ TEST(ExplainView, AWaitingWorkloadShowsThePlannersVerdicts) {
 
 TEST(ExplainView, ARunningWorkloadShowsItsBurstNodes) {
   const json::value view =
-      *ExplainView(NoonRound(), "vision/Job/sweep", JobObject("vision", "sweep", {}),
+      *ExplainView(NoonRound(), "vision/Job/sweep", JobObject("vision", "sweep", {}), nullptr,
                    {GoneNode(), RunningNode()}, NoonOwners(), Noon());
   EXPECT_TRUE(view.at("decision").is_null());
   EXPECT_EQ(view.at("judged"), "policy");
@@ -178,10 +178,25 @@ TEST(ExplainView, ARunningWorkloadShowsItsBurstNodes) {
             R"({"class":"full","verified":true,"certificate":"bn-00001.json"})");
 }
 
+TEST(ExplainView, AnEndedWorkloadShowsTheDecisionAsItWasMade) {
+  const RoundView then = NoonRound();
+  const json::value record = DecisionRecord(then, then.plan.decisions.front(), Noon().now);
+  RoundView now = NoonRound();
+  now.plan.decisions.clear();
+  now.snapshot.offers.clear();
+  const json::value view =
+      *ExplainView(now, "labs/Job/tune", JobObject("labs", "tune", {}), record, {}, {}, Noon());
+  EXPECT_EQ(view.at("judged"), "past");
+  EXPECT_EQ(view.at("past").at("sentence"), "waits: Budget labs lacks 1.20 €");
+  ASSERT_EQ(view.at("offers").as_array().size(), 2u);
+  EXPECT_EQ(view.at("offers").at(0).at("total").at("microEuro"), 1'300'000);
+}
+
 TEST(ExplainView, SaysWhatBecameOfAnEndedWorkload) {
   const auto sentence = [](json::object status) {
     const json::value object = JobObject("ops", "x", std::move(status));
-    const json::value view = *ExplainView(NoonRound(), "ops/Job/x", object, {}, {}, Noon());
+    const json::value view =
+        *ExplainView(NoonRound(), "ops/Job/x", object, nullptr, {}, {}, Noon());
     EXPECT_EQ(view.at("judged"), "none");
     EXPECT_TRUE(view.at("facts").is_null());
     return std::string(View(view.at("sentence").as_string()));
@@ -196,7 +211,7 @@ TEST(ExplainView, SaysWhatBecameOfAnEndedWorkload) {
   EXPECT_EQ(sentence(condition("Suspended")), "is suspended");
   EXPECT_EQ(sentence({{"phase", "Succeeded"}}), "has completed");
   EXPECT_EQ(sentence({}), "has no unfinished pods now");
-  EXPECT_EQ(ExplainView(NoonRound(), "ops/Job/x", nullptr, {}, {}, Noon()).error().code,
+  EXPECT_EQ(ExplainView(NoonRound(), "ops/Job/x", nullptr, nullptr, {}, {}, Noon()).error().code,
             Code::kNotFound);
 }
 

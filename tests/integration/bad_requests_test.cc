@@ -179,7 +179,7 @@ class Connection {
     char piece[4096];
     for (ssize_t got = 0;; text.append(piece, static_cast<std::size_t>(got))) {
       pollfd poller = Poller(POLLIN);
-      if (poll(&poller, 1, 10'000) != 1) return text + "(no end within 10 s)";
+      if (poll(&poller, 1, 20'000) != 1) return text + "(no end within 20 s)";
       got = recv(fd_, piece, sizeof(piece), 0);
       if (got <= 0) return text;
     }
@@ -207,6 +207,21 @@ TEST_F(BadRequests, ABodyOf100MegabytesIsNotTaken) {
     EXPECT_LT(sent, 16 << 20) << "the daemon took it all";
   }
   EXPECT_EQ(Objects(), before);
+}
+
+// A head, or a body, that stops in the middle holds a connection for the server's receive time
+// only.
+TEST_F(BadRequests, ARequestThatDoesNotArriveIsAnswered) {
+  Connection head(daemon_->dir() + "/spillway.sock"), body(daemon_->dir() + "/spillway.sock");
+  ASSERT_TRUE(head.connected() && body.connected());
+  EXPECT_TRUE(head.Send("GET /api/v1/status HTTP/1.1\r\nHost: local"));
+  EXPECT_TRUE(body.Send(
+      "POST /api/v1/apply HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nkind: Pod"));
+  for (Connection* connection : {&head, &body}) {
+    const std::string answer = connection->ReadAll();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 408 "));
+    EXPECT_THAT(answer, HasSubstr("the request did not arrive within 10s"));
+  }
 }
 
 TEST_F(BadRequests, MoreThan64ConnectionsAreToldSo) {

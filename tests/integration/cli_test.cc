@@ -125,6 +125,31 @@ void ExpectNamed(const Outcome& outcome, std::size_t record, const std::string& 
       << what;
 }
 
+TEST_F(AfterABurst, AnEndedJobIsExplainedByTheDecisionThatWasMade) {
+  NeedDaemon();
+  const Outcome outcome = Cli({"explain", "job/hash", "-n", "vision", "-o", "json"});
+  const auto explained = ParseJson(outcome.out);
+  ASSERT_TRUE(explained) << outcome.out;
+  EXPECT_EQ(StringOr(*explained, "judged", ""), "past");
+  EXPECT_THAT(StringOr(*Find(*explained, "past"), "sentence", ""), StartsWith("rents "));
+  const json::array& offers = *FindArray(*explained, "offers");
+  ASSERT_FALSE(offers.empty());
+  EXPECT_EQ(StringOr(offers.front(), "reason", ""), "chosen");
+  EXPECT_THAT(Cli({"explain", "job/hash", "-n", "vision"}).out, HasSubstr("when it was decided"));
+}
+
+TEST_F(AfterABurst, ADatasetTellsWhatMayLeave) {
+  NeedDaemon();
+  const auto dataset = daemon_->Get("/api/v1/objects/datasets/pictures?namespace=vision");
+  ASSERT_TRUE(dataset) << dataset.error().message;
+  const json::value* status = Find(*dataset, "status");
+  ASSERT_NE(status, nullptr);
+  EXPECT_EQ(StringOr(*status, "source", ""), "directory pictures");
+  EXPECT_EQ(IntOr(*status, "files", -1), 6);
+  EXPECT_GT(IntOr(*status, "bytes", -1), 4'000 * 65);
+  EXPECT_THAT(json::serialize(*status), HasSubstr("1 files with 41 bytes stay"));
+}
+
 TEST_F(AfterABurst, TheLedgerIsRightOffline) {
   const std::string exported = Export();
   const std::string ledger = StoppedLedger();
