@@ -141,7 +141,9 @@ void Daemon::TellOfDecisions(const server::RoundView& view) {
     // Sentences carry sums and times that move; people are told when the decision itself changes.
     if (told == kind) continue;
     told = kind;
-    KeepDecision(*store_, workload.key, server::DecisionRecord(view, decision, snapshot.now));
+    // "It is on its way" only follows from the decision that is worth keeping.
+    if (decision.verdict != Verdict::kOnItsWay)
+      KeepDecision(*store_, workload.key, server::DecisionRecord(view, decision, snapshot.now));
     if (decision.verdict == Verdict::kFitsSite) continue;
     for (std::int32_t pod : workload.pods)
       if (snapshot.pods[static_cast<std::size_t>(pod)].node.empty())
