@@ -15,7 +15,8 @@
 #include "base/log.h"
 #include "cli/paths.h"
 #include "clouds/simulated/simulated_cloud.h"
-#include "embedded/daemon.h"
+#include "daemon/daemon.h"
+#include "embedded/embedded_cluster.h"
 #include "net/http_server.h"
 #include "runtime/pod_init.h"
 #include "server/router.h"
@@ -41,8 +42,8 @@ class SimulatedClouds {
  public:
   explicit SimulatedClouds(const catalog::Catalog& catalog) : catalog_(catalog) {}
 
-  Result<embedded::OpenedCloud> Open(const json::value& provider, const Flags& flags,
-                                     const Clock& clock, embedded::Daemon** daemon) {
+  Result<daemon::OpenedCloud> Open(const json::value& provider, const Flags& flags,
+                                   const Clock& clock, daemon::Daemon** daemon) {
     const std::string name(StringOr(provider.at("metadata"), "name", ""));
     const std::string type(StringOr(provider.at("spec"), "type", ""));
     if (type != "simulated")
@@ -62,7 +63,7 @@ class SimulatedClouds {
     const std::shared_ptr<simulated::SimulatedCloud> cloud = std::move(opened);
     const std::lock_guard lock(mutex_);
     clouds_.push_back(cloud);
-    return embedded::OpenedCloud{cloud, [cloud] { return cloud->Tick(); }};
+    return daemon::OpenedCloud{cloud, [cloud] { return cloud->Tick(); }};
   }
 
   std::optional<std::string> DiskOf(const std::string& node) const {
@@ -158,8 +159,8 @@ Status RunDaemon(Flags flags) {
   const SystemClock clock(flags.time_scale);
   SPW_ASSIGN(const catalog::Catalog catalog, catalog::Catalog::Load(flags.catalog));
   SimulatedClouds clouds(catalog);
-  embedded::Daemon* running = nullptr;
-  embedded::DaemonOptions options;
+  daemon::Daemon* running = nullptr;
+  daemon::DaemonOptions options;
   options.state_dir = flags.state;
   options.data_root = flags.data_root;
   options.results_root = flags.results_root;
@@ -170,13 +171,17 @@ Status RunDaemon(Flags flags) {
   options.open_cloud = [&](const json::value& provider) {
     return clouds.Open(provider, flags, running->clock(), &running);
   };
+  options.open_cluster = [&flags](daemon::ClusterContext context) {
+    return embedded::EmbeddedCluster::Open(std::move(context),
+                                           {flags.data_root, flags.results_root, ""});
+  };
   options.disk_of = [&](const std::string& node) { return clouds.DiskOf(node); };
   if (!flags.phase_hook.empty())
     options.on_stored = [program = flags.phase_hook](const BurstNode& node) {
       RunPhaseHook(program, node);
     };
-  SPW_ASSIGN(const std::unique_ptr<embedded::Daemon> daemon,
-             embedded::Daemon::Open(std::move(options), clock));
+  SPW_ASSIGN(const std::unique_ptr<daemon::Daemon> daemon,
+             daemon::Daemon::Open(std::move(options), clock));
   running = daemon.get();
 
   std::error_code error;

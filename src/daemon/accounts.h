@@ -12,7 +12,7 @@
 #include "ports/cloud.h"
 #include "store/store.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 
 // Made by apps, which alone know the adapters.
 struct OpenedCloud {
@@ -69,4 +69,4 @@ class Accounts {
   std::map<std::string, Account> accounts_;
 };
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

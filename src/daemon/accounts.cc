@@ -1,4 +1,4 @@
-#include "embedded/accounts.h"
+#include "daemon/accounts.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 namespace {
 
 constexpr Duration kReopen{5min};  // of the clock: rest after an account could not be opened
@@ -205,4 +205,4 @@ std::vector<std::string> Accounts::Names() const {
   return out;
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -1,4 +1,4 @@
-#include "embedded/objects_api.h"
+#include "daemon/objects_api.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "site/job_controller.h"
 #include "site/objects.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 namespace {
 
 json::object MetadataPart(const json::value& object, std::string_view key) {
@@ -265,4 +265,4 @@ Status DeleteObject(store::Store& store, const server::ObjectRef& ref, bool dry_
   return removed ? Ok() : Status(tl::unexpected(removed.error()));
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -1,10 +1,7 @@
 // What rented nodes are told, and what they say (gateway::DoorBackend).
-#include "base/log.h"
-#include "embedded/daemon.h"
-#include "embedded/pod_orders.h"
-#include "site/objects.h"
+#include "daemon/daemon.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 namespace {
 
 // Level by level: what a node should be doing follows from its BurstNode's phase alone.
@@ -37,23 +34,19 @@ std::optional<gateway::DesiredState> Daemon::DesiredFor(const std::string& node)
   gateway::DesiredState desired;
   desired.want = WantIn(*burst_node);
   if (desired.want == door::Want::kRun || desired.want == door::Want::kReturn)
-    desired.pods = OrdersFor(*store_, node, system_clock_.scale(), clock_->Now());
+    desired.pods = cluster_->OrdersFor(node);
   desired.simulated = IsSimulated(burst_node->offer.provider);
   desired.node = std::move(*burst_node);
   return desired;
 }
 
 void Daemon::OnPodStatuses(const std::string& node, const std::vector<door::PodStatus>& statuses) {
-  TakeStatuses(*store_, node, statuses, system_clock_.scale(), clock_->Now());
+  cluster_->TakeStatuses(node, statuses);
 }
 
-// A node may write the logs of pods bound to it and no others.
 void Daemon::OnLog(const std::string& node, const std::string& uid, std::int64_t offset,
                    std::string_view bytes) {
-  for (const store::ObjectPtr& pod : store_->List("Pod"))
-    if (pod->uid == uid && site::NodeOf(pod->body) == node)
-      return logs_->AppendAt(uid, offset, bytes);
-  log::Warn("a node sent the log of a pod that is not its own", {{"node", node}});
+  cluster_->TakeLog(node, uid, offset, bytes);
 }
 
 void Daemon::OnChange(const std::string&) {
@@ -65,4 +58,4 @@ void Daemon::BeforeWipe(const std::string& node) {
   if (const auto disk = options_.disk_of(node)) InspectDisk(node, false, *disk);
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -13,7 +13,7 @@
 
 #include "control/conductor.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 
 // Thread-safe. Commands of one subject (a BurstNode or an orphan) run one after the other; a
 // command that equals one still waiting is dropped, so the queue is bounded by the number of needs.
@@ -43,4 +43,4 @@ class Executor final : public control::CommandSink {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -6,12 +6,11 @@
 #include <map>
 
 #include "base/log.h"
-#include "embedded/daemon.h"
+#include "daemon/daemon.h"
 #include "model/decode.h"
-#include "site/cluster.h"
 #include "site/objects.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 namespace {
 
 template <class... Fs>
@@ -36,6 +35,7 @@ Result<BurstNode> Daemon::NodeNamed(const std::string& name) const {
 }
 
 void Daemon::Run(const control::Command& command) {
+  if (!cluster_->MayAct()) return;  // whoever leads now asks again
   const Status done = std::visit(
       Overloaded{
           [&](const control::CreateInstance& c) -> Status {
@@ -67,12 +67,12 @@ void Daemon::Run(const control::Command& command) {
             SPW_ASSIGN(const BurstNode node, NodeNamed(c.node));
             return gateway_->CertifyLoss(node, IsSimulated(node.offer.provider));
           },
-          [&](const control::AdmitPods& c) { return site::AdmitPods(*store_, c.node, c.pods); },
+          [&](const control::AdmitPods& c) { return cluster_->AdmitPods(c.node, c.pods); },
           [&](const control::EvictPods& c) {
-            return site::EvictPods(*store_, c.node, c.pods, c.reason, clock_->Now());
+            return cluster_->EvictPods(c.node, c.pods, c.reason);
           },
           [&](const control::RemoveNode& c) -> Status {
-            SPW_TRY(site::RemoveNode(*store_, c.node, clock_->Now()));
+            SPW_TRY(cluster_->RemoveNode(c.node));
             const Result<BurstNode> node = NodeNamed(c.node);
             return node && !node->Live() ? gateway_->Forget(c.node) : Ok();
           },
@@ -92,7 +92,7 @@ Status Daemon::Create(const BurstNode& node) {
   if (node.phase != Phase::kRequested || node.Failed())
     return Fail(Code::kConflict, "the node is not waiting for a machine any more");
   const auto cloud = accounts_->Find(node.offer.provider);
-  Result<std::string> user_data = gateway_->UserDataFor(node.name);
+  Result<std::string> user_data = UserDataFor(node);
   if (cloud == nullptr) {
     answer.error = Error{Code::kUnavailable, "its account is not open", std::nullopt};
   } else if (!user_data) {
@@ -115,6 +115,14 @@ Status Daemon::Create(const BurstNode& node) {
   const std::lock_guard lock(answers_mutex_);
   created_[node.name] = {++answer_serial_, std::move(answer)};
   return outcome;
+}
+
+Result<std::string> Daemon::UserDataFor(const BurstNode& node) {
+  SPW_ASSIGN(json::object join, cluster_->PrepareJoin(node));
+  SPW_ASSIGN(const std::string text, gateway_->UserDataFor(node.name));
+  SPW_ASSIGN(json::value user_data, ParseJson(text));
+  for (auto& member : join) user_data.get_object()[member.key()] = std::move(member.value());
+  return json::serialize(user_data);
 }
 
 Status Daemon::DeletePass(const BurstNode& node, const std::string& instance_id) {
@@ -180,4 +188,4 @@ Status Daemon::Prepare(const BurstNode& node) {
   return gateway_->Prepare(std::move(request));
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -5,15 +5,14 @@
 
 #include "base/log.h"
 #include "control/budget.h"
-#include "embedded/daemon.h"
-#include "embedded/decisions.h"
-#include "embedded/object_status.h"
+#include "daemon/daemon.h"
+#include "daemon/decisions.h"
+#include "daemon/object_status.h"
 #include "server/views.h"
-#include "site/cluster.h"
 #include "site/objects.h"
 #include "site/snapshot.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 namespace {
 
 // Budgets look at nodes that went since the earliest period began.
@@ -58,16 +57,16 @@ control::Observation Daemon::ObservationOf(
       if (side.id.starts_with(prefix)) seen.stray.push_back(side);
     o.seen = std::move(seen);
   }
-  o.node = gateway_->NodeReport(node.name);
+  if (joined_.contains(node.name)) o.node = gateway_->NodeReport(node.name);
   o.run = gateway_->RunReport(node.name);
-  o.pods = site::PodReports(*store_, node);
+  o.pods = cluster_->PodReports(node);
   return o;
 }
 
 Result<control::World> Daemon::Observe(std::vector<BurstNode> nodes, std::int64_t last_serial) {
   control::World world;
   world.last_serial = last_serial;
-  world.synced = accounts_->AllPolled();
+  world.synced = cluster_->Ready() && accounts_->AllPolled();
   world.inventories = accounts_->Inventories();
   {
     const std::lock_guard lock(answers_mutex_);
@@ -103,7 +102,8 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
     const std::lock_guard lock(view_mutex_);
     view_ = std::move(view);
   }
-  WriteStatuses(*store_, world.snapshot, clock_->Now());
+  WriteStatuses(*cluster_, world.snapshot, clock_->Now());
+  cluster_->Project(result.changed);
   Changed();
   if (options_.on_stored)
     for (const BurstNode& node : result.changed) options_.on_stored(node);
@@ -114,7 +114,7 @@ void Daemon::TellOfNodes(const std::vector<BurstNode>& changed) {
     const store::ObjectKey about{"BurstNode", "", node.name};
     std::string text = fmt::format("{} at {}", Name(node.phase), node.offer.Key());
     if (node.Failed()) text += fmt::format(": {} ({})", Name(node.failure), node.failure_detail);
-    store_->AddEvent(about, node.Failed(), std::string(Name(node.phase)), text);
+    cluster_->AddEvent(about, node.Failed(), Name(node.phase), text);
     log::Info("burst node", {{"node", node.name},
                              {"phase", Name(node.phase)},
                              {"failure", Name(node.failure)},
@@ -123,11 +123,11 @@ void Daemon::TellOfNodes(const std::vector<BurstNode>& changed) {
     if (node.phase != Phase::kPlanned && node.phase != Phase::kRunning && !node.Failed()) continue;
     for (const PodRef& pod : node.pods) {
       if (node.phase == Phase::kPlanned)
-        store_->AddEvent(site::PodKey(pod.key), false, "Renting",
-                         fmt::format("Spillway {}", node.why));
+        cluster_->AddEvent(site::PodKey(pod.key), false, "Renting",
+                           fmt::format("Spillway {}", node.why));
       else if (node.Failed())
-        store_->AddEvent(site::PodKey(pod.key), true, "RentalFailed",
-                         fmt::format("{}: {}", node.name, node.failure_detail));
+        cluster_->AddEvent(site::PodKey(pod.key), true, "RentalFailed",
+                           fmt::format("{}: {}", node.name, node.failure_detail));
     }
   }
 }
@@ -147,8 +147,8 @@ void Daemon::TellOfDecisions(const server::RoundView& view) {
     if (decision.verdict == Verdict::kFitsSite) continue;
     for (std::int32_t pod : workload.pods)
       if (snapshot.pods[static_cast<std::size_t>(pod)].node.empty())
-        store_->AddEvent(site::PodKey(snapshot.pods[static_cast<std::size_t>(pod)].key), false,
-                         std::string(server::kDecisionEvent), decision.sentence);
+        cluster_->AddEvent(site::PodKey(snapshot.pods[static_cast<std::size_t>(pod)].key), false,
+                           server::kDecisionEvent, decision.sentence);
   }
   std::erase_if(told_, [&](const auto& entry) {
     return std::ranges::find(snapshot.workloads, entry.first, &Workload::key) ==
@@ -157,4 +157,4 @@ void Daemon::TellOfDecisions(const server::RoundView& view) {
   ForgetDecisions(*store_);
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -1,4 +1,4 @@
-// Apply, delete and what-if on the embedded mode's objects.
+// Apply and delete on objects in a Store: the embedded mode's, and copies for what-if questions.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 #include "server/backend.h"
 #include "store/store.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 
 // See server::Backend::Apply. An object that exists keeps its status and system metadata and gets
 // the manifest's labels, annotations and spec. Pods and the template of Jobs cannot change.
@@ -20,4 +20,4 @@ Result<server::Backend::ApplyOutcome> ApplyManifests(
 // See server::Backend::Delete. Jobs and running pods end first and vanish then.
 Status DeleteObject(store::Store& store, const server::ObjectRef& ref, bool dry_run, Time now);
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

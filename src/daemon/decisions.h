@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "store/store.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 
 // `workload` is "ns/Job/name" or "ns/Pod/name". A null record keeps what there is. A record that
 // cannot be written is logged: nothing but an answer depends on it.
@@ -19,4 +19,4 @@ json::value KeptDecision(const store::Store& store, const std::string& workload)
 // Removes the records of workloads whose object is gone.
 void ForgetDecisions(store::Store& store);
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

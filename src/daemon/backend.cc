@@ -1,19 +1,19 @@
-// What the HTTP API asks of the embedded mode.
+// What the HTTP API asks of the daemon.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
 
-#include "embedded/daemon.h"
-#include "embedded/decisions.h"
-#include "embedded/objects_api.h"
+#include "daemon/daemon.h"
+#include "daemon/decisions.h"
+#include "daemon/objects_api.h"
 #include "model/decode.h"
 #include "plan/planner.h"
 #include "site/job_controller.h"
 #include "site/objects.h"
 #include "site/scheduler.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 namespace {
 
 store::ObjectKey KeyOf(const server::ObjectRef& ref) {
@@ -40,8 +40,7 @@ server::EventView ViewOfEvent(const store::Event& e) {
 
 Result<Daemon::ApplyOutcome> Daemon::Apply(const std::string& file_name, const std::string& text,
                                            const std::string& default_namespace, bool dry_run) {
-  return ApplyManifests(*store_, KnownProviders(catalog_), file_name, text, default_namespace,
-                        dry_run, clock_->Now());
+  return cluster_->Apply(KnownProviders(catalog_), file_name, text, default_namespace, dry_run);
 }
 
 Result<std::vector<json::value>> Daemon::List(const std::string& kind, const std::string& ns) {
@@ -58,7 +57,7 @@ Result<json::value> Daemon::Get(const server::ObjectRef& ref) {
 }
 
 Status Daemon::Delete(const server::ObjectRef& ref, bool dry_run) {
-  return DeleteObject(*store_, ref, dry_run, clock_->Now());
+  return cluster_->Delete(ref, dry_run);
 }
 
 std::vector<server::EventView> Daemon::Events(const std::optional<server::ObjectRef>& about) {
@@ -70,12 +69,7 @@ std::vector<server::EventView> Daemon::Events(const std::optional<server::Object
 
 Result<Daemon::LogChunk> Daemon::Logs(const std::string& ns, const std::string& pod,
                                       std::int64_t offset) {
-  const store::ObjectPtr object = store_->Get({"Pod", ns, pod});
-  if (object == nullptr)
-    return Fail(Code::kNotFound, fmt::format("Pod \"{}\" not found in namespace {}", pod, ns));
-  // Read the end first: a line written in between must not be missed.
-  const bool finished = site::Finished(object->body);
-  return LogChunk{logs_->Read(object->uid, offset), finished};
+  return cluster_->Logs(ns, pod, offset);
 }
 
 std::shared_ptr<const server::RoundView> Daemon::LastRound() {
@@ -181,8 +175,7 @@ Result<json::value> Daemon::CatalogEntry(const std::string& id) {
 
 std::vector<server::Finding> Daemon::Doctor() {
   std::vector<server::Finding> findings;
-  for (const runtime::Finding& f : sandbox_.findings)
-    findings.push_back({f.name, f.ok, f.sentence});
+  cluster_->AddFindings(findings);
   findings.push_back(
       {"catalogue", true,
        fmt::format("{} providers, read from {}", catalog_.entries().size(), options_.catalog_dir)});
@@ -207,8 +200,7 @@ std::vector<server::Finding> Daemon::Doctor() {
 }
 
 std::vector<std::string> Daemon::Simulated() {
-  std::vector<std::string> simulated = {
-      "GPUs: the site's and the rented machines' GPUs are numbers, nothing computes on them."};
+  std::vector<std::string> simulated = cluster_->Simulated();
   for (const store::ObjectPtr& provider : store_->List("CloudProvider"))
     if (StringOr(site::SpecOf(provider->body), "type", "") == "simulated") {
       simulated.emplace_back(
@@ -232,4 +224,4 @@ std::int64_t Daemon::WaitForChange(std::int64_t revision, Duration timeout) {
   return change_revision_;
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -10,7 +10,7 @@
 #include "data/scan.h"
 #include "server/backend.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 
 // Thread-safe. Keeps its findings in `state_file` (one JSON line each), so that a restart loses
 // none.
@@ -34,4 +34,4 @@ class Inspector {
   std::vector<server::Inspection> results_;
 };
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -1,6 +1,6 @@
-// Daemon: the embedded mode. One process holds the site, the data gateway, the site's door, the
-// cloud accounts and the control rounds; everything it must not forget is in files below its state
-// directory, so that it may be killed at any moment and started again.
+// Daemon: one process that holds the data gateway, the site's door, the cloud accounts and the
+// control rounds, over a Cluster (embedded or Kubernetes); everything it must not forget is in
+// files below its state directory, so that it may be killed at any moment and started again.
 //
 //   STATE/state.db     objects, events, BurstNodes, ledger
 //   STATE/gateway/     the site.key that signs everything, run keys, sealed chunks of live runs
@@ -20,20 +20,19 @@
 #include <thread>
 #include <vector>
 
-#include "base/rng.h"
 #include "base/time.h"
 #include "catalog/catalog.h"
 #include "control/conductor.h"
 #include "control/rule_clock.h"
-#include "embedded/accounts.h"
-#include "embedded/executor.h"
-#include "embedded/inspection.h"
+#include "daemon/accounts.h"
+#include "daemon/cluster.h"
+#include "daemon/executor.h"
+#include "daemon/inspection.h"
 #include "gateway/gateway.h"
 #include "server/backend.h"
-#include "site/kubelet.h"
 #include "store/store.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 
 struct DaemonOptions {
   std::string state_dir;     // made with mode 0700 if missing
@@ -44,10 +43,10 @@ struct DaemonOptions {
   std::string cluster_id = "site";  // tag of everything rented
   int time_scale = 1;               // the clock runs so many times faster
   CloudFactory open_cloud;
+  ClusterFactory open_cluster;
   // Directory that stands for the disk of a simulated machine; empty: no inspection.
   std::function<std::optional<std::string>(const std::string& burst_node)> disk_of;
   bool inspect_rented_disks = false;
-  std::string pod_init_program;  // empty: the running program
   // Called with every BurstNode whose new state was just stored, before the commands that follow
   // from it are sent. May block; for notifications and for tests that need an exact moment.
   std::function<void(const BurstNode&)> on_stored;
@@ -115,6 +114,7 @@ class Daemon final : public server::Backend,
   // commands.cc
   void Run(const control::Command& command);
   Status Create(const BurstNode& node);
+  Result<std::string> UserDataFor(const BurstNode& node);
   Status DeletePass(const BurstNode& node, const std::string& instance_id);
   Status Prepare(const BurstNode& node);
   Result<BurstNode> NodeNamed(const std::string& name) const;
@@ -130,11 +130,11 @@ class Daemon final : public server::Backend,
   void BeforeWipe(const std::string& node) override;
 
   // daemon.cc
-  void SiteLoop();
+  void RoundLoop();
   void PollLoop();
-  Result<std::optional<Time>> SitePass();
-  Status RegisterJoinedNodes();
-  void Wake();     // the site loop should look again now
+  Result<std::optional<Time>> Pass();
+  void JoinNodes(const std::vector<BurstNode>& nodes);
+  void Wake();     // the round loop should look again now
   void Changed();  // for the event stream
 
   const DaemonOptions options_;
@@ -142,10 +142,7 @@ class Daemon final : public server::Backend,
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<control::RuleClock> clock_;
   catalog::Catalog catalog_;
-  Rng rng_;
-  std::unique_ptr<site::PodLogs> logs_;
-  std::unique_ptr<site::Kubelet> kubelet_;
-  runtime::SandboxSupport sandbox_;
+  std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<Accounts> accounts_;
   std::unique_ptr<Inspector> inspector_;
@@ -157,8 +154,10 @@ class Daemon final : public server::Backend,
   std::int64_t answer_serial_ = 0;
   std::map<std::string, std::pair<std::int64_t, control::CreateAnswer>> created_;
   std::map<std::string, std::pair<std::int64_t, control::DeleteAnswer>> deleted_;
-  std::int64_t answers_seen_ = 0;      // up to this number the running round has seen them
-  std::vector<std::string> problems_;  // of the running round
+  std::int64_t answers_seen_ = 0;  // up to this number the running round has seen them
+  // The running round's, used by its thread only.
+  std::vector<std::string> problems_;
+  std::set<std::string> joined_;
 
   mutable std::mutex view_mutex_;
   std::shared_ptr<const server::RoundView> view_;
@@ -172,8 +171,8 @@ class Daemon final : public server::Backend,
   std::int64_t change_revision_ = 1;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> started_{false};
-  std::thread site_thread_, poll_thread_;
+  std::thread round_thread_, poll_thread_;
   int lock_fd_ = -1;
 };
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -1,4 +1,4 @@
-#include "embedded/inspection.h"
+#include "daemon/inspection.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 namespace {
 
 constexpr std::size_t kMaxSampleBytes = 48 << 20;
@@ -106,4 +106,4 @@ std::vector<server::Inspection> Inspector::Results() const {
   return results_;
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -1,4 +1,4 @@
-#include "embedded/object_status.h"
+#include "daemon/object_status.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "model/decode.h"
 #include "site/objects.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 namespace {
 
 struct ConditionText {
@@ -20,9 +20,9 @@ struct ConditionText {
 
 // Sets the members and the condition if anything is different; `stamp` names a member that then
 // becomes the time of writing.
-void Write(store::Store& store, const store::ObjectKey& key, const json::object& members,
+void Write(Cluster& cluster, const store::ObjectKey& key, const json::object& members,
            const ConditionText& condition, Time now, std::string_view stamp = "") {
-  const Status written = store.Update(key, [&](json::value& body) {
+  const Status written = cluster.UpdateStatus(key, [&](json::value& body) {
     json::value& status = body.get_object()["status"];
     if (!status.is_object()) status = json::object{};
     bool changed = false;
@@ -43,7 +43,7 @@ void Write(store::Store& store, const store::ObjectKey& key, const json::object&
               {{"kind", key.kind}, {"name", key.name}, {"error", written.error().message}});
 }
 
-void WriteBudget(store::Store& store, const BudgetState& b, Time now) {
+void WriteBudget(Cluster& cluster, const BudgetState& b, Time now) {
   json::object members{{"spent", FormatMoney(b.spent)},
                        {"reserved", FormatMoney(b.reserved)},
                        {"left", FormatMoney(std::max(b.Left(), Money()))},
@@ -55,7 +55,7 @@ void WriteBudget(store::Store& store, const BudgetState& b, Time now) {
       (b.spent + b.reserved).micro() / 100 >= b.amount.micro() / 10'000 * b.warn_at_percent &&
       b.amount > Money();
   const bool out = b.Left() <= Money();
-  Write(store, {"Budget", "", b.name}, members,
+  Write(cluster, {"Budget", "", b.name}, members,
         {"Available", !out,
          out    ? "Exhausted"
          : warn ? "NearlyExhausted"
@@ -65,11 +65,11 @@ void WriteBudget(store::Store& store, const BudgetState& b, Time now) {
         now);
 }
 
-void WritePolicy(store::Store& store, const Policy& p, const Snapshot& snapshot, Time now) {
+void WritePolicy(Cluster& cluster, const Policy& p, const Snapshot& snapshot, Time now) {
   const auto nodes =
       std::count_if(snapshot.burst_nodes.begin(), snapshot.burst_nodes.end(),
                     [&](const BurstNode& n) { return n.Live() && n.policy == p.name; });
-  Write(store, {"BurstPolicy", "", p.name},
+  Write(cluster, {"BurstPolicy", "", p.name},
         {{"nodes", static_cast<std::int64_t>(nodes)},
          {"namespaces", static_cast<std::int64_t>(p.namespaces.size())}},
         {"Ready", !p.namespaces.empty(), p.namespaces.empty() ? "NoNamespace" : "Applies",
@@ -78,21 +78,20 @@ void WritePolicy(store::Store& store, const Policy& p, const Snapshot& snapshot,
         now);
 }
 
-void WriteAccount(store::Store& store, const ProviderAccount& a, const Snapshot& snapshot,
-                  Time now) {
+void WriteAccount(Cluster& cluster, const ProviderAccount& a, const Snapshot& snapshot, Time now) {
   std::int64_t gpus = 0;
   for (const BurstNode& n : snapshot.burst_nodes)
     if (n.Live() && n.offer.provider == a.name) gpus += n.offer.allocatable.gpus;
   const auto offers = std::count_if(snapshot.offers.begin(), snapshot.offers.end(),
                                     [&](const Offer& o) { return o.provider == a.name; });
-  Write(store, {"CloudProvider", "", a.name},
+  Write(cluster, {"CloudProvider", "", a.name},
         {{"nodes", a.live_nodes}, {"gpus", gpus}, {"offers", static_cast<std::int64_t>(offers)}},
         {"Ready", a.ready, a.ready ? "Answers" : "NotReady",
          a.ready ? "the account answers" : a.not_ready_reason},
         now);
 }
 
-void WriteDataset(store::Store& store, const store::ObjectKey& key, const DatasetInfo& dataset,
+void WriteDataset(Cluster& cluster, const store::ObjectKey& key, const DatasetInfo& dataset,
                   const Result<gateway::SelectionCache::Size>& size, Time now) {
   json::object members{{"source", "directory " + dataset.directory}};
   ConditionText ready{"Ready", size.has_value(), "SourceNotRead", ""};
@@ -106,24 +105,25 @@ void WriteDataset(store::Store& store, const store::ObjectKey& key, const Datase
   } else {
     ready.message = size.error().message;
   }
-  Write(store, key, members, ready, now, "observedAt");
+  Write(cluster, key, members, ready, now, "observedAt");
 }
 
 }  // namespace
 
-void WriteDatasetStatuses(store::Store& store, gateway::Gateway& gateway, Time now) {
+void WriteDatasetStatuses(Cluster& cluster, const store::Store& store, gateway::Gateway& gateway,
+                          Time now) {
   for (const store::ObjectPtr& object : store.List("Dataset")) {
     const Result<DatasetInfo> dataset = DecodeDataset(object->body);
     if (!dataset) continue;  // the round reports what cannot be understood
-    WriteDataset(store, object->key, *dataset, gateway.SelectedSize(*dataset, {}), now);
+    WriteDataset(cluster, object->key, *dataset, gateway.SelectedSize(*dataset, {}), now);
   }
 }
 
-void WriteStatuses(store::Store& store, const Snapshot& snapshot, Time now) {
-  for (const BudgetState& budget : snapshot.budgets) WriteBudget(store, budget, now);
-  for (const Policy& policy : snapshot.policies) WritePolicy(store, policy, snapshot, now);
+void WriteStatuses(Cluster& cluster, const Snapshot& snapshot, Time now) {
+  for (const BudgetState& budget : snapshot.budgets) WriteBudget(cluster, budget, now);
+  for (const Policy& policy : snapshot.policies) WritePolicy(cluster, policy, snapshot, now);
   for (const ProviderAccount& account : snapshot.accounts)
-    WriteAccount(store, account, snapshot, now);
+    WriteAccount(cluster, account, snapshot, now);
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -1,8 +1,8 @@
-#include "embedded/executor.h"
+#include "daemon/executor.h"
 
 #include <algorithm>
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 
 Executor::Executor(int threads, std::function<void(const control::Command&)> run)
     : run_(std::move(run)) {
@@ -77,4 +77,4 @@ void Executor::Work() {
   }
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

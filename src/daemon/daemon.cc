@@ -1,4 +1,4 @@
-#include "embedded/daemon.h"
+#include "daemon/daemon.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -8,16 +8,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <random>
 
 #include "base/log.h"
-#include "embedded/object_status.h"
-#include "site/cluster.h"
-#include "site/job_controller.h"
-#include "site/objects.h"
-#include "site/scheduler.h"
+#include "daemon/object_status.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 namespace {
 
 constexpr int kExecutorThreads = 8;
@@ -51,7 +46,7 @@ std::string VersionsOf(const std::vector<store::ObjectPtr>& objects) {
 }  // namespace
 
 Daemon::Daemon(DaemonOptions options, const SystemClock& clock)
-    : options_(std::move(options)), system_clock_(clock), rng_(std::random_device{}()) {}
+    : options_(std::move(options)), system_clock_(clock) {}
 
 Daemon::~Daemon() {
   Stop();
@@ -94,27 +89,13 @@ Status Daemon::OpenAll() {
   clock_ = std::make_unique<control::RuleClock>(system_clock_, control::NewestMoment(nodes));
   store_->UseClock(*clock_);
   SPW_TRY(gateway_->UseClock(*clock_));
-  if (store_->Get({"Namespace", "", "default"}) == nullptr) {
-    const auto made = store_->Apply({{{"Namespace", "", "default"},
-                                      json::object{{"apiVersion", "v1"}, {"kind", "Namespace"}},
-                                      0}});
-    if (!made) return tl::unexpected(made.error());
-  }
-
-  sandbox_ = runtime::Probe();
-  runtime::RemoveLeftovers(sandbox_);
-  if (!sandbox_.sandbox())
-    log::Warn("pods run as plain processes: this machine does not allow sandboxes");
-  logs_ = std::make_unique<site::PodLogs>(options_.state_dir + "/logs");
-  kubelet_ = std::make_unique<site::Kubelet>(
-      *store_, *logs_, *clock_,
-      site::KubeletOptions{options_.data_root, options_.results_root, sandbox_,
-                           options_.pod_init_program});
+  SPW_ASSIGN(cluster_, options_.open_cluster({store_.get(), clock_.get(), system_clock_.scale(),
+                                              options_.state_dir, [this] { Wake(); }}));
   accounts_ = std::make_unique<Accounts>(options_.cluster_id, *clock_, options_.open_cloud);
   if (options_.inspect_rented_disks)
     inspector_ =
         std::make_unique<Inspector>(options_.data_root, options_.state_dir + "/inspections.jsonl");
-  return kubelet_->Recover();
+  return Ok();
 }
 
 Status Daemon::Start() {
@@ -125,9 +106,10 @@ Status Daemon::Start() {
   executor_ = std::make_unique<Executor>(kExecutorThreads,
                                          [this](const control::Command& command) { Run(command); });
   conductor_.reset(new control::Conductor(*clock_, *store_, *this, *executor_));
+  SPW_TRY(cluster_->Start());
   SPW_TRY(gateway_->Start());
   started_ = true;
-  site_thread_ = std::thread([this] { SiteLoop(); });
+  round_thread_ = std::thread([this] { RoundLoop(); });
   poll_thread_ = std::thread([this] { PollLoop(); });
   return Ok();
 }
@@ -136,11 +118,11 @@ void Daemon::Stop() {
   if (stopping_.exchange(true)) return;
   Wake();
   Changed();
-  if (site_thread_.joinable()) site_thread_.join();
+  if (round_thread_.joinable()) round_thread_.join();
   if (poll_thread_.joinable()) poll_thread_.join();
   if (executor_) executor_->Stop();
   if (gateway_) gateway_->Stop();
-  kubelet_.reset();
+  if (cluster_) cluster_->Stop();
 }
 
 void Daemon::Wake() {
@@ -159,48 +141,39 @@ void Daemon::Changed() {
   change_.notify_all();
 }
 
-Status Daemon::RegisterJoinedNodes() {
-  SPW_ASSIGN(const std::vector<BurstNode> nodes, store_->Nodes(clock_->Now()));
+// Which machines the cluster itself sees as promised; what the others say is not heard yet.
+void Daemon::JoinNodes(const std::vector<BurstNode>& nodes) {
+  joined_.clear();
   for (const BurstNode& node : nodes) {
-    if (node.phase < Phase::kJoined || node.phase > Phase::kReturning || node.Failed()) continue;
+    if (!node.Live()) continue;
     const std::optional<control::NodeReport> report = gateway_->NodeReport(node.name);
-    if (report) {
-      SPW_TRY(site::RegisterNode(*store_, node, *report, clock_->Now()));
-    }
+    if (!report) continue;
+    const bool over = node.phase > Phase::kReturning || node.Failed();
+    const Result<bool> joined = over ? Result<bool>(true) : cluster_->Join(node, *report);
+    if (joined && *joined) joined_.insert(node.name);
+    if (!joined)
+      log::Error("a node could not be joined; it is tried again",
+                 {{"node", node.name}, {"error", joined.error().message}});
   }
-  return Ok();
 }
 
-Result<std::optional<Time>> Daemon::SitePass() {
-  // A step of the site that fails is tried again; it must never keep the round from giving back
-  // what is paid for.
-  const auto tolerate = [](std::string_view step, const Status& status) {
-    if (!status)
-      log::Error("a step of the site failed; it is tried again",
-                 {{"step", step}, {"error", status.error().message}});
-  };
-  std::optional<Time> look_again;
-  const Result<std::optional<Time>> jobs = site::ReconcileJobs(*store_, rng_, clock_->Now());
-  if (jobs)
-    look_again = *jobs;
-  else
-    tolerate("jobs", tl::unexpected(jobs.error()));
-  tolerate("nodes", RegisterJoinedNodes());
-  tolerate("scheduler", site::Schedule(*store_, clock_->Now()));
-  tolerate("kubelet", kubelet_->Sync());
+Result<std::optional<Time>> Daemon::Pass() {
+  SPW_ASSIGN(const std::vector<BurstNode> nodes, store_->Nodes(clock_->Now()));
+  JoinNodes(nodes);
+  std::optional<Time> look_again = cluster_->Pass();
   SPW_ASSIGN(const std::optional<Time> round, conductor_->Round());
   if (round && (!look_again || *round < *look_again)) look_again = round;
   return look_again;
 }
 
-void Daemon::SiteLoop() {
+void Daemon::RoundLoop() {
   while (!stopping_) {
     {
       const std::lock_guard lock(wake_mutex_);
       awake_ = false;
     }
     Duration sleep = kLookAtLeast;
-    const Result<std::optional<Time>> pass = SitePass();
+    const Result<std::optional<Time>> pass = Pass();
     if (!pass) {
       log::Error("a round failed; it is tried again", {{"error", pass.error().message}});
     } else if (*pass) {
@@ -237,7 +210,7 @@ void Daemon::PollLoop() {
     if (changed) Wake();
     if (std::string seen = VersionsOf(store_->List("Dataset")); all || seen != datasets_seen) {
       datasets_seen = std::move(seen);
-      WriteDatasetStatuses(*store_, *gateway_, clock_->Now());
+      WriteDatasetStatuses(*cluster_, *store_, *gateway_, clock_->Now());
     }
     std::unique_lock lock(change_mutex_);
     change_.wait_for(lock, kTick, [&] { return stopping_.load(); });
@@ -248,4 +221,4 @@ void Daemon::InspectDisk(const std::string& burst_node, bool after_wipe, const s
   if (inspector_) inspector_->Inspect(burst_node, after_wipe, disk);
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

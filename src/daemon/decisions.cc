@@ -1,8 +1,8 @@
-#include "embedded/decisions.h"
+#include "daemon/decisions.h"
 
 #include "base/log.h"
 
-namespace spillway::embedded {
+namespace spillway::daemon {
 namespace {
 
 constexpr std::string_view kKind = "Decision";
@@ -46,4 +46,4 @@ void ForgetDecisions(store::Store& store) {
       Write(store, {kept->key, nullptr, std::nullopt, true});
 }
 
-}  // namespace spillway::embedded
+}  // namespace spillway::daemon

@@ -1,0 +1,98 @@
+// Cluster: the cluster Spillway serves, as the daemon sees it. The embedded mode and Kubernetes
+// implement it.
+//
+// Reading goes through the Store: the embedded mode's objects live there, and the Kubernetes mode
+// mirrors the API server's into it. Writing goes through the verbs here, because only the embedded
+// mode may write objects into the Store.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "control/observation.h"
+#include "door/protocol.h"
+#include "schema/manifest.h"
+#include "server/backend.h"
+#include "store/store.h"
+
+namespace spillway::daemon {
+
+// What a cluster may use; all of it outlives the cluster.
+struct ClusterContext {
+  store::Store* store = nullptr;
+  const Clock* clock = nullptr;
+  int time_scale = 1;
+  std::string state_dir;
+  std::function<void()> wake;  // something changed: a round should look. From any thread
+};
+
+// Public functions are thread-safe but Start, Pass and Stop, which the daemon calls in this order,
+// Pass from one thread. Verbs are idempotent and may be repeated after a crash; kNotFound never
+// comes back for what is gone already.
+class Cluster {
+ public:
+  virtual ~Cluster() = default;
+
+  virtual Status Start() = 0;
+  virtual void Stop() = 0;
+  // Before each round: what the mode itself has to do (Jobs and scheduling in the embedded mode).
+  // Never fails: a step that does is logged and tried again. Returns when to look again without an
+  // event.
+  virtual std::optional<Time> Pass() = 0;
+  // Everything was read once, and this process may act (it leads). Nothing is decided before.
+  virtual bool Ready() const = 0;
+  // Asked right before every write to a provider: false when leadership may have passed on.
+  virtual bool MayAct() const = 0;
+
+  // control::AdmitPods, EvictPods, RemoveNode.
+  virtual Status AdmitPods(const std::string& node, const std::vector<PodRef>& pods) = 0;
+  virtual Status EvictPods(const std::string& node, const std::vector<PodRef>& pods,
+                           const std::string& reason) = 0;
+  virtual Status RemoveNode(const std::string& node) = 0;
+
+  // A machine is about to be asked for: what it needs to join, as members of its user data. Its
+  // credentials are new each time and replace earlier ones.
+  virtual Result<json::object> PrepareJoin(const BurstNode& node) = 0;
+  // The machine has proved itself to the door: `report` is what it says. Its Node object is made or
+  // completed. False: the cluster does not see the node, or not as promised, yet.
+  virtual Result<bool> Join(const BurstNode& node, const control::NodeReport& report) = 0;
+  // State of the BurstNode's pods (by uid) and of replacements that tolerate its taint.
+  virtual std::vector<control::PodReport> PodReports(const BurstNode& node) const = 0;
+
+  // What a rented node is to run (empty where a kubelet runs the pods), and what it says.
+  virtual std::vector<door::PodOrder> OrdersFor(const std::string& node) const = 0;
+  virtual void TakeStatuses(const std::string& node,
+                            const std::vector<door::PodStatus>& statuses) = 0;
+  virtual void TakeReleased(const std::string& node, const std::vector<std::string>& uids) = 0;
+  virtual void TakeLog(const std::string& node, const std::string& uid, std::int64_t offset,
+                       std::string_view bytes) = 0;
+
+  // For people. Losing an event must not stop the work.
+  virtual void AddEvent(const store::ObjectKey& about, bool warning, std::string_view reason,
+                        const std::string& message) = 0;
+  // Changes an object's status only; `change` returns false to leave it. kNotFound, kConflict.
+  virtual Status UpdateStatus(const store::ObjectKey& key,
+                              const std::function<bool(json::value& body)>& change) = 0;
+  // BurstNodes that were just stored, for clusters that show them to people elsewhere.
+  virtual void Project(const std::vector<BurstNode>& changed) = 0;
+
+  // server::Backend's verbs on objects. `catalog`: providers and regions that exist.
+  virtual Result<server::Backend::ApplyOutcome> Apply(
+      const std::vector<schema::CatalogProvider>& catalog, const std::string& file_name,
+      const std::string& text, const std::string& default_namespace, bool dry_run) = 0;
+  virtual Status Delete(const server::ObjectRef& ref, bool dry_run) = 0;
+  virtual Result<server::Backend::LogChunk> Logs(const std::string& ns, const std::string& pod,
+                                                 std::int64_t offset) = 0;
+  virtual void AddFindings(std::vector<server::Finding>& findings) const = 0;
+  // What is simulated in this mode, one sentence each.
+  virtual std::vector<std::string> Simulated() const = 0;
+};
+
+using ClusterFactory = std::function<Result<std::unique_ptr<Cluster>>(ClusterContext)>;
+
+}  // namespace spillway::daemon
