@@ -170,18 +170,6 @@ void CheckConversion(Reader& item, Money price, OfferNote& note) {
   }
 }
 
-Labels NodeLabels(const Offer& offer, const std::string& gpu, std::int64_t gpus,
-                  std::int64_t memory_mib, std::int64_t driver) {
-  return {{"kubernetes.io/arch", "amd64"},
-          {"kubernetes.io/os", "linux"},
-          {"node.kubernetes.io/instance-type", offer.instance_type},
-          {"nvidia.com/cuda.driver.major", std::to_string(driver)},
-          {"nvidia.com/gpu.count", std::to_string(gpus)},
-          {"nvidia.com/gpu.memory", std::to_string(memory_mib)},
-          {"nvidia.com/gpu.product", gpu},
-          {"topology.kubernetes.io/region", offer.region}};
-}
-
 void ReadOffer(Reader& item, Entry& entry) {
   Offer offer;
   OfferNote note;
@@ -198,9 +186,10 @@ void ReadOffer(Reader& item, Entry& entry) {
     offer.area = region->area;
   }
   Reader gpu = item.In("gpu");
-  const std::string model = gpu.Text("model");
+  GpuFacts facts;
+  facts.product = gpu.Text("model");
   offer.allocatable.gpus = gpu.Whole("count", 1, 64);
-  const std::int64_t memory_mib = gpu.Whole("memoryMiB", 1024, 1 << 20);
+  facts.memory_mib = gpu.Whole("memoryMiB", 1024, 1 << 20);
   gpu.NothingElse();
   offer.allocatable.cpu_milli = item.Whole("vcpus", 1, 4096) * 1000;
   offer.allocatable.memory_bytes = item.Whole("memoryGiB", 1, 1 << 16) * kGiB;
@@ -213,8 +202,8 @@ void ReadOffer(Reader& item, Entry& entry) {
   }
   offer.capacity = static_cast<CapacityType>(item.Word("capacity", kCapacities));
   offer.stock = static_cast<Stock>(item.Word("stock", kStocks));
-  offer.labels = NodeLabels(offer, model, offer.allocatable.gpus, memory_mib,
-                            item.Whole("cudaDriverMajor", 1, 9999));
+  facts.driver_major = item.Whole("cudaDriverMajor", 1, 9999);
+  offer.labels = NodeLabels(offer, facts);
   const Evidence price = ReadEvidence(item, "price", "");
   offer.source = price.source;
   note.date = price.date;
@@ -318,6 +307,17 @@ const Entry* Catalog::Find(std::string_view id) const {
       entries_.begin(), entries_.end(), id,
       [](const Entry& entry, std::string_view wanted) { return entry.facts.id < wanted; });
   return it != entries_.end() && it->facts.id == id ? &*it : nullptr;
+}
+
+Labels NodeLabels(const Offer& offer, const GpuFacts& gpu) {
+  return {{"kubernetes.io/arch", "amd64"},
+          {"kubernetes.io/os", "linux"},
+          {"node.kubernetes.io/instance-type", offer.instance_type},
+          {"nvidia.com/cuda.driver.major", std::to_string(gpu.driver_major)},
+          {"nvidia.com/gpu.count", std::to_string(offer.allocatable.gpus)},
+          {"nvidia.com/gpu.memory", std::to_string(gpu.memory_mib)},
+          {"nvidia.com/gpu.product", gpu.product},
+          {"topology.kubernetes.io/region", offer.region}};
 }
 
 std::vector<Offer> OffersOf(const Entry& entry, const std::string& provider,

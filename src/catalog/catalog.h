@@ -65,6 +65,17 @@ class Catalog {
   std::vector<Entry> entries_;
 };
 
+// What GPU feature discovery would say of a machine's GPUs.
+struct GpuFacts {
+  std::string product;  // "NVIDIA-H100-80GB-HBM3"
+  std::int64_t memory_mib = 0;
+  std::int64_t driver_major = 0;
+};
+
+// Labels of a node that was rented as this offer (type, region and number of GPUs are read). The
+// label spillway.dev/provider is the caller's.
+Labels NodeLabels(const Offer& offer, const GpuFacts& gpu);
+
 // Offers of the account `provider` (name of a CloudProvider) in these regions; none named: all.
 std::vector<Offer> OffersOf(const Entry& entry, const std::string& provider,
                             const std::vector<std::string>& regions);
