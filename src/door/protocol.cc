@@ -298,6 +298,10 @@ Result<RegisterAnswer> DecodeRegisterAnswer(const json::value& v) {
 json::value Encode(const Heartbeat& m) {
   json::array pods;
   for (const PodStatus& pod : m.pods) pods.push_back(EncodePod(pod));
+  json::array released;
+  const std::size_t skip = m.released.size() - std::min(m.released.size(), kMaxReleased);
+  for (std::size_t i = skip; i < m.released.size(); ++i)
+    released.emplace_back(json::string(m.released[i]));
   const double progress = std::clamp(m.wipe_progress, 0.0, 1.0);
   return json::object{{"sequence", m.sequence},
                       {"stagedChunks", m.staged_chunks},
@@ -307,6 +311,7 @@ json::value Encode(const Heartbeat& m) {
                       {"results", m.results},
                       {"resultsPending", m.results_pending},
                       {"resultsReturned", m.results_returned},
+                      {"released", std::move(released)},
                       {"wiped", m.wiped},
                       {"wipePermille", std::llround(progress * static_cast<double>(kPermille))},
                       {"problem", Clipped(m.problem, kMaxSentenceBytes)}};
@@ -325,6 +330,7 @@ Result<Heartbeat> DecodeHeartbeat(const json::value& v) {
   m.results = static_cast<int>(reader.Int("results", 0, INT32_MAX));
   m.results_pending = static_cast<int>(reader.Int("resultsPending", 0, INT32_MAX));
   m.results_returned = reader.Bool("resultsReturned");
+  m.released = reader.Texts("released", kMaxReleased);
   m.wiped = reader.Bool("wiped");
   m.wipe_progress = static_cast<double>(reader.Int("wipePermille", 0, kPermille)) /
                     static_cast<double>(kPermille);
@@ -412,10 +418,15 @@ Result<WipeStatement> DecodeWipeStatement(const json::value& v) {
 }
 
 std::string EncodeUserData(const UserData& data) {
-  return CanonicalJson(json::object{{"name", data.name},
-                                    {"door", data.door},
-                                    {"token", data.token},
-                                    {"sitePublicKey", data.site_public_key}});
+  json::object object{{"name", data.name},
+                      {"door", data.door},
+                      {"token", data.token},
+                      {"sitePublicKey", data.site_public_key}};
+  if (data.kubernetes)
+    object["kubernetes"] = json::object{{"server", data.kubernetes->server},
+                                        {"ca", data.kubernetes->ca},
+                                        {"bootstrapToken", data.kubernetes->bootstrap_token}};
+  return CanonicalJson(object);
 }
 
 Result<UserData> DecodeUserData(std::string_view text) {
@@ -429,6 +440,12 @@ Result<UserData> DecodeUserData(std::string_view text) {
   data.door = reader.Text("door");
   data.token = reader.Text("token");
   data.site_public_key = HexText(reader, "sitePublicKey", 32);
+  if (const json::object* object = parsed->if_object(); object && object->contains("kubernetes")) {
+    FieldReader join(reader.Object("kubernetes"), "kubernetes", error);
+    data.kubernetes = KubernetesJoin{join.Text("server"), join.Text("ca", kMaxUserDataBytes),
+                                     join.Text("bootstrapToken")};
+    join.Done();
+  }
   return Finish(reader, error, "user data", std::move(data));
 }
 

@@ -25,6 +25,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,6 +39,7 @@ namespace spillway::door {
 
 inline constexpr std::int64_t kResultChunkBytes = std::int64_t{4} << 20;  // of plaintext
 inline constexpr std::size_t kMaxUsedRanges = 1000;
+inline constexpr std::size_t kMaxReleased = 1024;
 // One manifest covers all inputs of a run. Its dataset is "run/<run>", its files are
 // "<claim name>/<path in the dataset>".
 inline constexpr std::string_view kRunDatasetNamespace = "run";
@@ -74,6 +76,10 @@ struct Heartbeat {
   int results = 0;                // result files it had to send so far, those sent included
   int results_pending = 0;        // of them, not receipted yet
   bool results_returned = false;  // desired was "return" and nothing is left to send
+  // Kubernetes only: uids of pods that had volumes here and of which nothing is left on the node:
+  // all are unpublished and every result file has its receipt. Stays until the end of the node; the
+  // newest kMaxReleased.
+  std::vector<std::string> released;
   bool wiped = false;
   double wipe_progress = 0;  // 0..1, for people
   std::string problem;       // a sentence, when something does not go on
@@ -141,6 +147,13 @@ Result<Heartbeat> DecodeHeartbeat(const json::value& v);
 Result<Desired> DecodeDesired(const json::value& v);
 Result<WipeStatement> DecodeWipeStatement(const json::value& v);
 
+// How the kubelet of a rented machine joins the site's cluster (TLS bootstrap).
+struct KubernetesJoin {
+  std::string server;           // https://host:port of the API server
+  std::string ca;               // PEM of the cluster's certificate authority
+  std::string bootstrap_token;  // serves once, for this node's name
+};
+
 // What a rented machine gets at birth: where to dial and how to prove that it is the one. JSON;
 // worthless once the node has registered.
 struct UserData {
@@ -148,6 +161,7 @@ struct UserData {
   std::string door;  // "unix:/path/node.sock"
   std::string token;
   std::string site_public_key;
+  std::optional<KubernetesJoin> kubernetes;  // absent in the embedded mode
 };
 std::string EncodeUserData(const UserData& data);
 Result<UserData> DecodeUserData(std::string_view text);

@@ -27,6 +27,7 @@ Heartbeat SampleHeartbeat() {
   m.pods = {{"vision/sweep-0", "u-1", "Failed", 137, "OOMKilled", 5000, 10, 1 << 20}};
   m.results = 3;
   m.results_pending = 2;
+  m.released = {"u-2", "u-3"};
   m.wipe_progress = 0.25;
   m.problem = "chunk 4: not there";
   return m;
@@ -95,6 +96,7 @@ TEST(Protocol, MessagesSurviveTheWire) {
   ASSERT_TRUE(heartbeat) << heartbeat.error().message;
   EXPECT_EQ(Encode(*heartbeat), Encode(SampleHeartbeat()));
   EXPECT_DOUBLE_EQ(heartbeat->wipe_progress, 0.25);
+  EXPECT_EQ(heartbeat->released, SampleHeartbeat().released);
 
   const auto desired = DecodeDesired(Wire(Encode(SampleDesired())));
   ASSERT_TRUE(desired) << desired.error().message;
@@ -222,6 +224,33 @@ TEST(Protocol, ALongSentenceIsCutBetweenCharacters) {
   const auto decoded = DecodeHeartbeat(Wire(Encode(m)));
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(decoded->problem, std::string(4095, 'x'));
+}
+
+TEST(Protocol, TheNewestReleasedPodsAreTold) {
+  Heartbeat m;
+  for (std::size_t i = 0; i < kMaxReleased + 2; ++i) m.released.push_back(std::to_string(i));
+  const auto decoded = DecodeHeartbeat(Wire(Encode(m)));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->released.size(), kMaxReleased);
+  EXPECT_EQ(decoded->released.front(), "2");
+}
+
+TEST(Protocol, UserDataOfANodeThatJoinsACluster) {
+  UserData data{"bn-00001", "unix:/run/node.sock", "t0k3n", std::string(64, 'c')};
+  data.kubernetes = {"https://10.0.0.1:6443",
+                     "-----BEGIN CERTIFICATE-----\n" + std::string(2000, 'A') + "\n",
+                     "abcdef.0123"};
+  const auto decoded = DecodeUserData(EncodeUserData(data));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  ASSERT_TRUE(decoded->kubernetes);
+  EXPECT_EQ(decoded->kubernetes->bootstrap_token, "abcdef.0123");
+  EXPECT_EQ(EncodeUserData(*decoded), EncodeUserData(data));
+  ExpectStrict(*ParseJson(EncodeUserData(data)).value().as_object().if_contains("kubernetes"),
+               [&](const json::value& join) {
+                 json::value message = *ParseJson(EncodeUserData(data));
+                 message.as_object()["kubernetes"] = join;
+                 return DecodeUserData(json::serialize(message));
+               });
 }
 
 TEST(Protocol, UserData) {

@@ -214,7 +214,8 @@ Door::News Door::Note(const std::string& node, const door::Heartbeat& heartbeat)
   const bool changed = live.said.staged != heartbeat.staged ||
                        live.said.results_returned != heartbeat.results_returned ||
                        live.said.staged_bytes != heartbeat.staged_bytes ||
-                       live.said.results_pending != heartbeat.results_pending;
+                       live.said.results_pending != heartbeat.results_pending ||
+                       live.said.released != heartbeat.released;
   live.sequence = heartbeat.sequence;
   live.said = heartbeat;
   return changed ? News::kSome : News::kNone;
@@ -224,7 +225,10 @@ Result<net::Response> Door::Heartbeat(const std::string& node, const net::Reques
   SPW_ASSIGN(const json::value body, request.Json());
   SPW_ASSIGN(const door::Heartbeat heartbeat, door::DecodeHeartbeat(body));
   const News news = Note(node, heartbeat);
-  if (news != News::kStale) backend_.OnPodStatuses(node, heartbeat.pods);
+  if (news != News::kStale) {
+    backend_.OnPodStatuses(node, heartbeat.pods);
+    if (!heartbeat.released.empty()) backend_.OnReleased(node, heartbeat.released);
+  }
   if (news == News::kSome) backend_.OnChange(node);
   SPW_ASSIGN(const door::Desired desired, DesiredAnswer(node));
   return net::Response::Json(door::Encode(desired));

@@ -43,6 +43,9 @@ class DoorBackend {
   virtual std::optional<DesiredState> DesiredFor(const std::string& node) = 0;
   virtual void OnPodStatuses(const std::string& node,
                              const std::vector<door::PodStatus>& statuses) = 0;
+  // Kubernetes only, at every heartbeat that names any: uids of pods of which nothing is left on
+  // the node (door::Heartbeat::released), those of earlier calls among them.
+  virtual void OnReleased(const std::string& /*node*/, const std::vector<std::string>& /*uids*/) {}
   // Log bytes of a pod; `offset` from its beginning, repeats are possible.
   virtual void OnLog(const std::string& node, const std::string& uid, std::int64_t offset,
                      std::string_view bytes) = 0;

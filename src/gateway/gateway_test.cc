@@ -30,6 +30,10 @@ class FakeBackend final : public DoorBackend {
     const std::lock_guard lock(mutex);
     statuses[node] = pods;
   }
+  void OnReleased(const std::string& node, const std::vector<std::string>& uids) override {
+    const std::lock_guard lock(mutex);
+    released_pods[node] = uids;
+  }
   void OnLog(const std::string& node, const std::string& uid, std::int64_t offset,
              std::string_view bytes) override {
     const std::lock_guard lock(mutex);
@@ -70,6 +74,7 @@ class FakeBackend final : public DoorBackend {
   std::mutex mutex;
   std::map<std::string, DesiredState> desired;
   std::map<std::string, std::vector<door::PodStatus>> statuses;
+  std::map<std::string, std::vector<std::string>> released_pods;
   std::vector<std::string> logs;
   std::map<std::string, int> changes, before_wipe;
   std::condition_variable released;
@@ -510,6 +515,19 @@ TEST_F(GatewayTest, HeartbeatsCarryPodsAndLogsOnce) {
   ASSERT_TRUE(node.Beat());
   EXPECT_EQ(gateway_->Progress("bn-1").problem, "slow");
   EXPECT_EQ(backend_.statuses["bn-1"].at(0).phase, "Running");
+}
+
+TEST_F(GatewayTest, ReleasedPodsAreToldAndAreNews) {
+  FakeNode node = StagedNode("bn-1");
+  ASSERT_TRUE(node.Beat());
+  EXPECT_FALSE(backend_.released_pods.contains("bn-1"));
+  const int before = backend_.changes["bn-1"];
+  node.heartbeat.released = {"uid-1"};
+  ASSERT_TRUE(node.Beat());
+  EXPECT_THAT(backend_.released_pods["bn-1"], ElementsAre("uid-1"));
+  EXPECT_EQ(backend_.changes["bn-1"], before + 1);
+  ASSERT_TRUE(node.Beat());
+  EXPECT_EQ(backend_.changes["bn-1"], before + 1) << "said again, but no news";
 }
 
 TEST_F(GatewayTest, TheLeaseGoesOnWhileTheHookBeforeAWipeRuns) {
