@@ -62,6 +62,10 @@ bool FailIfUseless(Turn& turn) {
     turn.Fail(Failure::kGangFailed, "another node of its gang failed");
     return true;
   }
+  if (turn.seen.end_asked) {
+    turn.Fail(Failure::kCancelled, "somebody deleted the BurstNode");
+    return true;
+  }
   if (turn.seen.run && turn.seen.run->failed && node.phase > Phase::kPlanned) {
     turn.Fail(Failure::kDataFailed, turn.seen.run->failed->message);
     return true;

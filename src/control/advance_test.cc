@@ -464,6 +464,20 @@ TEST_P(Alive, TheLifetimeEndsTheWorkButNotItsResults) {
   }
 }
 
+TEST_P(Alive, WhoeverDeletesItGetsTheResultsAllTheSame) {
+  const Time now = kStart + 1h;
+  Observation o = AllWell(NodeIn(GetParam(), now), now);
+  o.end_asked = true;
+  const Step step = Advance(NodeIn(GetParam(), now), o, now);
+  if (GetParam() == Phase::kReturning) {
+    EXPECT_FALSE(step.node.Failed()) << "it ends anyway";
+    return;
+  }
+  EXPECT_EQ(step.node.failure, Failure::kCancelled);
+  EXPECT_EQ(step.node.phase, GetParam() == Phase::kRunning ? Phase::kReturning : Phase::kWiping);
+  EXPECT_EQ(Sent<EvictPods>(step) != nullptr, GetParam() == Phase::kRunning);
+}
+
 INSTANTIATE_TEST_SUITE_P(AlivePhases, Alive, ::testing::ValuesIn(kAlivePhases),
                          [](const auto& p) { return std::string(Name(p.param)); });
 

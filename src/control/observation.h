@@ -82,6 +82,8 @@ struct Observation {
   // Pods of BurstNode::pods (and admitted replacements) that exist; a pod that is not here was
   // deleted. Absent as a whole while the cluster was not read.
   std::optional<std::vector<PodReport>> pods;
+  // A person deleted the BurstNode's object: it ends in order, its pods are queued again.
+  bool end_asked = false;
   // For a gang: phases and failures of the other nodes.
   bool gang_all_staged = true;
   bool gang_failed = false;

@@ -59,10 +59,14 @@ class Cluster {
   // credentials are new each time and replace earlier ones.
   virtual Result<json::object> PrepareJoin(const BurstNode& node) = 0;
   // The machine has proved itself to the door: `report` is what it says. Its Node object is made or
-  // completed. False: the cluster does not see the node, or not as promised, yet.
-  virtual Result<bool> Join(const BurstNode& node, const control::NodeReport& report) = 0;
+  // completed. Returns what is to be believed of the machine; nullopt: the cluster does not see it
+  // ready yet, and until then nothing is heard of it.
+  virtual Result<std::optional<control::NodeReport>> Join(const BurstNode& node,
+                                                          const control::NodeReport& report) = 0;
   // State of the BurstNode's pods (by uid) and of replacements that tolerate its taint.
   virtual std::vector<control::PodReport> PodReports(const BurstNode& node) const = 0;
+  // Somebody deleted the BurstNode's object while the node lives.
+  virtual bool EndAsked(const std::string& node) const = 0;
 
   // What a rented node is to run (empty where a kubelet runs the pods), and what it says.
   virtual std::vector<door::PodOrder> OrdersFor(const std::string& node) const = 0;

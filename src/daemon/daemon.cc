@@ -141,7 +141,7 @@ void Daemon::Changed() {
   change_.notify_all();
 }
 
-// Which machines the cluster itself sees as promised; what the others say is not heard yet.
+// What the machines say, as far as the cluster itself sees them.
 void Daemon::JoinNodes(const std::vector<BurstNode>& nodes) {
   joined_.clear();
   for (const BurstNode& node : nodes) {
@@ -149,11 +149,16 @@ void Daemon::JoinNodes(const std::vector<BurstNode>& nodes) {
     const std::optional<control::NodeReport> report = gateway_->NodeReport(node.name);
     if (!report) continue;
     const bool over = node.phase > Phase::kReturning || node.Failed();
-    const Result<bool> joined = over ? Result<bool>(true) : cluster_->Join(node, *report);
-    if (joined && *joined) joined_.insert(node.name);
+    if (over) {
+      joined_.emplace(node.name, *report);
+      continue;
+    }
+    Result<std::optional<control::NodeReport>> joined = cluster_->Join(node, *report);
     if (!joined)
       log::Error("a node could not be joined; it is tried again",
                  {{"node", node.name}, {"error", joined.error().message}});
+    else if (*joined)
+      joined_.emplace(node.name, std::move(**joined));
   }
 }
 

@@ -15,7 +15,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -157,7 +156,7 @@ class Daemon final : public server::Backend,
   std::int64_t answers_seen_ = 0;  // up to this number the running round has seen them
   // The running round's, used by its thread only.
   std::vector<std::string> problems_;
-  std::set<std::string> joined_;
+  std::map<std::string, control::NodeReport> joined_;  // what is heard of each node
 
   mutable std::mutex view_mutex_;
   std::shared_ptr<const server::RoundView> view_;

@@ -57,9 +57,10 @@ control::Observation Daemon::ObservationOf(
       if (side.id.starts_with(prefix)) seen.stray.push_back(side);
     o.seen = std::move(seen);
   }
-  if (joined_.contains(node.name)) o.node = gateway_->NodeReport(node.name);
+  if (const auto it = joined_.find(node.name); it != joined_.end()) o.node = it->second;
   o.run = gateway_->RunReport(node.name);
   o.pods = cluster_->PodReports(node);
+  o.end_asked = cluster_->EndAsked(node.name);
   return o;
 }
 

@@ -85,10 +85,16 @@ Status EmbeddedCluster::RemoveNode(const std::string& node) {
 }
 
 // The rules look at the hardware first: only a node that they have accepted gets its Node object.
-Result<bool> EmbeddedCluster::Join(const BurstNode& node, const control::NodeReport& report) {
+Result<std::optional<control::NodeReport>> EmbeddedCluster::Join(
+    const BurstNode& node, const control::NodeReport& report) {
   if (node.phase >= Phase::kJoined)
     SPW_TRY(site::RegisterNode(store_, node, report, context_.clock->Now()));
-  return true;
+  return std::optional(report);
+}
+
+// A live BurstNode cannot be deleted here (objects_api.cc): its workload is.
+bool EmbeddedCluster::EndAsked(const std::string&) const {
+  return false;
 }
 
 std::vector<control::PodReport> EmbeddedCluster::PodReports(const BurstNode& node) const {

@@ -36,8 +36,10 @@ class EmbeddedCluster final : public daemon::Cluster {
                    const std::string& reason) override;
   Status RemoveNode(const std::string& node) override;
   Result<json::object> PrepareJoin(const BurstNode&) override { return json::object{}; }
-  Result<bool> Join(const BurstNode& node, const control::NodeReport& report) override;
+  Result<std::optional<control::NodeReport>> Join(const BurstNode& node,
+                                                  const control::NodeReport& report) override;
   std::vector<control::PodReport> PodReports(const BurstNode& node) const override;
+  bool EndAsked(const std::string& node) const override;
 
   std::vector<door::PodOrder> OrdersFor(const std::string& node) const override;
   void TakeStatuses(const std::string& node, const std::vector<door::PodStatus>& statuses) override;

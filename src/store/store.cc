@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "base/encoding.h"
 #include "model/decode.h"
@@ -225,6 +226,48 @@ Status Store::Update(const ObjectKey& key, const std::function<bool(json::value&
     if (written.error().code != Code::kConflict) return Fail(written.error());
   }
   return Fail(Code::kConflict, fmt::format("{} keeps changing; try again", Text(key)));
+}
+
+ObjectPtr Store::MirrorOne(Mirrored object) {
+  const auto it = objects_.find(object.key);
+  if (object.body.is_null()) {
+    if (it == objects_.end()) return nullptr;
+    ObjectPtr gone = it->second;
+    objects_.erase(it);
+    return gone;
+  }
+  auto stored = std::make_shared<StoredObject>();
+  stored->key = object.key;
+  const json::value* metadata = Find(object.body, "metadata");
+  stored->uid = metadata == nullptr ? "" : StringOr(*metadata, "uid", "");
+  stored->resource_version = ++revision_;
+  stored->body = std::move(object.body);
+  objects_[object.key] = stored;
+  return stored;
+}
+
+void Store::Mirror(std::vector<Mirrored> objects) {
+  std::vector<ObjectPtr> changed;
+  bool removed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    for (Mirrored& object : objects) {
+      const bool gone = object.body.is_null();
+      if (ObjectPtr one = MirrorOne(std::move(object))) {
+        changed.push_back(std::move(one));
+        removed = removed || gone;
+      }
+    }
+  }
+  if (on_change_ && !changed.empty()) on_change_(changed, removed);
+}
+
+void Store::MirrorAll(const std::string& kind, std::vector<Mirrored> objects) {
+  std::set<ObjectKey> there;
+  for (const Mirrored& object : objects) there.insert(object.key);
+  for (const ObjectPtr& object : List(kind))
+    if (!there.contains(object->key)) objects.push_back({object->key, nullptr});
+  Mirror(std::move(objects));
 }
 
 void Store::AddEvent(const ObjectKey& about, bool warning, std::string reason,

@@ -87,6 +87,16 @@ class Store final : public ports::Journal {
   // returns false to leave it as it is. kNotFound if it does not exist.
   Status Update(const ObjectKey& key, const std::function<bool(json::value& body)>& change);
 
+  // Objects whose home is another API server, as they are there: kept in memory only, with their own
+  // uid. Nobody else writes their kinds. A null body: it is gone.
+  struct Mirrored {
+    ObjectKey key;
+    json::value body;
+  };
+  void Mirror(std::vector<Mirrored> objects);
+  // The same, and every other object of this kind is gone: after everything was listed anew.
+  void MirrorAll(const std::string& kind, std::vector<Mirrored> objects);
+
   void AddEvent(const ObjectKey& about, bool warning, std::string reason, std::string message);
   std::vector<Event> Events(const ObjectKey& about) const;
   std::vector<Event> RecentEvents(std::size_t limit) const;
@@ -109,6 +119,7 @@ class Store final : public ports::Journal {
   Status Load();
   Status Migrate();
   Result<ObjectPtr> WriteOne(Write& write);
+  ObjectPtr MirrorOne(Mirrored object);  // locked; nullptr: nothing changed
   void Remember(const std::vector<ObjectPtr>& changed, const std::vector<bool>& removed);
 
   StoreOptions options_;

@@ -1,0 +1,176 @@
+#include "kubernetes/joins.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "model/burst_node.h"
+
+namespace spillway::kubernetes {
+namespace {
+
+store::ObjectKey RecordKey(const std::string& node) {
+  return {"Join", "", node};
+}
+
+std::string_view UidOf(const json::value& object) {
+  const json::value* metadata = Find(object, "metadata");
+  return metadata == nullptr ? "" : StringOr(*metadata, "uid", "");
+}
+
+std::string NameOf(const json::value& object) {
+  const json::value* metadata = Find(object, "metadata");
+  return metadata == nullptr ? "" : std::string(StringOr(*metadata, "name", ""));
+}
+
+bool IsServing(const json::value& csr) {
+  const json::value* spec = Find(csr, "spec");
+  return spec != nullptr && StringOr(*spec, "signerName", "") == kServingSigner;
+}
+
+std::vector<std::string> AddressesOf(const store::Store& store, const std::string& node) {
+  std::vector<std::string> found;
+  const store::ObjectPtr object = store.Get({"Node", "", node});
+  if (object == nullptr) return found;
+  const json::value* status = Find(object->body, "status");
+  const json::array* addresses = status == nullptr ? nullptr : FindArray(*status, "addresses");
+  if (addresses == nullptr) return found;
+  for (const json::value& address : *addresses)
+    if (StringOr(address, "type", "").ends_with("IP"))
+      found.emplace_back(StringOr(address, "address", ""));
+  return found;
+}
+
+}  // namespace
+
+Joins::Joins(store::Store& store, Api& api, Worker& worker, const Clock& clock, Tell tell)
+    : store_(store), api_(api), worker_(worker), clock_(clock), tell_(std::move(tell)) {}
+
+Joins::Record Joins::Read(const std::string& node) const {
+  const store::ObjectPtr object = store_.Get(RecordKey(node));
+  if (object == nullptr) return {};
+  return {std::string(StringOr(object->body, "tokenId", "")),
+          std::string(StringOr(object->body, "client", "")),
+          std::string(StringOr(object->body, "serving", ""))};
+}
+
+Status Joins::Write(const std::string& node, const Record& record) {
+  const auto written = store_.Apply({{RecordKey(node),
+                                      json::object{{"tokenId", record.token_id},
+                                                   {"client", record.client_uid},
+                                                   {"serving", record.serving_uid}},
+                                      std::nullopt}});
+  return written ? Ok() : Status(tl::unexpected(written.error()));
+}
+
+Status Joins::DeleteToken(const std::string& id) {
+  if (id.empty()) return Ok();
+  const Status gone =
+      api_.Delete(kSecrets, std::string(kTokenNamespace), TokenSecretName(id), "", -1);
+  return !gone && gone.error().code == Code::kNotFound ? Ok() : gone;
+}
+
+Result<std::string> Joins::NewToken(const std::string& node) {
+  const std::lock_guard lock(mutex_);
+  Record record = Read(node);
+  if (!record.client_uid.empty())
+    return Fail(Code::kConflict, fmt::format("{} has its certificate already", node));
+  SPW_TRY(DeleteToken(record.token_id));
+  const BootstrapToken token = NewBootstrapToken();
+  record.token_id = token.id;
+  // Known before it is valid, so that a crash leaves no token that nobody deletes.
+  SPW_TRY(Write(node, record));
+  const auto made = api_.Create(kSecrets, std::string(kTokenNamespace),
+                                TokenSecret(token, node, clock_.Now() + kTokenLife));
+  if (!made) return Fail(made.error());
+  return token.Text();
+}
+
+Status Joins::Judge(const json::value& csr, const std::string& node, Record& record) {
+  const store::ObjectPtr object = store_.Get({"BurstNode", "", node});
+  const json::value* status = object == nullptr ? nullptr : Find(object->body, "status");
+  const auto phase = PhaseFrom(status == nullptr ? "" : StringOr(*status, "phase", ""));
+  if (!phase || *phase >= Phase::kReturning)
+    return Fail(Code::kDenied, "the BurstNode is leaving, or is gone");
+  const std::string uid(UidOf(csr));
+  const bool serving = IsServing(csr);
+  std::string& granted = serving ? record.serving_uid : record.client_uid;
+  if (!granted.empty() && granted != uid)
+    return Fail(Code::kDenied, "it has its certificate already, and gets no second one");
+  if (serving) {
+    SPW_TRY(CheckServingRequest(csr, node, AddressesOf(store_, node)));
+  } else {
+    if (record.token_id.empty()) return Fail(Code::kDenied, "its token was used or is over");
+    SPW_TRY(CheckClientRequest(csr, node, record.token_id));
+  }
+  granted = uid;
+  // Stored before it is granted: a crash in between grants the same request again and no other.
+  return Write(node, record);
+}
+
+void Joins::Consider(const json::value& csr) {
+  if (!Undecided(csr)) return;
+  const std::string node = NodeOfRequest(csr);
+  if (node.empty()) return;
+  const std::lock_guard lock(mutex_);
+  // A BurstNode's token may ask for a foreign name: that is ours to refuse as well.
+  const bool ours = store_.Get({"BurstNode", "", node}) != nullptr;
+  std::string owner = ours ? node : "";
+  const json::value* spec = Find(csr, "spec");
+  const std::string_view user = spec == nullptr ? "" : StringOr(*spec, "username", "");
+  for (const store::ObjectPtr& record : store_.List("Join")) {
+    const std::string_view id = StringOr(record->body, "tokenId", "");
+    if (!id.empty() && user == TokenUser(id)) owner = record->key.name;
+  }
+  if (owner.empty()) return;
+  Record record = Read(owner);
+  const Status verdict =
+      owner != node ? Status(tl::unexpected(Error{
+                          Code::kDenied, fmt::format("the token of {} asks for {}", owner, node),
+                          std::nullopt}))
+                    : Judge(csr, node, record);
+  // Without a place to note it, nothing is granted; the request is looked at again.
+  if (!verdict && verdict.error().code != Code::kDenied) {
+    log::Error("a certificate request waits",
+               {{"node", owner}, {"error", verdict.error().message}});
+    return;
+  }
+  Answer(csr, owner, verdict);
+}
+
+void Joins::Answer(const json::value& csr, const std::string& node, const Status& verdict) {
+  const bool serving = IsServing(csr);
+  const std::string what = serving ? "serving certificate" : "client certificate";
+  const std::string why =
+      verdict ? fmt::format("the one {} of BurstNode {}", what, node) : verdict.error().message;
+  if (!verdict) tell_(node, true, "JoinRefused", fmt::format("a {} was refused: {}", what, why));
+  json::value decided = Decided(csr, verdict.has_value(),
+                                verdict ? "SpillwayJoin" : "SpillwayRefuses", why, clock_.Now());
+  worker_.Do("CertificateSigningRequest/" + NameOf(csr),
+             [this, decided = std::move(decided), name = NameOf(csr), node, serving,
+              approved = verdict.has_value()]() -> Status {
+               const auto done = api_.Replace(kRequests, "", name, "approval", decided);
+               if (!done && done.error().code == Code::kNotFound) return Ok();
+               // Somebody else changed it: the watch brings it again.
+               if (!done && done.error().code == Code::kConflict) return Ok();
+               if (!done) return tl::unexpected(done.error());
+               if (!approved || serving) return Ok();
+               const std::lock_guard lock(mutex_);
+               Record record = Read(node);
+               SPW_TRY(DeleteToken(record.token_id));
+               record.token_id.clear();
+               return Write(node, record);
+             });
+}
+
+Status Joins::Forget(const std::string& node) {
+  const std::lock_guard lock(mutex_);
+  const Record record = Read(node);
+  SPW_TRY(DeleteToken(record.token_id));
+  if (store_.Get(RecordKey(node)) == nullptr) return Ok();
+  const auto removed = store_.Apply({{RecordKey(node), {}, std::nullopt, true}});
+  return removed ? Ok() : Status(tl::unexpected(removed.error()));
+}
+
+}  // namespace spillway::kubernetes

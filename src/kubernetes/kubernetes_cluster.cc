@@ -1,0 +1,359 @@
+#include "kubernetes/kubernetes_cluster.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "kubernetes/mirror.h"
+#include "kubernetes/volumes.h"
+#include "model/decode.h"
+#include "site/objects.h"
+
+namespace spillway::kubernetes {
+namespace {
+
+Status UnlessGone(Status status) {
+  return !status && status.error().code == Code::kNotFound ? Ok() : status;
+}
+Status UnlessGone(const Result<json::value>& result) {
+  return result ? Ok() : UnlessGone(Status(tl::unexpected(result.error())));
+}
+
+bool HasToleration(const json::value& pod, const std::string& node) {
+  const json::array* tolerations = FindArray(site::SpecOf(pod), "tolerations");
+  return tolerations != nullptr && std::ranges::any_of(*tolerations, [&](const json::value& t) {
+           return StringOr(t, "key", "") == site::kBurstKey && StringOr(t, "value", "") == node;
+         });
+}
+
+json::object Toleration(const std::string& node) {
+  return {
+      {"key", site::kBurstKey}, {"operator", "Equal"}, {"value", node}, {"effect", "NoSchedule"}};
+}
+
+bool NodeReady(const json::value& node) {
+  const json::object* ready = site::ConditionOf(node, "Ready");
+  return ready != nullptr && StringOr(json::value(*ready), "status", "") == "True";
+}
+
+bool HasTaint(const json::value& node, std::string_view key) {
+  const json::array* taints = FindArray(site::SpecOf(node), "taints");
+  return taints != nullptr && std::ranges::any_of(*taints, [&](const json::value& t) {
+           return StringOr(t, "key", "") == key;
+         });
+}
+
+PodPhase PhaseOf(const json::value& pod) {
+  for (PodPhase phase : {PodPhase::kRunning, PodPhase::kSucceeded, PodPhase::kFailed})
+    if (Name(phase) == site::PodPhaseOf(pod)) return phase;
+  return PodPhase::kPending;
+}
+
+std::string NameOf(const json::value& object) {
+  const json::value* metadata = Find(object, "metadata");
+  return metadata == nullptr ? "" : std::string(StringOr(*metadata, "name", ""));
+}
+
+}  // namespace
+
+KubernetesCluster::KubernetesCluster(daemon::ClusterContext context, KubernetesOptions options)
+    : context_(std::move(context)),
+      store_(*context_.store),
+      options_(std::move(options)),
+      joins_(store_, *options_.api, worker_, *context_.clock,
+             [this](const std::string& node, bool warning, std::string_view reason,
+                    const std::string& message) {
+               AddEvent({"BurstNode", "", node}, warning, reason, message);
+             }) {}
+
+KubernetesCluster::~KubernetesCluster() {
+  Stop();
+}
+
+Result<std::unique_ptr<daemon::Cluster>> KubernetesCluster::Open(daemon::ClusterContext context,
+                                                                 KubernetesOptions options) {
+  for (const Resource* resource : kMirrored)
+    if (!context.store->List(std::string(resource->kind)).empty())
+      return Fail(Code::kConflict, fmt::format("{} was made by the embedded mode; choose another "
+                                               "--state",
+                                               context.state_dir));
+  return std::unique_ptr<daemon::Cluster>(
+      new KubernetesCluster(std::move(context), std::move(options)));
+}
+
+Status KubernetesCluster::Start() {
+  started_ = true;
+  std::vector<const Resource*> resources(kMirrored.begin(), kMirrored.end());
+  resources.insert(resources.end(), {&kBurstNodes, &kRequests, &kVolumes});
+  return options_.watches->Start(resources, *this);
+}
+
+void KubernetesCluster::Stop() {
+  if (!started_.exchange(false)) return;
+  options_.watches->Stop();
+  worker_.Stop();
+}
+
+bool KubernetesCluster::Ready() const {
+  const std::lock_guard lock(mutex_);
+  return listed_.size() == kMirrored.size() + 3 && options_.leads();
+}
+
+void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value> objects) {
+  const std::string kind(resource.kind);
+  if (&resource == &kRequests) {
+    for (const json::value& csr : objects) joins_.Consider(csr);
+  } else if (&resource == &kBurstNodes || &resource == &kVolumes) {
+    const std::lock_guard lock(mutex_);
+    auto& known = &resource == &kBurstNodes ? burst_nodes_ : volumes_;
+    known.clear();
+    for (json::value& object : objects)
+      if (&resource == &kBurstNodes || IsOurVolume(object))
+        known[NameOf(object)] = Trimmed(std::move(object));
+  } else {
+    std::vector<store::Store::Mirrored> mirrored;
+    for (json::value& object : objects) {
+      store::ObjectKey key = KeyOf(resource, object);
+      mirrored.push_back({std::move(key), Trimmed(std::move(object))});
+    }
+    store_.MirrorAll(kind, std::move(mirrored));
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    listed_.insert(kind);
+  }
+  context_.wake();
+}
+
+void KubernetesCluster::Changed(const Resource& resource, json::value object, bool gone) {
+  if (&resource == &kRequests) {
+    if (!gone) joins_.Consider(object);
+    return;
+  }
+  if (&resource == &kBurstNodes || &resource == &kVolumes) {
+    {
+      const std::lock_guard lock(mutex_);
+      auto& known = &resource == &kBurstNodes ? burst_nodes_ : volumes_;
+      const std::string name = NameOf(object);
+      if (gone)
+        known.erase(name);
+      else if (&resource == &kBurstNodes || IsOurVolume(object))
+        known[name] = Trimmed(std::move(object));
+    }
+    context_.wake();
+    return;
+  }
+  store::ObjectKey key = KeyOf(resource, object);
+  store_.Mirror({{std::move(key), gone ? json::value(nullptr) : Trimmed(std::move(object))}});
+}
+
+std::optional<Time> KubernetesCluster::Pass() {
+  if (!Ready()) return std::nullopt;
+  SyncClaims();
+  SyncBurstNodes();
+  return std::nullopt;
+}
+
+// Every claim that names a Dataset or a results place gets its volume.
+void KubernetesCluster::SyncClaims() {
+  for (const store::ObjectPtr& claim : store_.List("PersistentVolumeClaim")) {
+    if (!WantsVolume(claim->body)) continue;
+    const std::string name = VolumeName(claim->body);
+    {
+      const std::lock_guard lock(mutex_);
+      if (volumes_.contains(name)) continue;
+    }
+    const std::string key = "PersistentVolume/" + name;
+    if (worker_.Has(key)) continue;
+    const auto target = site::ResolveClaim(store_, claim->key.ns, claim->key.name);
+    if (!target) continue;  // a pod that mounts it is told why
+    std::string directory = target->directory;
+    if (!target->results) {
+      const auto dataset =
+          store_.Get({"Dataset", claim->key.ns, target->dataset.substr(claim->key.ns.size() + 1)});
+      const auto info = dataset == nullptr ? Result<DatasetInfo>(Fail(Code::kNotFound, ""))
+                                           : DecodeDataset(dataset->body);
+      if (!info) continue;
+      directory = info->directory;
+    }
+    worker_.Do(key,
+               [this, volume = VolumeFor(claim->body, target->results, directory)]() -> Status {
+                 const auto made = options_.api->Create(kVolumes, "", volume);
+                 return !made && made.error().code != Code::kConflict
+                            ? Status(tl::unexpected(made.error()))
+                            : Ok();
+               });
+  }
+}
+
+Status KubernetesCluster::AdmitPods(const std::string& node, const std::vector<PodRef>& pods) {
+  for (const PodRef& ref : pods) {
+    const store::ObjectKey key = site::PodKey(ref.key);
+    const store::ObjectPtr pod = store_.Get(key);
+    if (pod == nullptr || pod->uid != ref.uid || !site::NodeOf(pod->body).empty() ||
+        site::Finished(pod->body) || HasToleration(pod->body, node))
+      continue;
+    // Admission gives every pod two tolerations, so the list is there; the test makes sure that a
+    // pod of the same name does not get it.
+    const Status patched = UnlessGone(options_.api->Patch(
+        kPods, key.ns, key.name, "", PatchKind::kJson,
+        json::array{
+            json::object{{"op", "test"}, {"path", "/metadata/uid"}, {"value", ref.uid}},
+            json::object{
+                {"op", "add"}, {"path", "/spec/tolerations/-"}, {"value", Toleration(node)}}}));
+    if (!patched && patched.error().code != Code::kInvalid) return patched;
+  }
+  const store::ObjectPtr object = store_.Get({"Node", "", node});
+  if (object == nullptr || !HasTaint(object->body, site::kStartingKey)) return Ok();
+  return UnlessGone(options_.api->Patch(
+      kNodes, "", node, "", PatchKind::kStrategic,
+      json::object{{"spec", json::object{{"taints", json::array{json::object{
+                                                        {"$patch", "delete"},
+                                                        {"key", site::kStartingKey}}}}}}}));
+}
+
+Status KubernetesCluster::EvictPods(const std::string& node, const std::vector<PodRef>& pods,
+                                    const std::string& reason) {
+  const store::ObjectPtr object = store_.Get({"Node", "", node});
+  // Where no kubelet answers nobody would ever confirm the end.
+  const bool forced = object == nullptr || !NodeReady(object->body);
+  for (const PodRef& ref : pods) {
+    const store::ObjectKey key = site::PodKey(ref.key);
+    const store::ObjectPtr pod = store_.Get(key);
+    if (pod == nullptr || pod->uid != ref.uid || site::NodeOf(pod->body) != node) continue;
+    if (site::Deleting(pod->body) && !forced) continue;
+    SPW_TRY(UnlessGone(options_.api->Delete(kPods, key.ns, key.name, ref.uid, forced ? 0 : -1)));
+    AddEvent(key, true, "Evicted", reason);
+  }
+  return Ok();
+}
+
+Status KubernetesCluster::RemoveNode(const std::string& node) {
+  SPW_TRY(UnlessGone(options_.api->Delete(kNodes, "", node, "", -1)));
+  SPW_TRY(joins_.Forget(node));
+  const std::lock_guard lock(mutex_);
+  released_.erase(node);
+  return Ok();
+}
+
+Result<json::object> KubernetesCluster::PrepareJoin(const BurstNode& node) {
+  SPW_ASSIGN(const std::string token, joins_.NewToken(node.name));
+  return json::object{{"kubernetes", json::object{{"server", options_.node_server},
+                                                  {"ca", options_.server_ca},
+                                                  {"bootstrapToken", token}}}};
+}
+
+Result<std::optional<control::NodeReport>> KubernetesCluster::Join(
+    const BurstNode& node, const control::NodeReport& report) {
+  if (node.phase > Phase::kProvisioned) return std::optional(report);
+  const store::ObjectPtr object = store_.Get({"Node", "", node.name});
+  if (object == nullptr || !NodeReady(object->body)) return std::optional<control::NodeReport>();
+  SPW_ASSIGN(const Node seen, DecodeNode(object->body));
+  // Until the device plug-in has registered, the kubelet offers no GPUs; the boot deadline decides
+  // when that has taken too long.
+  if (seen.allocatable.gpus < node.offer.allocatable.gpus)
+    return std::optional<control::NodeReport>();
+  control::NodeReport believed = report;
+  believed.hardware = seen.allocatable;
+  believed.labels = seen.labels;
+  for (const auto& [key, value] : node.offer.labels) believed.labels.try_emplace(key, value);
+  if (!seen.labels.contains(kTrustLabel)) {
+    worker_.Do("Node/" + node.name + "/labels", [this, name = node.name, offer = node.offer] {
+      return UnlessGone(options_.api->Patch(
+          kNodes, "", name, "", PatchKind::kMerge,
+          json::object{{"metadata", json::object{{"labels", json::object{{kTrustLabel, name},
+                                                                         {site::kBurstKey, name},
+                                                                         {"spillway.dev/provider",
+                                                                          offer.provider}}}}}}));
+    });
+    return std::optional<control::NodeReport>();
+  }
+  return std::optional(std::move(believed));
+}
+
+bool KubernetesCluster::HoldsResults(const store::StoredObject& pod) const {
+  const auto mounts = site::MountsOf(pod.body);
+  if (!mounts) return false;
+  return std::ranges::any_of(*mounts, [&](const site::Mount& mount) {
+    if (mount.claim.empty()) return false;
+    const auto target = site::ResolveClaim(store_, pod.key.ns, mount.claim);
+    return target && target->results;
+  });
+}
+
+std::vector<control::PodReport> KubernetesCluster::PodReports(const BurstNode& node) const {
+  std::set<std::string> released;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = released_.find(node.name); it != released_.end()) released = it->second;
+  }
+  std::vector<control::PodReport> reports;
+  auto add = [&](const store::StoredObject& pod) {
+    const bool over = site::Finished(pod.body);
+    const bool here = site::NodeOf(pod.body) == node.name;
+    reports.push_back({pod.key.ns + "/" + pod.key.name, pod.uid, PhaseOf(pod.body),
+                       std::string(site::NodeOf(pod.body)), site::StartedAt(pod.body),
+                       site::FinishedAt(pod.body),
+                       over && (!here || released.contains(pod.uid) || !HoldsResults(pod))});
+  };
+  for (const PodRef& ref : node.pods) {
+    const store::ObjectPtr pod = store_.Get(site::PodKey(ref.key));
+    if (pod != nullptr && pod->uid == ref.uid) add(*pod);
+  }
+  for (const store::ObjectPtr& pod : store_.List("Pod", node.ns)) {
+    const bool listed =
+        std::ranges::any_of(reports, [&](const auto& r) { return r.uid == pod->uid; });
+    const std::string_view where = site::NodeOf(pod->body);
+    if (!listed && ((where == node.name && !IsDaemonPod(pod->body)) ||
+                    (where.empty() && HasToleration(pod->body, node.name))))
+      add(*pod);
+  }
+  return reports;
+}
+
+void KubernetesCluster::TakeReleased(const std::string& node,
+                                     const std::vector<std::string>& uids) {
+  {
+    const std::lock_guard lock(mutex_);
+    std::set<std::string> now(uids.begin(), uids.end());
+    if (released_[node] == now) return;
+    released_[node] = std::move(now);
+  }
+  context_.wake();
+}
+
+bool KubernetesCluster::EndAsked(const std::string& node) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = burst_nodes_.find(node);
+  return it != burst_nodes_.end() && site::Deleting(it->second);
+}
+
+Result<server::Backend::LogChunk> KubernetesCluster::Logs(const std::string& ns,
+                                                          const std::string& pod,
+                                                          std::int64_t offset) {
+  const store::ObjectPtr object = store_.Get({"Pod", ns, pod});
+  if (object == nullptr)
+    return Fail(Code::kNotFound, fmt::format("Pod \"{}\" not found in namespace {}", pod, ns));
+  const bool finished = site::Finished(object->body);
+  SPW_ASSIGN(const std::string text,
+             options_.api->Log(ns, pod, offset + server::Backend::kLogPiece));
+  const std::size_t from = std::min(text.size(), static_cast<std::size_t>(offset));
+  return server::Backend::LogChunk{text.substr(from), finished};
+}
+
+void KubernetesCluster::AddFindings(std::vector<server::Finding>& findings) const {
+  const std::lock_guard lock(mutex_);
+  std::string missing;
+  for (const Resource* resource : kMirrored)
+    if (!listed_.contains(std::string(resource->kind)))
+      missing += fmt::format("{}{}", missing.empty() ? "" : ", ", resource->plural);
+  findings.push_back({"kubernetes", missing.empty(),
+                      missing.empty() ? "the API server answers and every watch has synced"
+                                      : "not read yet: " + missing +
+                                            "; look at the log and at the rights of the daemon"});
+  findings.push_back({"leader", options_.leads(),
+                      options_.leads() ? "this replica leads" : "another replica leads"});
+}
+
+}  // namespace spillway::kubernetes

@@ -1,0 +1,43 @@
+#include "kubernetes/mirror.h"
+
+namespace spillway::kubernetes {
+namespace {
+
+void Keep(json::object& object, std::initializer_list<std::string_view> keys) {
+  json::object kept;
+  for (const std::string_view key : keys)
+    if (json::value* value = object.if_contains(key)) kept[key] = std::move(*value);
+  object = std::move(kept);
+}
+
+void TrimStatus(std::string_view kind, json::object& status) {
+  if (kind == "Pod")
+    Keep(status, {"phase", "reason", "conditions", "containerStatuses", "nominatedNodeName"});
+  if (kind == "Node") Keep(status, {"capacity", "allocatable", "conditions", "addresses"});
+}
+
+}  // namespace
+
+json::value Trimmed(json::value object) {
+  json::object& root = object.get_object();
+  const std::string kind(StringOr(object, "kind", ""));
+  if (json::value* metadata = root.if_contains("metadata"); metadata && metadata->is_object()) {
+    metadata->get_object().erase("managedFields");
+    if (json::value* annotations = metadata->get_object().if_contains("annotations");
+        annotations && annotations->is_object())
+      annotations->get_object().erase("kubectl.kubernetes.io/last-applied-configuration");
+  }
+  if (json::value* status = root.if_contains("status"); status && status->is_object())
+    TrimStatus(kind, status->get_object());
+  return object;
+}
+
+store::ObjectKey KeyOf(const Resource& resource, const json::value& object) {
+  const json::value* metadata = Find(object, "metadata");
+  if (metadata == nullptr) return {std::string(resource.kind), "", ""};
+  return {std::string(resource.kind),
+          resource.namespaced ? std::string(StringOr(*metadata, "namespace", "")) : "",
+          std::string(StringOr(*metadata, "name", ""))};
+}
+
+}  // namespace spillway::kubernetes

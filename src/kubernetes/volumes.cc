@@ -1,0 +1,77 @@
+#include "kubernetes/volumes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "site/objects.h"
+
+namespace spillway::kubernetes {
+namespace {
+
+std::string MetadataText(const json::value& object, std::string_view key) {
+  const json::value* metadata = Find(object, "metadata");
+  return metadata == nullptr ? "" : std::string(StringOr(*metadata, key, ""));
+}
+
+}  // namespace
+
+bool WantsVolume(const json::value& claim) {
+  const json::value& spec = site::SpecOf(claim);
+  return StringOr(spec, "storageClassName", "") == kStorageClass && !site::Deleting(claim) &&
+         StringOr(spec, "volumeName", "").empty() &&
+         (!site::AnnotationOf(claim, site::kDatasetAnnotation).empty() ||
+          !site::AnnotationOf(claim, site::kResultsAnnotation).empty());
+}
+
+std::string VolumeName(const json::value& claim) {
+  return "spillway-" + MetadataText(claim, "uid");
+}
+
+json::value VolumeFor(const json::value& claim, bool results, const std::string& directory) {
+  const std::string ns = MetadataText(claim, "namespace"), name = MetadataText(claim, "name");
+  const json::value& spec = site::SpecOf(claim);
+  json::array modes;
+  if (const json::array* asked = FindArray(spec, "accessModes")) modes = *asked;
+  const json::value* storage = FindPath(spec, {"resources", "requests", "storage"});
+  return json::object{
+      {"apiVersion", "v1"},
+      {"kind", "PersistentVolume"},
+      {"metadata", json::object{{"name", VolumeName(claim)}}},
+      {"spec",
+       json::object{{"capacity",
+                     json::object{{"storage", storage == nullptr ? json::value("1Gi") : *storage}}},
+                    {"accessModes", std::move(modes)},
+                    {"storageClassName", kStorageClass},
+                    // The volume is a name for a directory; that stays when the claim goes.
+                    {"persistentVolumeReclaimPolicy", "Retain"},
+                    {"claimRef", json::object{{"apiVersion", "v1"},
+                                              {"kind", "PersistentVolumeClaim"},
+                                              {"namespace", ns},
+                                              {"name", name},
+                                              {"uid", MetadataText(claim, "uid")}}},
+                    {"csi", json::object{{"driver", kDriver},
+                                         {"volumeHandle", fmt::format("{}/{}", ns, name)},
+                                         {"readOnly", !results},
+                                         {"volumeAttributes",
+                                          json::object{{"kind", results ? "results" : "dataset"},
+                                                       {"namespace", ns},
+                                                       {"claim", name},
+                                                       {"directory", directory}}}}}}}};
+}
+
+bool IsOurVolume(const json::value& volume) {
+  const json::value* driver = FindPath(volume, {"spec", "csi", "driver"});
+  return driver != nullptr && driver->is_string() && View(driver->get_string()) == kDriver;
+}
+
+bool IsDaemonPod(const json::value& pod) {
+  const json::value* metadata = Find(pod, "metadata");
+  const json::array* owners =
+      metadata == nullptr ? nullptr : FindArray(*metadata, "ownerReferences");
+  return owners != nullptr && std::ranges::any_of(*owners, [](const json::value& owner) {
+           return StringOr(owner, "kind", "") == "DaemonSet";
+         });
+}
+
+}  // namespace spillway::kubernetes

@@ -1,0 +1,25 @@
+// PersistentVolumes for claims that name a Dataset or a results place. The driver data.spillway.dev
+// is spillway-node, at the site and on rented nodes alike.
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+
+namespace spillway::kubernetes {
+
+inline constexpr std::string_view kDriver = "data.spillway.dev";
+inline constexpr std::string_view kStorageClass = "spillway";
+// Says that Spillway believes this node to be its own; no kubelet may set it for itself.
+inline constexpr std::string_view kTrustLabel = "node-restriction.kubernetes.io/spillway-burst";
+
+// The claim waits for a volume of our storage class and has one of our annotations.
+bool WantsVolume(const json::value& claim);
+std::string VolumeName(const json::value& claim);  // "spillway-UID"
+// `directory` is relative to the site's data or results root.
+json::value VolumeFor(const json::value& claim, bool results, const std::string& directory);
+bool IsOurVolume(const json::value& volume);
+
+bool IsDaemonPod(const json::value& pod);  // made by a DaemonSet
+
+}  // namespace spillway::kubernetes
