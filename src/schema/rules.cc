@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/quantity.h"
+#include "base/time.h"
 #include "schema/cursor.h"
 #include "schema/format.h"
 
@@ -69,14 +70,78 @@ class Rules {
 
   void CheckProvider() {
     const Cursor type = root_["spec"]["type"];
-    if (type.Text() != "simulated")
-      Report(type, fmt::format("\"{}\" has no adapter yet", Printable(type.Text())), "simulated");
+    if (type.Text() != "simulated" && type.Text() != "exec")
+      Report(type, fmt::format("\"{}\" has no adapter yet", Printable(type.Text())),
+             "simulated or exec");
+    CheckExec(root_["spec"]);
     for (const Cursor& item : root_["spec"]["simulated"]["noCapacity"].Items())
       if (const std::string_view text = item.Text();
           std::count(text.begin(), text.end(), '/') != 1 || text.front() == '/' ||
           text.back() == '/')
         Report(item, fmt::format("\"{}\" does not name an instance type", Printable(text)),
                "write it like fr-par-2/H100-1-80G");
+  }
+
+  // Names of variables that hold secrets, unless they name a file with one.
+  static bool SoundsSecret(std::string_view name) {
+    std::string upper(name);
+    std::transform(upper.begin(), upper.end(), upper.begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    if (upper.ends_with("_FILE") || upper.ends_with("_PATH")) return false;
+    static constexpr std::array<std::string_view, 5> kWords = {"PASSWORD", "PASSWD", "SECRET",
+                                                               "TOKEN", "API_KEY"};
+    return std::any_of(kWords.begin(), kWords.end(), [&](std::string_view word) {
+      return upper.find(word) != std::string::npos;
+    });
+  }
+
+  void CheckExec(const Cursor& spec) {
+    const Cursor exec = spec["exec"];
+    const bool wanted = spec["type"].Text() == "exec";
+    if (exec && !wanted)
+      return Report(exec.key_at(), exec, "is only for type exec", "remove it, or type: exec");
+    if (!wanted) return;
+    if (!exec)
+      return Report(exec, "is missing: type exec runs an executable",
+                    "exec: {command: [/path/of/the/executable]}");
+    if (spec["simulated"])
+      Report(spec["simulated"].key_at(), spec["simulated"], "is only for type simulated",
+             "remove it");
+    if (spec["credentials"])
+      Report(spec["credentials"].key_at(), spec["credentials"], "is not read by type exec",
+             "exec.passEnvironment, or a file that a variable of exec.environment names");
+    if (const auto command = exec["command"].Items();
+        !command.empty() && !command[0].Text().starts_with("/"))
+      Report(command[0],
+             fmt::format("\"{}\" is not an absolute path", Printable(command[0].Text())),
+             "the executable's path from / on");
+    CheckExecTimes(exec);
+    std::set<std::string_view> names;
+    for (const Cursor& variable : exec["environment"].Items()) {
+      const Cursor name = variable["name"];
+      if (!names.insert(name.Text()).second)
+        Report(name, fmt::format("{} is there twice", Printable(name.Text())),
+               "each variable once");
+      if (SoundsSecret(name.Text()))
+        Report(
+            name,
+            fmt::format("{} sounds like a secret, and objects can be read", Printable(name.Text())),
+            "its name in exec.passEnvironment, or a file that a variable names");
+    }
+    for (const Cursor& name : exec["passEnvironment"].Items())
+      if (!names.insert(name.Text()).second)
+        Report(name, fmt::format("{} is there twice", Printable(name.Text())),
+               "each variable once");
+  }
+
+  void CheckExecTimes(const Cursor& exec) {
+    for (const std::string_view key : {"timeout", "readTimeout"}) {
+      const Cursor time = exec[key];
+      const auto span = ParseDuration(time.Text());
+      if (time && span && (*span < 1s || *span > 1h))
+        Report(time, fmt::format("{} is not within 1s and 1h", Printable(time.Text())),
+               "how long the executable may take");
+    }
   }
 
   void CheckPolicy() {

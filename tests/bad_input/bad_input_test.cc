@@ -98,7 +98,8 @@ TEST(BadInput, EveryLineHasPlaceFaultAndRemedy) {
 }
 
 TEST(BadInput, SecretsAreNotRepeated) {
-  for (const char* name : {"secret-base64.yaml", "provider-inline-secret.yaml"}) {
+  for (const char* name :
+       {"secret-base64.yaml", "provider-inline-secret.yaml", "exec-secret.yaml"}) {
     const std::string text = FormatProblems(Refusals(name, Slurp(kBad / name)));
     EXPECT_NE(text, "");
     for (const char* secret : {"hunter2", "123456"})
