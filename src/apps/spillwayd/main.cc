@@ -8,12 +8,14 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "base/encoding.h"
 #include "base/log.h"
 #include "cli/paths.h"
+#include "clouds/exec/exec_cloud.h"
 #include "clouds/simulated/simulated_cloud.h"
 #include "daemon/daemon.h"
 #include "embedded/embedded_cluster.h"
@@ -28,7 +30,7 @@ namespace fs = std::filesystem;
 
 struct Flags {
   std::string state, data_root, results_root, evidence, catalog, socket, node_program,
-      cluster_id = "site", log_file, listen, token_file, phase_hook;
+      exec_directory, cluster_id = "site", log_file, listen, token_file, phase_hook;
   int time_scale = 1;
   bool inspect = false, verbose = false;
 };
@@ -37,19 +39,44 @@ fs::path ProgramDirectory() {
   return fs::read_symlink("/proc/self/exe").parent_path();
 }
 
-// Simulated accounts of this process, to let the inspection find a machine's disk.
-class SimulatedClouds {
+std::optional<std::string> Variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+// The adapters by the type of their CloudProvider. Simulated accounts are remembered, to let the
+// inspection find a machine's disk.
+class Clouds {
  public:
-  explicit SimulatedClouds(const catalog::Catalog& catalog) : catalog_(catalog) {}
+  explicit Clouds(const catalog::Catalog& catalog) : catalog_(catalog) {}
 
   Result<daemon::OpenedCloud> Open(const json::value& provider, const Flags& flags,
                                    const Clock& clock, daemon::Daemon** daemon) {
-    const std::string name(StringOr(provider.at("metadata"), "name", ""));
     const std::string type(StringOr(provider.at("spec"), "type", ""));
-    if (type != "simulated")
-      return Fail(Code::kInvalid,
-                  fmt::format("CloudProvider {}: there is no adapter for type \"{}\" in this build",
-                              name, type));
+    if (type == "simulated") return OpenSimulated(provider, flags, clock, daemon);
+    if (type == "exec") {
+      SPW_ASSIGN(exec::ExecOptions options,
+                 exec::ExecOptionsFrom(provider, catalog_, flags.exec_directory, Variable));
+      return daemon::OpenedCloud{std::make_shared<exec::ExecCloud>(std::move(options), clock), {}};
+    }
+    return Fail(Code::kInvalid,
+                fmt::format("CloudProvider {}: there is no adapter for type \"{}\" in this build",
+                            StringOr(provider.at("metadata"), "name", ""), type));
+  }
+
+  std::optional<std::string> DiskOf(const std::string& node) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& weak : clouds_)
+      if (const auto cloud = weak.lock())
+        for (const simulated::MachineView& machine : cloud->Machines())
+          if (machine.name == node) return machine.disk.string();
+    return std::nullopt;
+  }
+
+ private:
+  Result<daemon::OpenedCloud> OpenSimulated(const json::value& provider, const Flags& flags,
+                                            const Clock& clock, daemon::Daemon** daemon) {
+    const std::string name(StringOr(provider.at("metadata"), "name", ""));
     simulated::SimulatedCloudOptions options;
     SPW_ASSIGN(options.cloud, simulated::CloudOptionsFrom(provider, catalog_));
     options.directory = fs::path(flags.state) / "clouds" / name;
@@ -66,16 +93,6 @@ class SimulatedClouds {
     return daemon::OpenedCloud{cloud, [cloud] { return cloud->Tick(); }};
   }
 
-  std::optional<std::string> DiskOf(const std::string& node) const {
-    const std::lock_guard lock(mutex_);
-    for (const auto& weak : clouds_)
-      if (const auto cloud = weak.lock())
-        for (const simulated::MachineView& machine : cloud->Machines())
-          if (machine.name == node) return machine.disk.string();
-    return std::nullopt;
-  }
-
- private:
   const catalog::Catalog& catalog_;
   mutable std::mutex mutex_;
   std::vector<std::weak_ptr<simulated::SimulatedCloud>> clouds_;
@@ -158,7 +175,7 @@ Status RunDaemon(Flags flags) {
 
   const SystemClock clock(flags.time_scale);
   SPW_ASSIGN(const catalog::Catalog catalog, catalog::Catalog::Load(flags.catalog));
-  SimulatedClouds clouds(catalog);
+  Clouds clouds(catalog);
   daemon::Daemon* running = nullptr;
   daemon::DaemonOptions options;
   options.state_dir = flags.state;
@@ -226,6 +243,10 @@ int Main(int argc, char** argv) {
   app.add_option(
       "--node-program", flags.node_program,
       "program that runs on a simulated machine (default: spillway-node beside this program)");
+  app.add_option(
+      "--exec-directory", flags.exec_directory,
+      "CloudProviders of type exec may run the executables below this directory; without "
+      "it there are none");
   app.add_flag("--inspect-rented-disks", flags.inspect,
                "search the disks of simulated machines for plaintext before and after each wipe");
   app.add_option(
