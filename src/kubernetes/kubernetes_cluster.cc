@@ -108,9 +108,11 @@ void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value
     const std::lock_guard lock(mutex_);
     auto& known = &resource == &kBurstNodes ? burst_nodes_ : volumes_;
     known.clear();
-    for (json::value& object : objects)
+    for (json::value& object : objects) {
+      const std::string name = NameOf(object);
       if (&resource == &kBurstNodes || IsOurVolume(object))
-        known[NameOf(object)] = Trimmed(std::move(object));
+        known[name] = Trimmed(std::move(object));
+    }
   } else {
     std::vector<store::Store::Mirrored> mirrored;
     for (json::value& object : objects) {

@@ -19,6 +19,7 @@
 #include "clouds/simulated/simulated_cloud.h"
 #include "daemon/daemon.h"
 #include "embedded/embedded_cluster.h"
+#include "kubernetes_mode.h"
 #include "net/http_server.h"
 #include "runtime/pod_init.h"
 #include "server/router.h"
@@ -33,6 +34,7 @@ struct Flags {
       exec_directory, cluster_id = "site", log_file, listen, token_file, phase_hook;
   int time_scale = 1;
   bool inspect = false, verbose = false;
+  KubernetesFlags kubernetes;
 };
 
 fs::path ProgramDirectory() {
@@ -173,6 +175,10 @@ Status RunDaemon(Flags flags) {
   ::signal(SIGPIPE, SIG_IGN);
   umask(077);
 
+  std::unique_ptr<KubernetesMode> kubernetes;
+  if (flags.kubernetes.on) {
+    SPW_ASSIGN(kubernetes, KubernetesMode::Connect(flags.kubernetes));
+  }
   const SystemClock clock(flags.time_scale);
   SPW_ASSIGN(const catalog::Catalog catalog, catalog::Catalog::Load(flags.catalog));
   Clouds clouds(catalog);
@@ -192,6 +198,7 @@ Status RunDaemon(Flags flags) {
     return embedded::EmbeddedCluster::Open(std::move(context),
                                            {flags.data_root, flags.results_root, ""});
   };
+  if (kubernetes != nullptr) options.open_cluster = kubernetes->Factory();
   options.disk_of = [&](const std::string& node) { return clouds.DiskOf(node); };
   if (!flags.phase_hook.empty())
     options.on_stored = [program = flags.phase_hook](const BurstNode& node) {
@@ -235,6 +242,13 @@ int Main(int argc, char** argv) {
   app.add_option("--catalog", flags.catalog, "directory of provider facts and prices");
   app.add_option("--socket", flags.socket,
                  "Unix socket of the API (default: where the spillway command looks for it)");
+  app.add_flag("--kubernetes", flags.kubernetes.on,
+               "serve the cluster of the kubeconfig (or of this pod) instead of an embedded one");
+  app.add_option("--kubeconfig", flags.kubernetes.kubeconfig,
+                 "kubeconfig file (default: KUBECONFIG, ~/.kube/config, the pod's account)");
+  app.add_option("--context", flags.kubernetes.context, "context of the kubeconfig");
+  app.add_option("--node-api-server", flags.kubernetes.node_server,
+                 "URL of the API server as rented machines reach it (default: the kubeconfig's)");
   app.add_option("--listen", flags.listen, "also serve the API on this loopback HOST:PORT");
   app.add_option("--token-file", flags.token_file, "file with the bearer token for --listen");
   app.add_option("--time-scale", flags.time_scale, "let the clock run so many times faster")
