@@ -46,6 +46,8 @@ class SystemClock final : public Clock {
   int scale() const { return scale_; }
   // How long to really sleep for `d` of this clock.
   Duration Real(Duration d) const { return d / scale_; }
+  // A moment that somebody with a real clock wrote down, on this clock.
+  Time FromReal(Time real) const { return wall_start_ + (real - wall_start_) * scale_; }
 
  private:
   int scale_;

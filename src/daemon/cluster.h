@@ -27,6 +27,8 @@ struct ClusterContext {
   store::Store* store = nullptr;
   const Clock* clock = nullptr;
   int time_scale = 1;
+  // A moment that somebody with a real clock wrote down, on `clock`.
+  std::function<Time(Time)> from_real;
   std::string state_dir;
   std::function<void()> wake;  // something changed: a round should look. From any thread
 };

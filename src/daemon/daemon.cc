@@ -90,6 +90,7 @@ Status Daemon::OpenAll() {
   store_->UseClock(*clock_);
   SPW_TRY(gateway_->UseClock(*clock_));
   SPW_ASSIGN(cluster_, options_.open_cluster({store_.get(), clock_.get(), system_clock_.scale(),
+                                              [this](Time t) { return system_clock_.FromReal(t); },
                                               options_.state_dir, [this] { Wake(); }}));
   accounts_ = std::make_unique<Accounts>(options_.cluster_id, *clock_, options_.open_cloud);
   if (options_.inspect_rented_disks)

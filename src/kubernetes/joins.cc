@@ -82,7 +82,7 @@ Result<std::string> Joins::NewToken(const std::string& node) {
   // Known before it is valid, so that a crash leaves no token that nobody deletes.
   SPW_TRY(Write(node, record));
   const auto made = api_.Create(kSecrets, std::string(kTokenNamespace),
-                                TokenSecret(token, node, clock_.Now() + kTokenLife));
+                                TokenSecret(token, node, SystemClock().Now() + kTokenLife));
   if (!made) return Fail(made.error());
   return token.Text();
 }

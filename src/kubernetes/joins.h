@@ -25,8 +25,8 @@ class Joins {
                                   const std::string& message)>;
   Joins(store::Store& store, Api& api, Worker& worker, const Clock& clock, Tell tell);
 
-  // A fresh token for a node that has no certificate yet; an earlier one stops working. kConflict
-  // once a client certificate was granted.
+  // A fresh token, by the real time, for a node that has no certificate yet; an earlier one stops
+  // working. kConflict once a client certificate was granted.
   Result<std::string> NewToken(const std::string& node);
 
   // One CertificateSigningRequest came or changed, or is gone. Decisions are written through the

@@ -111,13 +111,13 @@ void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value
     for (json::value& object : objects) {
       const std::string name = NameOf(object);
       if (&resource == &kBurstNodes || IsOurVolume(object))
-        known[name] = Trimmed(std::move(object));
+        known[name] = Trimmed(std::move(object), context_.from_real);
     }
   } else {
     std::vector<store::Store::Mirrored> mirrored;
     for (json::value& object : objects) {
       store::ObjectKey key = KeyOf(resource, object);
-      mirrored.push_back({std::move(key), Trimmed(std::move(object))});
+      mirrored.push_back({std::move(key), Trimmed(std::move(object), context_.from_real)});
     }
     store_.MirrorAll(kind, std::move(mirrored));
   }
@@ -141,13 +141,14 @@ void KubernetesCluster::Changed(const Resource& resource, json::value object, bo
       if (gone)
         known.erase(name);
       else if (&resource == &kBurstNodes || IsOurVolume(object))
-        known[name] = Trimmed(std::move(object));
+        known[name] = Trimmed(std::move(object), context_.from_real);
     }
     context_.wake();
     return;
   }
   store::ObjectKey key = KeyOf(resource, object);
-  store_.Mirror({{std::move(key), gone ? json::value(nullptr) : Trimmed(std::move(object))}});
+  store_.Mirror({{std::move(key),
+                  gone ? json::value(nullptr) : Trimmed(std::move(object), context_.from_real)}});
 }
 
 std::optional<Time> KubernetesCluster::Pass() {
@@ -257,9 +258,13 @@ Result<std::optional<control::NodeReport>> KubernetesCluster::Join(
   if (seen.allocatable.gpus < node.offer.allocatable.gpus)
     return std::optional<control::NodeReport>();
   control::NodeReport believed = report;
-  believed.hardware = seen.allocatable;
+  // A simulated machine's processors and memory are this computer's, whatever the offer says.
+  const bool simulated = report.labels.contains(kSimulatedLabel);
+  if (simulated)
+    believed.hardware.gpus = seen.allocatable.gpus;
+  else
+    believed.hardware = seen.allocatable;
   believed.labels = seen.labels;
-  for (const auto& [key, value] : node.offer.labels) believed.labels.try_emplace(key, value);
   if (!seen.labels.contains(kTrustLabel)) {
     worker_.Do("Node/" + node.name + "/labels", [this, name = node.name, offer = node.offer] {
       return UnlessGone(options_.api->Patch(

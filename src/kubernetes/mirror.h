@@ -2,9 +2,11 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <string>
 
 #include "base/json.h"
+#include "base/time.h"
 #include "kubernetes/api.h"
 #include "store/store.h"
 
@@ -17,7 +19,8 @@ inline constexpr std::array kMirrored{&kNamespaces,    &kNodes,    &kPods,      
 
 // Without what nobody here reads: managed fields, images of nodes, long strings of pods that are
 // over. What people wrote into spec stays, because it decides.
-json::value Trimmed(json::value object);
+// Moments become those of our clock, which may run faster than the server's.
+json::value Trimmed(json::value object, const std::function<Time(Time)>& from_real);
 
 store::ObjectKey KeyOf(const Resource& resource, const json::value& object);
 

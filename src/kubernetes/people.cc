@@ -126,7 +126,7 @@ Status KubernetesCluster::UpdateStatus(const store::ObjectKey& key,
         if (!written && written.error().code != Code::kNotFound)
           return tl::unexpected(written.error());
         // The answer is the newest state there is; the watch may bring it later.
-        if (written) store_.Mirror({{key, Trimmed(std::move(*written))}});
+        if (written) store_.Mirror({{key, Trimmed(std::move(*written), context_.from_real)}});
         const std::lock_guard lock(mutex_);
         if (const auto it = statuses_.find(key); it != statuses_.end() && it->second == status)
           statuses_.erase(it);

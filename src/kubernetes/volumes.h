@@ -13,6 +13,9 @@ inline constexpr std::string_view kStorageClass = "spillway";
 // Says that Spillway believes this node to be its own; no kubelet may set it for itself.
 inline constexpr std::string_view kTrustLabel = "node-restriction.kubernetes.io/spillway-burst";
 
+// As a simulated machine's agent reports it.
+inline constexpr std::string_view kSimulatedLabel = "spillway.dev/simulated";
+
 // The claim waits for a volume of our storage class and has one of our annotations.
 bool WantsVolume(const json::value& claim);
 std::string VolumeName(const json::value& claim);  // "spillway-UID"

@@ -105,8 +105,11 @@ class Builder {
       w.expected_duration = *d;
     std::int64_t limit = IntOr(SpecOf(pod->body), "activeDeadlineSeconds", 0);
     if (!job.empty())
-      if (const store::ObjectPtr object = store_.Get({"Job", pod->key.ns, job}))
+      if (const store::ObjectPtr object = store_.Get({"Job", pod->key.ns, job})) {
         if (limit == 0) limit = IntOr(SpecOf(object->body), "activeDeadlineSeconds", 0);
+        // Said on the Job; Kubernetes does not carry a Job's own annotations over to its pods.
+        w.gang = w.gang || AnnotationOf(object->body, kGangAnnotation) == "all-or-nothing";
+      }
     if (limit > 0) w.hard_limit = std::chrono::seconds(limit);
     AddInputs(pod, w);
     return w;
