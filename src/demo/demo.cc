@@ -62,6 +62,9 @@ class Demonstration {
   }
 
  private:
+  bool Kubernetes() const { return !o_.kubeconfig.empty(); }
+  std::string Data() const { return o_.data.empty() ? o_.directory + "/data" : o_.data; }
+
   Status Everything() {
     SPW_TRY(CleanUp());
     SPW_TRY(ReadExamples());
@@ -143,7 +146,7 @@ class Demonstration {
   // Cached by everything that can change a result, so that a second demonstration starts at once.
   Status Reference() {
     const std::string root = o_.directory + "/reference";
-    SPW_ASSIGN(const auto plain, TrainingsOf(manifests_.objects, {o_.directory + "/data", root}));
+    SPW_ASSIGN(const auto plain, TrainingsOf(manifests_.objects, {Data(), root}));
     SPW_ASSIGN(const std::string key, ReferenceKey(plain));
     reference_ = root + "/" + key;
     std::error_code ignored;
@@ -156,8 +159,7 @@ class Demonstration {
         "running {} trainings plainly first: what comes home later must be the same bits",
         plain.size()));
     fs::remove_all(reference_, ignored);
-    SPW_ASSIGN(const auto trainings,
-               TrainingsOf(manifests_.objects, {o_.directory + "/data", reference_}));
+    SPW_ASSIGN(const auto trainings, TrainingsOf(manifests_.objects, {Data(), reference_}));
     SPW_TRY(RunTrainings(trainings, [&](const std::string& line) { stage_.Line("  " + line); }));
     std::ofstream(reference_ + "/.complete") << "";
     end_ = clock_.SteadyNow() + o_.limit;
@@ -167,29 +169,35 @@ class Demonstration {
   Status StartDaemon() {
     stage_.Step(fmt::format("starting spillwayd; its clock runs {} times faster", o_.time_scale));
     const std::string log = o_.directory + "/daemon.log";
-    SPW_ASSIGN(daemon_, Child::Start({o_.programs + "/spillwayd",
-                                      "--state",
-                                      state_,
-                                      "--data-root",
-                                      o_.directory + "/data",
-                                      "--results-root",
-                                      o_.directory + "/results",
-                                      "--evidence",
-                                      o_.directory + "/evidence",
-                                      "--catalog",
-                                      o_.repository + "/catalog",
-                                      "--socket",
-                                      socket_,
-                                      "--time-scale",
-                                      std::to_string(o_.time_scale),
-                                      "--inspect-rented-disks",
-                                      "--node-program",
-                                      o_.programs + "/spillway-node",
-                                      "--cluster-id",
-                                      "demo",
-                                      "--log",
-                                      log},
-                                     log));
+    std::vector<std::string> argv = {
+        o_.programs + "/spillwayd",
+        "--state",
+        state_,
+        "--data-root",
+        Data(),
+        "--results-root",
+        o_.directory + "/results",
+        "--evidence",
+        o_.directory + "/evidence",
+        "--catalog",
+        o_.repository + "/catalog",
+        "--socket",
+        socket_,
+        "--time-scale",
+        std::to_string(o_.time_scale),
+        "--inspect-rented-disks",
+        "--node-program",
+        o_.node_program.empty() ? o_.programs + "/spillway-node" : o_.node_program,
+        "--cluster-id",
+        "demo",
+        "--log",
+        log};
+    if (Kubernetes()) {
+      const std::string& account =
+          o_.daemon_kubeconfig.empty() ? o_.kubeconfig : o_.daemon_kubeconfig;
+      argv.insert(argv.end(), {"--kubernetes", "--kubeconfig", account});
+    }
+    SPW_ASSIGN(daemon_, Child::Start(argv, log));
     return Until("spillwayd to answer", 20s, [&]() -> Result<bool> {
       const auto health = client_.Health();
       return health.has_value() && BoolOr(*health, "ok", false);
@@ -216,6 +224,15 @@ class Demonstration {
 
   Status Apply(const std::vector<schema::Source>& sources) {
     for (const schema::Source& source : sources) {
+      if (Kubernetes()) {
+        SPW_ASSIGN(const std::string said, RunCommand({"kubectl", "--kubeconfig", o_.kubeconfig,
+                                                       "apply", "-f", source.file}));
+        const auto objects = std::count(said.begin(), said.end(), '\n');
+        stage_.Line(fmt::format("  kubectl apply -f {}: {}",
+                                fs::relative(source.file, o_.repository).string(),
+                                cli::Count(objects, "object")));
+        continue;
+      }
       SPW_ASSIGN(const json::value answer,
                  client_.Apply(source.file, source.text, "default", false));
       stage_.Line(fmt::format(
@@ -236,7 +253,8 @@ class Demonstration {
     }));
     stage_.Step("the base load, and one training that still fits");
     SPW_TRY(Apply(first_));
-    SPW_TRY(Until("the base load to run", 30s, [&] { return FirstJobsRun(); }));
+    SPW_TRY(
+        Until("the base load to run", Kubernetes() ? 120s : 30s, [&] { return FirstJobsRun(); }));
     stage_.Step("now all the others at once");
     return Apply(others_);
   }
@@ -370,7 +388,7 @@ class Demonstration {
       out_ << "  scripts/demo --keep                # the same again; the daemon stays for "
               "questions\n"
            << "  python3 -m json.tool " << Shown(report_file_) << "\n"
-           << "  " << cli << " audit scan --sample " << Shown(o_.directory + "/data/digits/train")
+           << "  " << cli << " audit scan --sample " << Shown(Data() + "/digits/train")
            << " --disk " << Shown(o_.directory + "/results") << "\n";
     out_ << "  " << cli << " audit verify " << Shown(ledger_file_) << " --key $(cat " << evidence
          << "/site.pub)\n"

@@ -12,11 +12,16 @@ namespace spillway::demo {
 
 struct DemoOptions {
   std::string repository;  // holds examples/ and catalog/
-  std::string directory;   // build/demo: data/ is there, everything else is made in it
+  std::string directory;   // build/demo: everything is made in it
   std::string programs;    // build/bin
+  std::string data;        // what data/ stands for; empty: directory/data
   int time_scale = 30;
-  bool keep = false;      // leave the daemon running
-  Duration limit = 5min;  // real time, for all of it
+  // On a real Kubernetes: examples are applied with kubectl as an administrator, and the daemon has
+  // an account of its own. Empty: the embedded mode.
+  std::string kubeconfig, daemon_kubeconfig;
+  std::string node_program;  // of the simulated machines; empty: spillway-node
+  bool keep = false;         // leave the daemon running
+  Duration limit = 5min;     // real time, for all of it
 };
 
 // Runs it and tells it on `out`. Returns the exit code: 0 only if every claim holds. `stop` ends it

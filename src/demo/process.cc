@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration kLook = 20ms;
+constexpr std::size_t kMaxOutput = 1 << 20;
 
 std::string CommandOf(pid_t pid) {
   std::ifstream file(fmt::format("/proc/{}/cmdline", pid), std::ios::binary);
@@ -97,6 +100,47 @@ Status Child::Stop(Duration patience) {
               WIFSIGNALED(*status_)
                   ? fmt::format("the daemon was ended by signal {}", WTERMSIG(*status_))
                   : fmt::format("the daemon ended with exit code {}", WEXITSTATUS(*status_)));
+}
+
+Result<std::string> RunCommand(const std::vector<std::string>& argv) {
+  std::vector<char*> words;
+  for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  int out[2], err[2];
+  if (pipe2(out, O_CLOEXEC) != 0) return Fail(Code::kInternal, "no pipe could be made");
+  if (pipe2(err, O_CLOEXEC) != 0) {
+    close(out[0]), close(out[1]);
+    return Fail(Code::kInternal, "no pipe could be made");
+  }
+  const pid_t pid = fork();
+  if (pid == 0) {
+    dup2(out[1], STDOUT_FILENO);
+    dup2(err[1], STDERR_FILENO);
+    execvp(words[0], words.data());
+    _exit(127);
+  }
+  close(out[1]), close(err[1]);
+  // Both ends at once: a program that fills one pipe would wait for ever for the other.
+  std::string texts[2];
+  pollfd polled[2] = {{out[0], POLLIN, 0}, {err[0], POLLIN, 0}};
+  for (int open_ends = 2; open_ends > 0 && poll(polled, 2, -1) > 0;)
+    for (int i = 0; i < 2; ++i) {
+      if (polled[i].revents == 0) continue;
+      char piece[4096];
+      const ssize_t got = read(polled[i].fd, piece, sizeof piece);
+      if (got > 0 && texts[i].size() < kMaxOutput)
+        texts[i].append(piece, static_cast<std::size_t>(got));
+      if (got > 0) continue;
+      polled[i].fd = -1;
+      --open_ends;
+    }
+  close(out[0]), close(err[0]);
+  int status = 0;
+  while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    return Fail(Code::kInvalid, fmt::format("{}: {}", fmt::join(argv, " "), texts[1]));
+  return texts[0];
 }
 
 std::vector<std::string> Survivors(Duration patience) {

@@ -35,6 +35,10 @@ class Child {
   std::optional<int> status_;  // of waitpid, once it has ended
 };
 
+// Runs a program found in PATH to its end and gives what it wrote to standard output; its standard
+// error goes into the error. kInvalid when it exits with anything but 0. At most 1 MiB of each.
+Result<std::string> RunCommand(const std::vector<std::string>& argv);
+
 // Descendants that are alive now, after at most `patience` for them to end: "pid command".
 std::vector<std::string> Survivors(Duration patience);
 

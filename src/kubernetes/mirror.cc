@@ -42,11 +42,12 @@ json::value Trimmed(json::value object, const std::function<Time(Time)>& from_re
         annotations && annotations->is_object())
       annotations->get_object().erase("kubectl.kubernetes.io/last-applied-configuration");
   }
-  if (json::value* status = root.if_contains("status"); status && status->is_object())
+  if (json::value* status = root.if_contains("status"); status && status->is_object()) {
     TrimStatus(kind, status->get_object());
-  // Our own kinds' status was written by our clock.
-  if (!StringOr(object, "apiVersion", "").starts_with("spillway.dev/"))
-    ConvertTimes(*status, from_real);
+    // Our own kinds' status was written by our clock.
+    if (!StringOr(object, "apiVersion", "").starts_with("spillway.dev/"))
+      ConvertTimes(*status, from_real);
+  }
   return object;
 }
 

@@ -30,7 +30,13 @@ int main(int argc, char** argv) {
   app.add_option("--directory", directory, "Where everything goes; default: REPOSITORY/build/demo");
   app.add_option("--time-scale", options.time_scale, "How many times faster its clock runs")
       ->check(CLI::Range(1, 100));
+  app.add_option("--data", options.data, "Directory of the data sets; default: DIRECTORY/data");
+  app.add_option("--kubeconfig", options.kubeconfig,
+                 "Administrator of a real cluster to run it on, instead of the embedded mode");
+  app.add_option("--daemon-kubeconfig", options.daemon_kubeconfig, "Account of spillwayd there");
+  app.add_option("--node-program", options.node_program, "What a simulated machine runs");
   CLI11_PARSE(app, argc, argv);
+  if (!options.kubeconfig.empty()) options.limit = std::chrono::minutes(15);
   options.repository = fs::absolute(options.repository).lexically_normal().string();
   if (options.repository.ends_with('/')) options.repository.pop_back();
   options.directory = directory.empty() ? options.repository + "/build/demo"
