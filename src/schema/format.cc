@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "base/encoding.h"
 #include "base/money.h"
@@ -124,6 +126,22 @@ std::optional<FormatError> CheckGlob(std::string_view text) {
     if (slash == std::string_view::npos) return std::nullopt;
     start = slash + 1;
   }
+}
+
+std::string_view FormatOfPattern(std::string_view pattern) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kPatterns = {{
+      {R"(^[0-9]{1,10}(\.[0-9]{1,6})? ?EUR$)", "money"},
+      {R"(^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$)", "quantity"},
+      {R"(^[^/{}]([^{}]*[^/{}])?$)", "glob"},
+      {R"(^[a-z0-9]([a-z0-9-]*[a-z0-9])?$)", "dns-label"},
+      {R"(^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$)", "dns-subdomain"},
+      {R"(^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$)",
+       "label-key"},
+      {R"(^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$)", "label-value"},
+  }};
+  for (const auto& [known, format] : kPatterns)
+    if (known == pattern) return format;
+  return {};
 }
 
 std::optional<FormatError> CheckFormat(std::string_view format, std::string_view text) {

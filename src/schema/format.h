@@ -18,6 +18,11 @@ struct FormatError {
 // Nothing when it fits or when the format is not one of these.
 std::optional<FormatError> CheckFormat(std::string_view format, std::string_view text);
 
+// The format that a pattern of deploy/crds stands for, nothing when it stands for none: an API
+// server enforces patterns and knows no formats of ours, and people get the better explanation all
+// the same.
+std::string_view FormatOfPattern(std::string_view pattern);
+
 // A pattern over a relative path, as the data library reads it: names of literals, * (within one
 // name), ? (one character), [a-z], \x, or ** (any number of directories, alone in its place). At
 // most 256 bytes.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "schema/embedded_files.h"
+#include "schema/format.h"
 
 namespace spillway::schema {
 namespace {
@@ -64,6 +65,7 @@ class Compiler {
 
   Status SetPattern(Node& node, const json::value& value, const std::string& where) {
     node.pattern = View(value.as_string());
+    if (node.format.empty()) node.format = FormatOfPattern(node.pattern);
     try {
       node.compiled_pattern =
           std::make_shared<const std::regex>(node.pattern, std::regex::ECMAScript);

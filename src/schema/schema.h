@@ -25,7 +25,7 @@ enum class Type { kAny, kObject, kArray, kString, kInteger, kBoolean };
 struct Node {
   Type type = Type::kAny;
   std::string description;
-  std::string format;
+  std::string format;             // as written, or the one that the pattern stands for
   bool int_or_string = false;     // x-kubernetes-int-or-string: becomes a string when read
   bool preserve_unknown = false;  // x-kubernetes-preserve-unknown-fields
   bool nullable = false;

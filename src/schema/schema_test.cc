@@ -206,6 +206,12 @@ TEST(Definitions, CustomResourcesAreRealOnes) {
     EXPECT_TRUE(version.at("served").as_bool() && version.at("storage").as_bool());
     EXPECT_EQ(file.text.find("x-spillway"), std::string_view::npos);
     EXPECT_EQ(file.text.find("$ref"), std::string_view::npos);
+    for (std::size_t at = 0; (at = file.text.find(" format: ", at)) != std::string_view::npos;) {
+      at += 9;  // only formats that an API server knows; it warns of any other
+      EXPECT_THAT(std::string(file.text.substr(at, file.text.find_first_of(",}\n", at) - at)),
+                  ::testing::AnyOf("int32", "int64", "date-time", "duration"))
+          << file.name;
+    }
     const Kind* kind = Schemas::Embedded().FindResource(name);
     ASSERT_NE(kind, nullptr);
     EXPECT_TRUE(kind->schema->properties.at("status")->properties.contains("conditions"));
@@ -213,42 +219,66 @@ TEST(Definitions, CustomResourcesAreRealOnes) {
   EXPECT_EQ(count, 5);
 }
 
+constexpr std::tuple<const char*, const char*, bool> kFormatCases[] = {
+    {"money", "3.50 EUR", true},
+    {"money", "3.50", false},
+    {"duration", "1h30m", true},
+    {"duration", "1 hour", false},
+    {"quantity", "1.5Gi", true},
+    {"quantity", "1.5GiB", false},
+    {"date-time", "2026-11-24T08:15:30Z", true},
+    {"date-time", "yesterday", false},
+    {"glob", "train/**", true},
+    {"glob", "**/*.[a-z]??", true},
+    {"glob", "a\\[b", true},
+    {"glob", "a//b", false},
+    {"glob", "a/", false},
+    {"glob", "./a", false},
+    {"glob", "a]", false},
+    {"glob", "[z-a]", false},
+    {"dns-label", "a-1", true},
+    {"dns-label", "a.b", false},
+    {"dns-label", "-a", false},
+    {"dns-subdomain", "a.b-c", true},
+    {"dns-subdomain", "a..b", false},
+    {"dns-subdomain", "A", false},
+    {"label-key", "nvidia.com/gpu.product", true},
+    {"label-key", "a/b/c", false},
+    {"label-key", "/a", false},
+    {"label-value", "", true},
+    {"label-value", "A_b.c", true},
+    {"label-value", "a b", false},
+    {"secret-key", "tls.key", true},
+    {"secret-key", "a/b", false},
+    {"byte", "aGk=", true},
+    {"byte", "hi!", false},
+    {"int64", "anything", true}};
+
+// Format to pattern, of everything below `node`.
+void CollectPatterns(const Node& node, std::map<std::string, const Node*>& patterns) {
+  if (!node.format.empty() && !node.pattern.empty()) patterns[node.format] = &node;
+  for (const auto& [name, child] : node.properties) CollectPatterns(*child, patterns);
+  if (node.items) CollectPatterns(*node.items, patterns);
+  if (node.additional) CollectPatterns(*node.additional, patterns);
+}
+
+TEST(Formats, PatternsOfCustomResourcesStandForThemAndRefuseNothingMore) {
+  std::map<std::string, const Node*> patterns;
+  for (const Kind& kind : Schemas::Embedded().kinds())
+    if (!kind.embedded) CollectPatterns(*kind.schema->properties.at("spec"), patterns);
+  std::vector<std::string> formats;
+  for (const auto& [format, node] : patterns) formats.push_back(format);
+  EXPECT_THAT(formats, ::testing::ElementsAre("dns-label", "dns-subdomain", "duration", "glob",
+                                              "label-key", "label-value", "money", "quantity"));
+  for (const auto& [format, text, right] : kFormatCases)
+    if (const auto found = patterns.find(format); right && found != patterns.end()) {
+      EXPECT_TRUE(std::regex_search(text, *found->second->compiled_pattern))
+          << format << " " << text;
+    }
+}
+
 TEST(Formats, AcceptAndRefuse) {
-  const std::tuple<const char*, const char*, bool> cases[] = {
-      {"money", "3.50 EUR", true},
-      {"money", "3.50", false},
-      {"duration", "1h30m", true},
-      {"duration", "1 hour", false},
-      {"quantity", "1.5Gi", true},
-      {"quantity", "1.5GiB", false},
-      {"date-time", "2026-11-24T08:15:30Z", true},
-      {"date-time", "yesterday", false},
-      {"glob", "train/**", true},
-      {"glob", "**/*.[a-z]??", true},
-      {"glob", "a\\[b", true},
-      {"glob", "a//b", false},
-      {"glob", "a/", false},
-      {"glob", "./a", false},
-      {"glob", "a]", false},
-      {"glob", "[z-a]", false},
-      {"dns-label", "a-1", true},
-      {"dns-label", "a.b", false},
-      {"dns-label", "-a", false},
-      {"dns-subdomain", "a.b-c", true},
-      {"dns-subdomain", "a..b", false},
-      {"dns-subdomain", "A", false},
-      {"label-key", "nvidia.com/gpu.product", true},
-      {"label-key", "a/b/c", false},
-      {"label-key", "/a", false},
-      {"label-value", "", true},
-      {"label-value", "A_b.c", true},
-      {"label-value", "a b", false},
-      {"secret-key", "tls.key", true},
-      {"secret-key", "a/b", false},
-      {"byte", "aGk=", true},
-      {"byte", "hi!", false},
-      {"int64", "anything", true}};
-  for (const auto& [format, text, right] : cases)
+  for (const auto& [format, text, right] : kFormatCases)
     EXPECT_EQ(!CheckFormat(format, text).has_value(), right) << format << " " << text;
 }
 

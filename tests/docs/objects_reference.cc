@@ -6,6 +6,8 @@
 #include <map>
 #include <vector>
 
+#include "schema/format.h"
+
 namespace spillway::docs {
 namespace {
 
@@ -133,9 +135,10 @@ std::string TypeOf(const Node& node) {
   return node.format.empty() || node.format == "password" ? "text" : node.format;
 }
 
-// A pattern says more than the format beside it only where the format is not one of these.
+// A pattern says more than the format beside it only where it does not stand for that format.
 bool ShowsPattern(const Node& node) {
-  return !node.pattern.empty() && node.format != "money" && node.format != "duration";
+  return !node.pattern.empty() && schema::FormatOfPattern(node.pattern).empty() &&
+         node.format != "duration";
 }
 
 std::string AlternativesOf(std::string_view how,
