@@ -1,5 +1,6 @@
 #include "kube/timing.h"
 
+#include <fmt/format.h>
 #include <time.h>
 
 #include <algorithm>
@@ -31,6 +32,13 @@ Duration Backoff::Next() {
   const Duration wait(rng_.Between(base_.count() / 2, base_.count()));
   base_ = std::min(cap_, base_ * 2);
   return wait;
+}
+
+std::string MicroTime(Time t) {
+  const Time second = std::chrono::floor<std::chrono::seconds>(t);
+  std::string text = FormatTime(second);
+  text.pop_back();
+  return text + fmt::format(".{:06}Z", (t - second).count() * 1000);
 }
 
 std::optional<Duration> TokenBucket::Take(Duration now, Duration patience) {

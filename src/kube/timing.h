@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <string>
 
 #include "base/rng.h"
 #include "base/time.h"
@@ -57,6 +58,9 @@ class Backoff {
   Duration first_, cap_, base_;
   Rng rng_;
 };
+
+// Kubernetes' MicroTime, which takes exactly six digits: "2026-11-24T08:15:30.250000Z".
+std::string MicroTime(Time t);
 
 // Token bucket: `burst` at once, `per_second` in the long run. Thread-safe.
 class TokenBucket {

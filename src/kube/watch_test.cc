@@ -143,13 +143,13 @@ TEST_F(WatchTest, BytesTornApartGiveTheSame) {
   EXPECT_THAT(Settle(2), ElementsAre("added a/\u00e4 Pending", "synced"));
 }
 
-// A watch cut at each single byte of its answer: nothing is lost, nothing is told twice.
-TEST_F(WatchTest, CutAtEveryByteItStillConverges) {
+// A watch cut at many places of its answer: nothing is lost, nothing is told twice.
+TEST_F(WatchTest, CutAnywhereItStillConverges) {
   const Script whole = Stream(
       {Event("ADDED", Pod("x", 1)), Bookmark(2, true), Event("MODIFIED", Pod("x", 3, "Running"))},
       Script::After::kKeep);
   const std::size_t size = whole.bytes.size();
-  for (std::size_t cut = 0; cut < size; cut += (cut < 120 ? 17 : 1)) {
+  for (std::size_t cut = 0; cut < size; cut += (cut < 120 ? 17 : 5)) {
     log_.clear();
     Script half = whole;
     half.bytes.resize(cut);
