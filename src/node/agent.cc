@@ -48,6 +48,10 @@ End Agent::Run() {
   site_ = *site;
   access_ = std::move(*access);
   node_key_ = std::move(*node_key);
+  if (const Status serving = ServeVolumes(); !serving) {
+    log::Error("volumes cannot be served", {{"why", serving.error().message}});
+    return End::kFailed;
+  }
   if (const std::optional<End> end = Register()) {
     DestroyKeysAndPods();
     const std::optional<End> wiped = DestroyLeftCache();
@@ -58,6 +62,17 @@ End Agent::Run() {
   logs_ = std::make_unique<LogSender>(*access_, options_.log_bytes, options_.retry_first,
                                       options_.retry_most, [this] { Wake(); });
   return Live();
+}
+
+// From the start, so that the kubelet knows the plug-in before the first pod comes.
+Status Agent::ServeVolumes() {
+  if (options_.kubelet_directory.empty()) return Ok();
+  volumes_ = std::make_unique<Volumes>(options_.volumes, [this] { Wake(); });
+  csi::PluginOptions plugin;
+  plugin.node_id = options_.user_data.name;
+  plugin.kubelet_directory = options_.kubelet_directory;
+  SPW_ASSIGN(plugin_, csi::Plugin::Start(std::move(plugin), *volumes_));
+  return Ok();
 }
 
 std::optional<End> Agent::Register() {
@@ -181,6 +196,7 @@ door::Heartbeat Agent::Describe() {
   heartbeat.results_returned = want_ == door::Want::kReturn && EverythingReturned();
   for (const auto& [uid, entry] : pods_)
     if (!entry.forgotten) heartbeat.pods.push_back(entry.pod->Report());
+  if (volumes_) heartbeat.released = volumes_->Released();
   if (wiper_) {
     heartbeat.wiped = wiper_->wiped();
     heartbeat.wipe_progress = wiper_->progress();
@@ -189,6 +205,8 @@ door::Heartbeat Agent::Describe() {
     heartbeat.problem = key_problem_;
   } else if (results_ && !results_->problem().empty()) {
     heartbeat.problem = results_->problem();
+  } else if (volumes_ && heartbeat.problem.empty()) {
+    heartbeat.problem = volumes_->problem();
   }
   return heartbeat;
 }
@@ -197,11 +215,13 @@ bool Agent::EverythingReturned() const {
   const bool settled = std::all_of(pods_.begin(), pods_.end(), [](const auto& entry) {
     return entry.second.pod->Settled() || !entry.second.pod->HasStarted();
   });
-  return settled && (!results_ || results_->PendingAll() == 0) && logs_->AllDrained();
+  return settled && (!volumes_ || volumes_->Empty()) &&
+         (!results_ || results_->PendingAll() == 0) && logs_->AllDrained();
 }
 
 void Agent::Apply(const door::Desired& desired) {
   want_ = desired.want;
+  if (volumes_) volumes_->Allow(want_ == door::Want::kRun);
   if (want_ == door::Want::kWipe) BeginWipe(desired);
   if (want_ == door::Want::kWipe || want_ == door::Want::kPowerOff || destroyed_) return;
   TakeKey(desired);
@@ -234,9 +254,11 @@ void Agent::OpenForPods() {
   const std::shared_ptr<const StagedData> staged = stager_->data();
   auto store =
       std::make_shared<ResultStore>(stager_->cache(), staged->results_at, options_.results);
-  results_ =
-      std::make_unique<ResultSender>(*access_, staged->names, *site_, std::move(store),
-                                     options_.retry_first, options_.retry_most, [this] { Wake(); });
+  results_ = std::make_unique<ResultSender>(*access_, staged->names, *site_, std::move(store),
+                                            options_.retry_first, options_.retry_most, [this] {
+                                              if (volumes_) volumes_->Poke();
+                                              Wake();
+                                            });
   services_ = PodServices{
       &key_,
       staged->names,
@@ -245,6 +267,7 @@ void Agent::OpenForPods() {
       logs_.get(),
       options_.support,
       options_.pod_init_program};
+  if (volumes_) volumes_->Open(*services_);
 }
 
 void Agent::SyncPods(const door::Desired& desired) {
@@ -304,6 +327,7 @@ void Agent::DestroyKeysAndPods() {
   if (services_) services_->reader->Close();
   if (stager_) stager_->Stop();
   if (results_) results_->Stop();
+  if (volumes_) volumes_->Close();
   for (auto& [uid, entry] : pods_) entry.pod->Kill();
   pods_.clear();
   if (logs_) logs_->Stop();

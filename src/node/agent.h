@@ -14,6 +14,7 @@
 #include "node/pod.h"
 #include "node/result_sender.h"
 #include "node/stager.h"
+#include "node/volumes.h"
 #include "node/wiper.h"
 
 namespace spillway::node {
@@ -35,6 +36,9 @@ struct AgentOptions {
   Hardware hardware;
   runtime::SandboxSupport support;
   std::string pod_init_program;  // empty: the running program
+  // Of a kubelet that runs the pods, which are then served volumes; empty: there is none.
+  std::string kubelet_directory;
+  VolumeLimits volumes;
 
   Duration boot_lease = 10min;    // until registered
   Duration request_timeout = 5s;  // of one call except chunks
@@ -61,6 +65,7 @@ class Agent {
   enum class Beat { kAnswered, kUnanswered, kRefused };
 
   End Live();
+  Status ServeVolumes();
   std::optional<End> Register();
   std::optional<End> Attempt(const door::RegisterRequest& request, Duration sent);
   std::optional<End> DestroyLeftCache();
@@ -106,6 +111,7 @@ class Agent {
   bool wake_ = false, shutdown_ = false;
 
   // Everything that has threads, in the order in which it must outlive what follows.
+  std::unique_ptr<Volumes> volumes_;  // only with a kubelet; uses what follows until Close()
   std::unique_ptr<Stager> stager_;
   std::unique_ptr<LogSender> logs_;
   std::unique_ptr<ResultSender> results_;
@@ -116,6 +122,7 @@ class Agent {
   };
   std::map<std::string, Entry> pods_;  // by uid
   std::unique_ptr<Wiper> wiper_;
+  std::unique_ptr<csi::Plugin> plugin_;  // its calls use volumes_
 };
 
 }  // namespace spillway::node

@@ -86,8 +86,7 @@ class Control {
   std::string buffer_;
 };
 
-// Writes the input files below their volumes. Only this class writes there, so no link can lie in
-// the way; O_NOFOLLOW and O_EXCL make sure.
+// Writes the input files below their volumes.
 class InputWriter {
  public:
   explicit InputWriter(const InitConfig& config)
@@ -100,7 +99,7 @@ class InputWriter {
     const InitVolume& volume = config_.volumes[header_.volume];
     if (volume.role != InitVolume::Role::kInput)
       return Fail(Code::kCorrupt, "pod channel: a file for a volume that is not an input");
-    SPW_ASSIGN(file_, Create(volume.path, header_.path));
+    SPW_ASSIGN(file_, CreateBelow(volume.path, header_.path));
     return FinishIfComplete();
   }
   Status OnData(std::string_view bytes) {
@@ -116,23 +115,6 @@ class InputWriter {
   Status OnEnd() const { return guard_.OnEnd(); }
 
  private:
-  static Result<Fd> Create(const std::string& root, const std::string& path) {
-    Fd directory(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) return Failed("cannot open volume", root);
-    std::size_t begin = 0;
-    for (std::size_t end; (end = path.find('/', begin)) != std::string::npos; begin = end + 1) {
-      const std::string name = path.substr(begin, end - begin);
-      if (::mkdirat(directory.get(), name.c_str(), 0755) != 0 && errno != EEXIST)
-        return Failed("cannot create the directory of input", path);
-      directory = Fd(
-          ::openat(directory.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (!directory) return Failed("cannot open the directory of input", path);
-    }
-    Fd file(::openat(directory.get(), path.c_str() + begin,
-                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!file) return Failed("cannot create input", path);
-    return file;
-  }
   Status FinishIfComplete() {
     if (guard_.remaining() > 0) return Ok();
     const std::int64_t seconds =

@@ -90,6 +90,26 @@ Status WalkTree(const std::string& root, const TreeVisitor& visitor) {
   return Walk(visitor).Directory(fd.get(), "", 0);
 }
 
+Result<Fd> CreateBelow(const std::string& root, const std::string& path) {
+  Fd directory(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return Failed("cannot open", root);
+  std::size_t begin = 0;
+  for (std::size_t end; (end = path.find('/', begin)) != std::string::npos; begin = end + 1) {
+    const std::string name = path.substr(begin, end - begin);
+    const bool made = ::mkdirat(directory.get(), name.c_str(), 0700) == 0;
+    if (!made && errno != EEXIST) return Failed("cannot create the directory of", path);
+    directory = Fd(
+        ::openat(directory.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    // Whatever the umask says.
+    if (!directory || (made && ::fchmod(directory.get(), 0755) != 0))
+      return Failed("cannot open the directory of", path);
+  }
+  Fd file(::openat(directory.get(), path.c_str() + begin,
+                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file) return Failed("cannot create", path);
+  return file;
+}
+
 Status MakeTreeReadOnly(const std::string& root) {
   std::error_code error;
   std::vector<fs::path> all = {root};

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "runtime/fd.h"
 
 namespace spillway::runtime {
 
@@ -22,6 +23,10 @@ struct TreeVisitor {
 // its writers have ended. Files and directories that their owner made unreadable are made readable.
 // Ends at the first error of the visitor; kInternal if `root` cannot be read.
 Status WalkTree(const std::string& root, const TreeVisitor& visitor);
+
+// Makes the file `path` (see CheckRelativePath) below `root`, mode 0600 and open for writing, and
+// the directories that are missing, mode 0755. kInternal if it exists or a link lies in the way.
+Result<Fd> CreateBelow(const std::string& root, const std::string& path);
 
 // Takes the write permission from every file and directory below and including `root`.
 Status MakeTreeReadOnly(const std::string& root);

@@ -57,6 +57,26 @@ TEST_F(Tree, RegularFilesInOrderAndNothingElse) {
                           HasSubstr("link is a symbolic link"), HasSubstr("pipe is a named pipe")));
 }
 
+TEST_F(Tree, CreatesFilesBelowTheRootOnly) {
+  const mode_t before = ::umask(077);
+  const auto file = CreateBelow(root_, "a/b/c");
+  ::umask(before);
+  ASSERT_TRUE(file) << file.error().message;
+  ASSERT_EQ(::write(file->get(), "x", 1), 1);
+  struct stat info{};
+  ASSERT_EQ(::stat((root_ + "/a/b").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0755u);
+  EXPECT_TRUE(CreateBelow(root_, "a/d"));
+  EXPECT_FALSE(CreateBelow(root_, "a/b/c")) << "exists";
+  const std::string outside = root_ + "/outside";
+  fs::create_directory(outside);
+  fs::create_directory_symlink(outside, root_ + "/link");
+  EXPECT_FALSE(CreateBelow(root_, "link/x"));
+  fs::create_symlink(outside + "/y", root_ + "/dangling");
+  EXPECT_FALSE(CreateBelow(root_, "dangling"));
+  EXPECT_TRUE(fs::is_empty(outside));
+}
+
 TEST_F(Tree, WhatItsOwnerMadeUnreadableIsRead) {
   Put("closed/file");
   ASSERT_EQ(::chmod((root_ + "/closed/file").c_str(), 0), 0);

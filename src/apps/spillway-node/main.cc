@@ -5,10 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -18,6 +21,8 @@
 #include "base/log.h"
 #include "data/secret.h"
 #include "node/agent.h"
+#include "node/mounts.h"
+#include "node/site_volumes.h"
 #include "runtime/pod_init.h"
 
 namespace {
@@ -29,38 +34,84 @@ constexpr std::uintmax_t kMaxUserDataBytes = 16 * 1024;
 
 constexpr const char* kHelp =
     "usage: spillway-node --user-data FILE --disk DIR [--hardware FILE] [--boot-lease DURATION]\n"
+    "                     [--kubernetes [--kubelet-directory DIR]]\n"
+    "       spillway-node --site --data-root DIR --results-root DIR [--kubelet-directory DIR]\n"
+    "                     [--node-name NAME]\n"
     "\n"
     "The agent of a rented machine: dials out to the site's door named in the user data and does\n"
-    "what the site wants, until it says power off or its lease ends. FILE of --hardware describes "
-    "a\n"
-    "simulated machine. DIR holds one file of sealed chunks.\n"
+    "what the site wants, until it says power off or its lease ends.\n"
+    "  --user-data FILE         read once and removed; - is standard input\n"
+    "  --disk DIR               holds one file of sealed chunks\n"
+    "  --hardware FILE          describes a simulated machine\n"
+    "  --boot-lease DURATION    give up when the door has not answered for so long (10m)\n"
+    "  --kubernetes             a kubelet runs the pods: serve it their volumes as the CSI driver\n"
+    "                           data.spillway.dev, in memory only; needs root\n"
+    "  --kubelet-directory DIR  the kubelet's --root-dir (/var/lib/kubelet)\n"
     "Exit: 0 power off, 1 failed, 2 usage, 3 registration refused, 4 lease over, 5 never joined,\n"
-    "6 shut down. The keys are gone in every case.\n";
+    "6 shut down. The keys are gone in every case.\n"
+    "\n"
+    "With --site the same CSI driver on a node of the site, until it is terminated; needs root:\n"
+    "  --data-root DIR          datasets, shown read-only\n"
+    "  --results-root DIR       results places, made where they are missing\n"
+    "  --node-name NAME         the Node's name (the host name)\n"
+    "Exit: 0 terminated, 1 failed, 2 usage. Mounted volumes stay.\n";
 
 struct Arguments {
   std::string user_data, disk, hardware;
-  Duration boot_lease = 10min;
+  Duration boot_lease{0};
+  bool kubernetes = false, site = false;
+  std::string data_root, results_root, node_name;
+  std::string kubelet_directory;
 };
+
+Status CheckArguments(const Arguments& arguments) {
+  const bool agent = !arguments.user_data.empty() || !arguments.disk.empty() ||
+                     !arguments.hardware.empty() || arguments.kubernetes;
+  const bool site = !arguments.data_root.empty() || !arguments.results_root.empty() ||
+                    !arguments.node_name.empty();
+  if (arguments.site && agent)
+    return Fail(Code::kInvalid, "--site: the options of a rented machine do not go with it");
+  if (!arguments.site && site)
+    return Fail(Code::kInvalid, "--data-root, --results-root and --node-name need --site");
+  if (arguments.site && (arguments.data_root.empty() || arguments.results_root.empty()))
+    return Fail(Code::kInvalid, "--data-root and --results-root are required");
+  if (!arguments.site && (arguments.user_data.empty() || arguments.disk.empty()))
+    return Fail(Code::kInvalid, "--user-data and --disk are required");
+  if (!arguments.kubelet_directory.empty() && !arguments.kubernetes && !arguments.site)
+    return Fail(Code::kInvalid, "--kubelet-directory needs --kubernetes or --site");
+  return Ok();
+}
 
 Result<Arguments> Parse(int argc, char** argv) {
   Arguments arguments;
-  for (int i = 1; i < argc; i += 2) {
+  const std::map<std::string_view, bool*> flags = {{"--kubernetes", &arguments.kubernetes},
+                                                   {"--site", &arguments.site}};
+  std::string boot_lease = "10m";
+  const std::map<std::string_view, std::string*> values = {
+      {"--user-data", &arguments.user_data},
+      {"--disk", &arguments.disk},
+      {"--hardware", &arguments.hardware},
+      {"--boot-lease", &boot_lease},
+      {"--kubelet-directory", &arguments.kubelet_directory},
+      {"--data-root", &arguments.data_root},
+      {"--results-root", &arguments.results_root},
+      {"--node-name", &arguments.node_name}};
+  for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
-    if (i + 1 == argc) return Fail(Code::kInvalid, std::string(name) + ": needs a value");
-    if (name == "--user-data") {
-      arguments.user_data = argv[i + 1];
-    } else if (name == "--disk") {
-      arguments.disk = argv[i + 1];
-    } else if (name == "--hardware") {
-      arguments.hardware = argv[i + 1];
-    } else if (name == "--boot-lease") {
-      SPW_ASSIGN(arguments.boot_lease, ParseDuration(argv[i + 1]));
-    } else {
+    if (const auto flag = flags.find(name); flag != flags.end()) {
+      *flag->second = true;
+    } else if (const auto value = values.find(name); value == values.end()) {
       return Fail(Code::kInvalid, std::string(name) + ": unknown option");
+    } else if (++i == argc) {
+      return Fail(Code::kInvalid, std::string(name) + ": needs a value");
+    } else {
+      *value->second = argv[i];
     }
   }
-  if (arguments.user_data.empty() || arguments.disk.empty())
-    return Fail(Code::kInvalid, "--user-data and --disk are required");
+  SPW_ASSIGN(arguments.boot_lease, ParseDuration(boot_lease));
+  SPW_TRY(CheckArguments(arguments));
+  if (arguments.kubelet_directory.empty() && (arguments.kubernetes || arguments.site))
+    arguments.kubelet_directory = "/var/lib/kubelet";
   return arguments;
 }
 
@@ -72,8 +123,18 @@ void Harden() {
     log::Warn("core dumps cannot be forbidden");
 }
 
+Result<door::UserData> ReadUserData() {
+  std::string text(kMaxUserDataBytes + 1, '\0');
+  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(std::cin.gcount()));
+  auto user_data = door::DecodeUserData(text);
+  if (!user_data) return Fail(user_data.error().In("standard input"));
+  return user_data;
+}
+
 // Reads the file once and removes it: the token in it serves once.
 Result<door::UserData> TakeUserData(const std::string& file) {
+  if (file == "-") return ReadUserData();
   std::error_code error;
   const std::uintmax_t size = std::filesystem::file_size(file, error);
   if (error || size > kMaxUserDataBytes)
@@ -100,11 +161,45 @@ int EndWithoutUserData(const Arguments& arguments, const Error& error) {
   return static_cast<int>(node::End::kRefused);
 }
 
+// Before any thread starts, so that only who waits for them takes them.
+sigset_t BlockSignals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+int RunSite(const Arguments& arguments) {
+  const sigset_t signals = BlockSignals();
+  csi::PluginOptions options;
+  options.kubelet_directory = arguments.kubelet_directory;
+  options.node_id = arguments.node_name.empty() ? HostName() : arguments.node_name;
+  const auto serve = [&]() -> Status {
+    SPW_ASSIGN(const auto volumes,
+               node::SiteVolumes::Open(arguments.data_root, arguments.results_root));
+    SPW_ASSIGN(const auto plugin, csi::Plugin::Start(options, *volumes));
+    log::Info("serving volumes of the site", {{"node", options.node_id}});
+    int signal = 0;
+    ::sigwait(&signals, &signal);
+    return Ok();
+  };
+  const Status served = serve();
+  if (!served) log::Error("volumes cannot be served", {{"why", served.error().message}});
+  return served ? 0 : 1;
+}
+
 int RunAgent(const Arguments& arguments, door::UserData user_data) {
   node::AgentOptions options;
   options.user_data = std::move(user_data);
   options.disk = arguments.disk;
   options.boot_lease = arguments.boot_lease;
+  options.kubelet_directory = arguments.kubelet_directory;
   if (arguments.hardware.empty()) {
     options.hardware = node::LookAtMachine(arguments.disk);
   } else {
@@ -121,11 +216,7 @@ int RunAgent(const Arguments& arguments, door::UserData user_data) {
     if (!finding.ok)
       log::Warn("this machine isolates less", {{"what", finding.name}, {"why", finding.sentence}});
 
-  // Blocked before any thread starts, so that only the one below takes them.
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const sigset_t signals = BlockSignals();
   node::Agent agent(std::move(options));
   std::atomic<bool> over = false;
   std::thread watcher([&] {
@@ -155,6 +246,11 @@ int main(int argc, char** argv) {
   if (!arguments) {
     std::fprintf(stderr, "spillway-node: %s\n%s", arguments.error().message.c_str(), kHelp);
     return kUsage;
+  }
+  if (arguments->site) return RunSite(*arguments);
+  if (!arguments->kubelet_directory.empty()) {
+    const int left = node::DropLeftMemory(arguments->kubelet_directory);
+    if (left > 0) log::Warn("dropped volumes that an earlier process left", {{"volumes", left}});
   }
   Result<door::UserData> user_data = TakeUserData(arguments->user_data);
   if (!user_data) return EndWithoutUserData(*arguments, user_data.error());

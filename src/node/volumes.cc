@@ -1,0 +1,327 @@
+#include "node/volumes.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/log.h"
+
+namespace spillway::node {
+namespace {
+
+constexpr mode_t kInputMode = 0755, kResultsMode = 0777;  // a pod may run as any user
+constexpr std::int64_t kDirectoryRoom = 1 << 20;          // beside the files' pages
+
+VolumeLimits Complete(VolumeLimits limits) {
+  if (limits.input_bytes == 0)
+    limits.input_bytes = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE) / 4 * 3;
+  return limits;
+}
+
+tl::unexpected<Error> KeysGone() {
+  return Fail(Code::kDenied, "the keys of this node are destroyed");
+}
+
+}  // namespace
+
+Volumes::Volumes(VolumeLimits limits, std::function<void()> on_change)
+    : limits_(Complete(limits)), on_change_(std::move(on_change)) {}
+
+Volumes::~Volumes() {
+  Close();
+}
+
+void Volumes::Open(const PodServices& services) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
+  SPW_CHECK(services_ == nullptr, "volumes open once");
+  services_ = &services;
+  collector_ = std::thread([this] { CollectAll(); });
+}
+
+void Volumes::Allow(bool publish) {
+  const std::lock_guard lock(mutex_);
+  allowed_ = publish;
+}
+
+void Volumes::Poke() {
+  const std::lock_guard lock(mutex_);
+  changed_.notify_all();
+}
+
+void Volumes::Close() {
+  std::map<std::string, Volume> left;
+  {
+    Lock lock(mutex_);
+    closed_ = true;
+    queue_.clear();
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return publishing_ == 0; });
+  }
+  if (collector_.joinable()) collector_.join();
+  {
+    const std::lock_guard lock(mutex_);
+    services_ = nullptr;
+    left.swap(volumes_);
+  }
+  for (const auto& [target, volume] : left) DropMemory(target);
+}
+
+bool Volumes::Empty() const {
+  const std::lock_guard lock(mutex_);
+  return volumes_.empty();
+}
+
+std::vector<std::string> Volumes::Released() const {
+  const std::lock_guard lock(mutex_);
+  return {released_.begin(), released_.end()};
+}
+
+std::string Volumes::problem() const {
+  const std::lock_guard lock(mutex_);
+  return problem_;
+}
+
+// Called with mutex_ held.
+void Volumes::Note(const std::string& what, const Status& status) {
+  if (status) {
+    problem_.clear();
+  } else if (status.error().code != Code::kUnavailable && !closed_) {
+    problem_ = fmt::format("{}: {}", what, status.error().message);
+  }
+}
+
+// ---- publish
+
+Status Volumes::Publish(const csi::PublishRequest& request) {
+  SPW_ASSIGN(VolumeRequest asked, ReadVolumeRequest(request));
+  Volume volume;
+  {
+    const std::lock_guard lock(mutex_);
+    SPW_ASSIGN(const bool there, MayPublish(request, asked));
+    if (there) return Ok();
+    ++publishing_;
+  }
+  volume.volume_id = request.volume_id;
+  volume.asked = std::move(asked);
+  Status mounted = Mount(request, volume);
+  {
+    const std::lock_guard lock(mutex_);
+    --publishing_;
+    Note(fmt::format("volume {} of {}", request.volume_id, volume.asked.pod), mounted);
+    if (mounted) {
+      std::erase(released_, volume.asked.uid);
+      volumes_.emplace(request.target_path, std::move(volume));
+      if (closed_) mounted = KeysGone();  // Close() waits for us and drops it
+    }
+    changed_.notify_all();
+  }
+  on_change_();
+  return mounted;
+}
+
+Result<bool> Volumes::MayPublish(const csi::PublishRequest& request,
+                                 const VolumeRequest& asked) const {
+  if (closed_) return KeysGone();
+  if (const auto it = volumes_.find(request.target_path); it != volumes_.end()) {
+    const Volume& volume = it->second;
+    if (volume.volume_id != request.volume_id || volume.asked.uid != asked.uid)
+      return Fail(Code::kConflict, fmt::format("volume {} is mounted there for {}",
+                                               volume.volume_id, volume.asked.pod));
+    if (volume.stage == Stage::kPublished) return true;
+    return Fail(Code::kUnavailable, "the volume is being unpublished");
+  }
+  if (services_ == nullptr) return Fail(Code::kUnavailable, "the data is not on this node yet");
+  if (!allowed_) return Fail(Code::kUnavailable, "the site does not want pods to begin here now");
+  if (volumes_.size() >= limits_.volumes)
+    return Fail(Code::kCapacity,
+                fmt::format("{} volumes are published, the most there may be", limits_.volumes));
+  return false;
+}
+
+Status Volumes::Mount(const csi::PublishRequest& request, Volume& volume) {
+  const std::string& target = request.target_path;
+  // What a call that failed in the middle left.
+  SPW_TRY(Unmount(target));
+  SPW_TRY(MakeTarget(target));
+  const bool results = volume.asked.kind == VolumeRequest::Kind::kResults;
+  volume.gives_results = results && !request.read_only;
+  Status mounted = results ? MountMemory(target, limits_.output_bytes, kResultsMode)
+                           : MountInput(target, volume);
+  if (mounted && results && request.read_only) mounted = MakeMountReadOnly(target);
+  if (mounted) {
+    auto identity = IdentityOf(target);
+    if (identity) {
+      volume.identity = *identity;
+    } else {
+      mounted = Fail(identity.error());
+    }
+  }
+  if (mounted) {
+    volume.collection.root = target;
+    volume.collection.claim = volume.asked.claim;
+    volume.collection.limit_bytes = limits_.output_bytes;
+    return Ok();
+  }
+  if (const Status cleared = Unmount(target); !cleared)
+    log::Warn("a volume that failed stays", {{"why", cleared.error().message}});
+  return mounted;
+}
+
+std::optional<std::pair<std::string, Volumes::Volume>> Volumes::Mounted(
+    const VolumeRequest& asked) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [target, volume] : volumes_)
+    if (volume.asked.kind == VolumeRequest::Kind::kDataset && volume.stage == Stage::kPublished &&
+        volume.asked.claim == asked.claim && volume.asked.name_space == asked.name_space)
+      return std::pair(target, volume);
+  return std::nullopt;
+}
+
+Status Volumes::MountInput(const std::string& target, Volume& volume) {
+  const std::unique_lock filling(filling_, limits_.longest_call);
+  if (!filling) return Fail(Code::kUnavailable, "another claim is being opened; this one follows");
+  const auto other = Mounted(volume.asked);
+  if (!other) return FillInput(target, volume);
+  volume.bytes = other->second.bytes;
+  const Status shown = BindMount(other->first, target, true);
+  // It may have been unmounted meanwhile: an empty directory must not pass for the data.
+  const auto identity = IdentityOf(target);
+  if (shown && identity && *identity == other->second.identity) return Ok();
+  return Fail(Code::kUnavailable, "the claim was just given back by another pod");
+}
+
+// Plaintext of all claims that are mounted, each counted once.
+Status Volumes::CheckRoom(std::int64_t bytes) const {
+  std::set<std::string> counted;
+  std::int64_t used = 0;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [target, volume] : volumes_)
+    if (volume.bytes > 0 && counted.insert(volume.volume_id).second) used += volume.bytes;
+  if (bytes <= limits_.input_bytes - used) return Ok();
+  return Fail(Code::kCapacity,
+              fmt::format("its files take {} bytes of memory; {} of {} bytes are used by inputs: "
+                          "rent a machine with more memory, or select fewer files",
+                          bytes, used, limits_.input_bytes));
+}
+
+Status Volumes::FillInput(const std::string& target, Volume& volume) {
+  const PodServices* services = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return KeysGone();
+    services = services_;
+  }
+  const InputSize size = SizeOfClaim(services->reader->manifest(), volume.asked.claim);
+  if (size.files == 0)
+    return Fail(Code::kInvalid, fmt::format("the run of this node has no file of claim \"{}\"",
+                                            volume.asked.claim));
+  volume.bytes = size.bytes;
+  SPW_TRY(CheckRoom(size.bytes));
+  SPW_TRY(MountMemory(target, size.bytes + kDirectoryRoom, kInputMode));
+  const Status filled = WriteInputs(target, *OpenClaim(services->reader, volume.asked.claim));
+  if (filled) return MakeMountReadOnly(target);
+  DropMemory(target);
+  return filled;
+}
+
+// ---- unpublish
+
+Status Volumes::Unpublish(const std::string& volume_id, const std::string& target_path) {
+  Lock lock(mutex_);
+  const auto it = volumes_.find(target_path);
+  if (it == volumes_.end()) {
+    lock.unlock();
+    return Unmount(target_path);
+  }
+  if (it->second.volume_id != volume_id)
+    return Fail(Code::kInvalid, fmt::format("volume {} is mounted there", it->second.volume_id));
+  if (it->second.gives_results) SPW_TRY(AwaitReceipts(lock, target_path));
+  return Leave(lock, target_path);
+}
+
+// Begins or goes on with handing over the volume's files; Ok once all have their receipts.
+Status Volumes::AwaitReceipts(Lock& lock, const std::string& target) {
+  Volume& begun = volumes_.at(target);
+  if (begun.stage == Stage::kPublished || begun.stage == Stage::kFailed) {
+    begun.stage = Stage::kCollecting;
+    queue_.push_back(target);
+    changed_.notify_all();
+  }
+  const auto settled = [&] {
+    const auto it = volumes_.find(target);
+    if (closed_ || it == volumes_.end() || it->second.stage == Stage::kFailed) return true;
+    return it->second.stage == Stage::kCollected &&
+           services_->results->Pending(it->second.asked.uid) == 0;
+  };
+  const bool in_time = changed_.wait_for(lock, limits_.longest_call, settled);
+  if (closed_) return Fail(Code::kUnavailable, "the node is ending");
+  const Volume& volume = volumes_.at(target);
+  if (volume.stage == Stage::kFailed) return Fail(*volume.error);
+  if (in_time) return Ok();
+  if (volume.stage == Stage::kCollecting)
+    return Fail(Code::kUnavailable, "the result files are being sealed");
+  return Fail(Code::kUnavailable,
+              fmt::format("{} result files of the pod wait for the site's receipt",
+                          services_->results->Pending(volume.asked.uid)));
+}
+
+Status Volumes::Leave(Lock& lock, const std::string& target) {
+  volumes_.at(target).stage = Stage::kLeaving;
+  lock.unlock();
+  const Status gone = Unmount(target);  // frees memory, which takes its time
+  lock.lock();
+  const auto it = volumes_.find(target);
+  if (it == volumes_.end()) return gone;  // closed meanwhile
+  if (!gone) {
+    it->second.stage = it->second.gives_results ? Stage::kCollected : Stage::kPublished;
+    return gone;
+  }
+  const std::string uid = it->second.asked.uid;
+  volumes_.erase(it);
+  const bool last = std::none_of(volumes_.begin(), volumes_.end(),
+                                 [&](const auto& entry) { return entry.second.asked.uid == uid; });
+  if (last && !closed_) {
+    std::erase(released_, uid);
+    released_.push_back(uid);
+    if (released_.size() > door::kMaxReleased) released_.pop_front();
+  }
+  lock.unlock();
+  on_change_();
+  return Ok();
+}
+
+// ---- the collecting thread
+
+void Volumes::CollectAll() {
+  Lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return closed_ || !queue_.empty(); });
+    if (closed_) return;
+    const std::string target = std::move(queue_.front());
+    queue_.pop_front();
+    // The entry stays where it is: only Leave() and Close() remove it, not while it is collecting.
+    Volume& volume = volumes_.at(target);
+    lock.unlock();
+    const Status done = CollectOne(volume.asked, volume.collection);
+    lock.lock();
+    volume.stage = done ? Stage::kCollected : Stage::kFailed;
+    volume.error = done ? std::nullopt : std::optional(done.error());
+    Note(fmt::format("results of {}", volume.asked.pod), done);
+    changed_.notify_all();
+  }
+}
+
+Status Volumes::CollectOne(const VolumeRequest& asked, Collection& collection) {
+  SPW_TRY(FreezeMemory(collection.root));
+  ResultWriter writer(*services_->results, *services_->key, services_->names, asked.pod, asked.uid);
+  SPW_TRY(CollectResults(collection, writer));
+  for (const std::string& skipped : collection.skipped)
+    services_->logs->AppendLine(asked.pod, asked.uid,
+                                fmt::format("[spillway: not taken as a result: {}]", skipped));
+  return Ok();
+}
+
+}  // namespace spillway::node

@@ -1,0 +1,110 @@
+// Volumes of pods that a kubelet runs on a rented node: inputs opened into memory, results taken
+// out of memory and sent home.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "csi/plugin.h"
+#include "node/mounts.h"
+#include "node/pod.h"
+#include "node/volume_files.h"
+#include "node/volume_request.h"
+
+namespace spillway::node {
+
+struct VolumeLimits {
+  std::int64_t input_bytes = 0;  // plaintext of all mounted claims; 0: 3/4 of the memory
+  std::int64_t output_bytes = std::int64_t{8} << 30;  // of one results volume
+  std::size_t volumes = 256;
+  Duration longest_call = 20s;  // then the kubelet is told to ask again
+};
+
+// Thread-safe. Publish and Unpublish come from the plug-in's threads, all else from the agent's.
+//
+// A claim that several pods use is opened into memory once and shown to each of them. A results
+// volume is left only when the site's receipts for all its files are here.
+class Volumes final : public csi::VolumeHandler {
+ public:
+  // `on_change` is called from several threads when Released() or Empty() changed.
+  Volumes(VolumeLimits limits, std::function<void()> on_change);
+  ~Volumes() override;
+
+  // The data is staged. `services` outlives Close().
+  void Open(const PodServices& services);
+  // Whether volumes may be published now.
+  void Allow(bool publish);
+  // A result got its receipt: who waits for it looks again.
+  void Poke();
+  // The keys are gone, and whatever used them ends by itself: empties and unmounts everything.
+  // Nothing is published any more; what was not sent is lost.
+  void Close();
+
+  // Nothing is published, so nothing is left to send.
+  bool Empty() const;
+  // See door::Heartbeat::released.
+  std::vector<std::string> Released() const;
+  // Why a volume cannot be served, for people; "" while all is well.
+  std::string problem() const;
+
+  Status Publish(const csi::PublishRequest& request) override;
+  Status Unpublish(const std::string& volume_id, const std::string& target_path) override;
+
+ private:
+  enum class Stage {
+    kPublished,
+    kCollecting,  // waits for the collecting thread or is with it
+    kCollected,   // every file is with the sender
+    kFailed,      // `error` says why; the next Unpublish tries again
+    kLeaving,     // being unmounted
+  };
+  struct Volume {
+    std::string volume_id;
+    VolumeRequest asked;
+    bool gives_results = false;
+    Identity identity;       // of the mounted directory
+    std::int64_t bytes = 0;  // of an input claim
+    Stage stage = Stage::kPublished;
+    Collection collection;
+    std::optional<Error> error;
+  };
+  using Lock = std::unique_lock<std::mutex>;
+
+  // True: it is published already.
+  Result<bool> MayPublish(const csi::PublishRequest& request, const VolumeRequest& asked) const;
+  Status Mount(const csi::PublishRequest& request, Volume& volume);
+  Status MountInput(const std::string& target, Volume& volume);
+  Status FillInput(const std::string& target, Volume& volume);
+  // Another mount of the same claim.
+  std::optional<std::pair<std::string, Volume>> Mounted(const VolumeRequest& asked) const;
+  Status CheckRoom(std::int64_t bytes) const;
+  Status AwaitReceipts(Lock& lock, const std::string& target);
+  Status Leave(Lock& lock, const std::string& target);
+  void CollectAll();
+  Status CollectOne(const VolumeRequest& asked, Collection& collection);
+  void Note(const std::string& what, const Status& status);
+
+  const VolumeLimits limits_;
+  const std::function<void()> on_change_;
+  std::timed_mutex filling_;  // held while a claim is opened into memory; before mutex_
+  mutable std::mutex mutex_;  // guards everything below
+  std::condition_variable changed_;
+  const PodServices* services_ = nullptr;
+  bool allowed_ = false, closed_ = false;
+  int publishing_ = 0;                     // calls that mount just now
+  std::map<std::string, Volume> volumes_;  // by target
+  std::deque<std::string> queue_;          // targets to collect, at most one entry each
+  std::deque<std::string> released_;       // uids, the oldest first
+  std::string problem_;
+  std::thread collector_;  // from Open() to Close()
+};
+
+}  // namespace spillway::node

@@ -1,0 +1,358 @@
+// Agents that serve volumes to a kubelet, asked over the plug-in's socket as a kubelet asks.
+#include "node/volumes.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <sys/statfs.h>
+
+#include <thread>
+
+#include "csi.grpc.pb.h"
+#include "node/agent.h"
+#include "node/fake_door.h"
+#include "node/mount_test_util.h"
+
+namespace spillway::node {
+namespace {
+
+namespace fs = std::filesystem;
+namespace pb = ::csi::v1;
+using grpc::StatusCode;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using State = FakeDoor::State;
+
+class VolumesTest : public ::testing::Test {
+ protected:
+  VolumesTest() : door_(dir_.File("node.sock"), files_) {}
+  void SetUp() override {
+    if (const std::string why = PrivateMounts(); !why.empty()) GTEST_SKIP() << why;
+  }
+  ~VolumesTest() override { End(); }
+
+  AgentOptions Options() {
+    AgentOptions options;
+    options.user_data = door_.UserData();
+    options.disk = dir_.disk();
+    options.kubelet_directory = dir_.File("k");
+    options.volumes.longest_call = 20ms;
+    options.retry_first = options.stage.retry_first = 1ms;
+    options.retry_most = options.stage.retry_most = 10ms;
+    options.stage.results_area_bytes = 1 << 20;
+    return options;
+  }
+  // Until every chunk is on the disk and the agent has seen `want`.
+  void Begin(AgentOptions options, door::Want want = door::Want::kRun) {
+    csi::PluginOptions plugin;
+    plugin.kubelet_directory = options.kubelet_directory;
+    for (const char* uid : {"u1", "u2"}) fs::create_directories(Parent(uid));
+    agent_ = std::make_unique<Agent>(std::move(options));
+    thread_ = std::thread([this] { end_ = agent_->Run(); });
+    ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last() && s.Last()->staged; }));
+    stub_ = pb::Node::NewStub(grpc::CreateChannel("unix:" + csi::Plugin::CsiSocket(plugin),
+                                                  grpc::InsecureChannelCredentials()));
+    Want(want);
+  }
+  void Want(door::Want want) {
+    door_.Change([&](State& s) {
+      s.desired.want = want;
+      s.desired.overwrite = "used";
+      s.desired.verify = "full";
+    });
+    ASSERT_TRUE(door_.WaitForBeats(2));
+  }
+  void End() {
+    if (!thread_.joinable()) return;
+    agent_->RequestShutdown();
+    thread_.join();
+    agent_.reset();
+  }
+
+  std::string Parent(const std::string& uid) const {
+    return dir_.File("k/pods/" + uid + "/volumes/kubernetes.io~csi");
+  }
+  std::string Target(const std::string& claim, const std::string& uid = "u1") const {
+    return Parent(uid) + "/" + claim;
+  }
+  pb::NodePublishVolumeRequest Message(const std::string& kind, const std::string& claim,
+                                       const std::string& uid = "u1") const {
+    pb::NodePublishVolumeRequest message;
+    message.set_volume_id("vision/" + claim);
+    message.set_target_path(Target(claim, uid));
+    message.mutable_volume_capability()->mutable_mount();
+    auto& context = *message.mutable_volume_context();
+    context["kind"] = kind;
+    context["claim"] = claim;
+    context["namespace"] = "vision";
+    context["directory"] = "vision/" + claim;
+    context["csi.storage.k8s.io/pod.name"] = "train-" + uid;
+    context["csi.storage.k8s.io/pod.namespace"] = "vision";
+    context["csi.storage.k8s.io/pod.uid"] = uid;
+    return message;
+  }
+  grpc::Status Publish(const pb::NodePublishVolumeRequest& message) {
+    grpc::ClientContext context;
+    pb::NodePublishVolumeResponse response;
+    return stub_->NodePublishVolume(&context, message, &response);
+  }
+  grpc::Status Unpublish(const std::string& claim, const std::string& uid = "u1") {
+    grpc::ClientContext context;
+    pb::NodeUnpublishVolumeRequest message;
+    message.set_volume_id("vision/" + claim);
+    message.set_target_path(Target(claim, uid));
+    pb::NodeUnpublishVolumeResponse response;
+    return stub_->NodeUnpublishVolume(&context, message, &response);
+  }
+  // As the kubelet: again while it is answered UNAVAILABLE.
+  grpc::Status UnpublishPatiently(const std::string& claim) {
+    const auto give_up = std::chrono::steady_clock::now() + 20s;
+    grpc::Status status;
+    do {
+      status = Unpublish(claim);
+    } while (status.error_code() == StatusCode::UNAVAILABLE &&
+             std::chrono::steady_clock::now() < give_up);
+    return status;
+  }
+  bool WaitForReleased(const std::vector<std::string>& uids) {
+    return door_.WaitFor([&](const State& s) { return s.Last()->released == uids; });
+  }
+
+  const std::map<std::string, std::string> files_ = {{"digits/a.txt", Noise(1000, 1)},
+                                                     {"digits/sub/big.bin", Noise(300'000, 2)},
+                                                     {"digits/none", ""},
+                                                     {"labels/l", Noise(500, 3)}};
+  TempDir dir_;
+  FakeDoor door_;
+  std::unique_ptr<Agent> agent_;
+  std::thread thread_;
+  node::End end_ = node::End::kFailed;
+  std::unique_ptr<pb::Node::Stub> stub_;
+};
+
+TEST_F(VolumesTest, InputsAreOpenedIntoMemoryOnceTheSiteWantsPods) {
+  Begin(Options(), door::Want::kStage);
+  const auto message = Message("dataset", "digits");
+  EXPECT_EQ(Publish(message).error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_FALSE(fs::exists(Target("digits")));
+  Want(door::Want::kRun);
+  for (int i = 0; i < 2; ++i) {
+    const grpc::Status status = Publish(message);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+  }
+  for (const auto& [path, bytes] : files_) {
+    if (!path.starts_with("digits/")) continue;
+    EXPECT_EQ(ReadFile(Parent("u1") + "/" + path), bytes) << path;
+  }
+  EXPECT_FALSE(fs::exists(Target("digits") + "/l")) << "another claim's file";
+  struct statfs info{};
+  ASSERT_EQ(::statfs(Target("digits").c_str(), &info), 0);
+  EXPECT_EQ(info.f_type, 0x01021994) << "tmpfs";
+  EXPECT_FALSE(std::ofstream(Target("digits") + "/new").is_open());
+  EXPECT_FALSE(std::ofstream(Target("digits") + "/a.txt").is_open());
+  struct stat file{};
+  ASSERT_EQ(::stat((Target("digits") + "/sub/big.bin").c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0444u);
+  EXPECT_EQ(file.st_mtime, 1);
+  std::vector<std::string> plaintext;
+  for (const auto& [path, bytes] : files_) plaintext.push_back(bytes);
+  EXPECT_EQ(FoundOnDisk(dir_.disk(), plaintext), 0);
+  // A second pod sees the same memory, also when the first is gone.
+  ASSERT_TRUE(Publish(Message("dataset", "digits", "u2")).ok());
+  EXPECT_EQ(*IdentityOf(Target("digits")), *IdentityOf(Target("digits", "u2")));
+  ASSERT_TRUE(Unpublish("digits").ok());
+  ASSERT_TRUE(Unpublish("digits").ok()) << "again";
+  EXPECT_FALSE(fs::exists(Target("digits")));
+  EXPECT_EQ(ReadFile(Target("digits", "u2") + "/a.txt"), files_.at("digits/a.txt"));
+  EXPECT_FALSE(std::ofstream(Target("digits", "u2") + "/new").is_open());
+  EXPECT_TRUE(WaitForReleased({"u1"}));
+  ASSERT_TRUE(Unpublish("digits", "u2").ok());
+  EXPECT_TRUE(WaitForReleased({"u1", "u2"}));
+}
+
+TEST_F(VolumesTest, ResultsLeaveOnlyWithTheirReceipts) {
+  Begin(Options());
+  door_.Change([](State& s) { s.hold_receipts = true; });
+  ASSERT_TRUE(Publish(Message("results", "models")).ok());
+  ASSERT_TRUE(Publish(Message("dataset", "digits")).ok());
+  const std::string out = Target("models");
+  fs::create_directory(out + "/d");
+  const std::string big = Noise(5'000'000, 9);
+  Put(out + "/d/big", big);
+  Put(out + "/copy", files_.at("digits/a.txt"));
+  Put(out + "/none", "");
+  Put(out + "/bad\nname", "x");
+  fs::permissions(out + "/copy", fs::perms::none);
+  fs::create_symlink("/etc/passwd", out + "/link");
+  ASSERT_TRUE(Unpublish("digits").ok());
+  Want(door::Want::kReturn);
+  const auto pending = [&] {
+    const grpc::Status status = Unpublish("models");
+    EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE) << status.error_message();
+  };
+  pending();
+  ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last()->results_pending == 3; }));
+  pending();
+  EXPECT_TRUE(*IsMountPoint(out));
+  EXPECT_EQ(Publish(Message("results", "models")).error_code(), StatusCode::UNAVAILABLE);
+  door_.Change([](State& s) {
+    EXPECT_FALSE(s.Last()->results_returned);
+    EXPECT_THAT(s.Last()->released, IsEmpty());
+    s.hold_receipts = false;
+    s.receipts_by_another = 1;
+  });
+  const grpc::Status done = UnpublishPatiently("models");
+  ASSERT_TRUE(done.ok()) << done.error_message();
+  EXPECT_FALSE(fs::exists(out));
+  EXPECT_TRUE(WaitForReleased({"u1"}));
+  EXPECT_TRUE(door_.WaitFor([](const State& s) { return s.Last()->results_returned; }));
+  door_.Change([&](State& s) {
+    EXPECT_EQ(s.Last()->results, 3) << "none was handed over twice";
+    EXPECT_EQ(s.results["models/d/big"].bytes, big);
+    EXPECT_EQ(s.results["models/copy"].bytes, files_.at("digits/a.txt"));
+    EXPECT_EQ(s.results["models/none"].bytes, "");
+    EXPECT_EQ(s.results.size(), 3u);
+    EXPECT_THAT(s.logs["u1"], HasSubstr("link: is a symbolic link"));
+    EXPECT_THAT(s.logs["u1"], HasSubstr("not taken as a result: bad"));
+  });
+  EXPECT_EQ(FoundOnDisk(dir_.disk(), {big}), 0);
+  ASSERT_TRUE(Unpublish("models").ok()) << "again";
+}
+
+TEST_F(VolumesTest, ResultsWaitForTheLastWriter) {
+  Begin(Options());
+  ASSERT_TRUE(Publish(Message("results", "models")).ok());
+  std::ofstream writer(Target("models") + "/model");
+  writer << "half" << std::flush;
+  const grpc::Status status = Unpublish("models");
+  EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_THAT(status.error_message(), HasSubstr("open for writing"));
+  writer << " and half";
+  writer.close();
+  ASSERT_TRUE(UnpublishPatiently("models").ok());
+  door_.Change([](State& s) { EXPECT_EQ(s.results["models/model"].bytes, "half and half"); });
+}
+
+TEST_F(VolumesTest, ResultsThatFindNoRoomGoOnWhereTheyStopped) {
+  AgentOptions options = Options();
+  options.results.memory_bytes = 3'000'000;
+  options.results.disk_bytes = 0;
+  Begin(options);
+  ASSERT_TRUE(Publish(Message("results", "models")).ok());
+  Put(Target("models") + "/a", Noise(1000, 1));
+  Put(Target("models") + "/b", Noise(4'000'000, 2));
+  const grpc::Status status = UnpublishPatiently("models");
+  EXPECT_EQ(status.error_code(), StatusCode::RESOURCE_EXHAUSTED) << status.error_message();
+  EXPECT_TRUE(*IsMountPoint(Target("models")));
+  EXPECT_TRUE(door_.WaitFor([](const State& s) {
+    return s.Last()->problem.find("results of vision/train-u1") != std::string::npos;
+  }));
+  EXPECT_EQ(UnpublishPatiently("models").error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(door_.WaitFor([](const State& s) { return s.results.contains("models/a"); }));
+  door_.Change([](State& s) { EXPECT_EQ(s.Last()->results, 1) << "a was handed over once"; });
+}
+
+TEST_F(VolumesTest, AReadOnlyResultsVolumeGivesNothing) {
+  Begin(Options());
+  auto message = Message("results", "models");
+  message.set_readonly(true);
+  ASSERT_TRUE(Publish(message).ok());
+  EXPECT_FALSE(std::ofstream(Target("models") + "/x").is_open());
+  ASSERT_TRUE(Unpublish("models").ok());
+  EXPECT_TRUE(WaitForReleased({"u1"}));
+}
+
+TEST_F(VolumesTest, AWipeTakesEverythingFromWhoeverStillReads) {
+  Begin(Options());
+  ASSERT_TRUE(Publish(Message("dataset", "digits")).ok());
+  ASSERT_TRUE(Publish(Message("dataset", "digits", "u2")).ok());
+  ASSERT_TRUE(Publish(Message("results", "models")).ok());
+  Put(Target("models") + "/model", "weights");
+  std::ifstream input(Target("digits") + "/sub/big.bin"), output(Target("models") + "/model");
+  ASSERT_TRUE(input.is_open() && output.is_open());
+  Want(door::Want::kWipe);
+  ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last()->wiped; }));
+  for (std::ifstream* file : {&input, &output}) EXPECT_EQ(file->peek(), EOF);
+  for (const std::string& target : {Target("digits"), Target("digits", "u2"), Target("models")})
+    EXPECT_FALSE(fs::exists(target)) << target;
+  EXPECT_EQ(Publish(Message("dataset", "digits")).error_code(), StatusCode::PERMISSION_DENIED);
+  EXPECT_TRUE(Unpublish("models").ok());
+  door_.Change([](State& s) {
+    EXPECT_THAT(s.Last()->released, IsEmpty()) << "its results are lost";
+    EXPECT_TRUE(s.results.empty());
+  });
+}
+
+TEST_F(VolumesTest, AnEndWithoutTheSiteUnmountsToo) {
+  Begin(Options());
+  ASSERT_TRUE(Publish(Message("dataset", "digits")).ok());
+  End();
+  EXPECT_FALSE(fs::exists(Target("digits")));
+  EXPECT_FALSE(fs::exists(dir_.File("k/plugins/data.spillway.dev/csi.sock")));
+}
+
+TEST_F(VolumesTest, WhatCannotBeServedIsRefusedWithItsReason) {
+  AgentOptions options = Options();
+  options.volumes.input_bytes = 310'000;
+  options.volumes.volumes = 1;
+  Begin(options);
+  const auto refused = [&](const pb::NodePublishVolumeRequest& message, StatusCode code,
+                           const std::string& why) {
+    const grpc::Status status = Publish(message);
+    EXPECT_EQ(status.error_code(), code);
+    EXPECT_THAT(status.error_message(), HasSubstr(why));
+  };
+  refused(Message("dataset", "other"), StatusCode::INVALID_ARGUMENT, "no file of claim \"other\"");
+  refused(Message("dataset", "digits"), StatusCode::OK, "");
+  auto conflict = Message("dataset", "labels");
+  conflict.set_target_path(Target("digits"));
+  refused(conflict, StatusCode::ALREADY_EXISTS, "vision/digits");
+  refused(Message("dataset", "labels"), StatusCode::RESOURCE_EXHAUSTED, "the most there may be");
+  grpc::ClientContext context;
+  pb::NodeUnpublishVolumeRequest wrong;
+  wrong.set_volume_id("vision/labels");
+  wrong.set_target_path(Target("digits"));
+  pb::NodeUnpublishVolumeResponse response;
+  EXPECT_EQ(stub_->NodeUnpublishVolume(&context, wrong, &response).error_code(),
+            StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(ReadFile(Target("digits") + "/a.txt"), files_.at("digits/a.txt"));
+}
+
+TEST_F(VolumesTest, InputsBeyondTheMemoryAreRefused) {
+  AgentOptions options = Options();
+  options.volumes.input_bytes = 310'000;
+  Begin(options);
+  ASSERT_TRUE(Publish(Message("dataset", "digits")).ok());
+  ASSERT_TRUE(Publish(Message("dataset", "digits", "u2")).ok()) << "counted once";
+  const grpc::Status status = Publish(Message("dataset", "labels"));
+  EXPECT_EQ(status.error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("more memory"));
+  EXPECT_FALSE(fs::exists(Target("labels")));
+}
+
+TEST_F(VolumesTest, LeftMemoryOfADeadAgentIsDropped) {
+  const std::string target = Target("with blank");
+  fs::create_directories(target);
+  ASSERT_TRUE(MountMemory(target, 1 << 20, 0755));
+  Put(target + "/secret", "plaintext");
+  std::ifstream reader(target + "/secret");
+  EXPECT_EQ(DropLeftMemory(dir_.File("k/pods/u2")), 0);
+  EXPECT_EQ(DropLeftMemory(dir_.File("k/pods")), 1);
+  EXPECT_FALSE(fs::exists(target));
+  EXPECT_EQ(reader.peek(), EOF);
+}
+
+TEST(Mounts, OurMemoryIsFoundByItsName) {
+  const std::string text =
+      "30 1 0:26 / /k/pods/a\\040b/mount rw shared:5 - tmpfs spillway-volume rw,size=4k\n"
+      "31 1 0:27 / /k/pods/c rw - tmpfs tmpfs rw\n"
+      "32 1 0:28 / /k/podsother rw - tmpfs spillway-volume rw\n"
+      "33 1 8:1 /x /k/pods/d rw - ext4 spillway-volume rw\n"
+      "34 1 0:29 / /k/pods/e ro,nosuid shared:6 master:1 - tmpfs spillway-volume rw\n"
+      "torn";
+  EXPECT_THAT(MemoryVolumesIn(text, "/k/pods"), ElementsAre("/k/pods/e", "/k/pods/a b/mount"));
+}
+
+}  // namespace
+}  // namespace spillway::node
