@@ -29,6 +29,7 @@ YAML
 machine_program() {
   cat >"$1" <<SH
 #!/bin/sh
+export HOME='$HOME' PATH='$PATH' SPILLWAY_CACHE='${SPILLWAY_CACHE:-}'
 exec "$2/scripts/partners/kubernetes-machine" --dir "$DEMO_CLUSTER" --agent "$2/build/bin/spillway-node" "\$@"
 SH
   chmod 700 "$1"
@@ -70,7 +71,7 @@ kubernetes_demo() {
 
   step "the demonstration"
   "$repository/build/bin/spillway-demo" --directory "$directory" --data "$repository/build/demo/data" \
-    --time-scale 10 --kubeconfig "$KUBECONFIG" --daemon-kubeconfig "$directory/daemon.kubeconfig" \
+    --time-scale 20 --kubeconfig "$KUBECONFIG" --daemon-kubeconfig "$directory/daemon.kubeconfig" \
     --node-program "$directory/machine" "$@" || code=$?
   if [ -n "$keep" ]; then
     echo "The cluster stays: . $DEMO_CLUSTER/env && kubectl get burstnodes; end it with"

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -161,6 +162,7 @@ class Daemon final : public server::Backend,
   mutable std::mutex view_mutex_;
   std::shared_ptr<const server::RoundView> view_;
   std::map<std::string, std::string> told_;  // workload -> what people were told last
+  std::set<std::string> failures_told_;      // BurstNodes that live
 
   std::mutex wake_mutex_;
   std::condition_variable wake_;

@@ -122,6 +122,12 @@ void Daemon::TellOfNodes(const std::vector<BurstNode>& changed) {
                              {"offer", node.offer.Key()},
                              {"detail", node.failure_detail}});
     if (node.phase != Phase::kPlanned && node.phase != Phase::kRunning && !node.Failed()) continue;
+    // A failure is told once, however often the node changes on its way out.
+    if (!node.Live()) {
+      failures_told_.erase(node.name);
+      continue;
+    }
+    if (node.Failed() && !failures_told_.insert(node.name).second) continue;
     for (const PodRef& pod : node.pods) {
       if (node.phase == Phase::kPlanned)
         cluster_->AddEvent(site::PodKey(pod.key), false, "Renting",

@@ -102,17 +102,21 @@ class Demonstration {
                               cli::Count(static_cast<std::int64_t>(before.size()), "process")));
       End(before, 10s);
     }
-    for (const char* name :
-         {"state", "results", "evidence", "report.json", "ledger.jsonl", "daemon.log"}) {
-      std::error_code error;
-      fs::remove_all(o_.directory + "/" + name, error);
-      if (error)
-        return Fail(Code::kUnavailable, fmt::format("{}/{} cannot be removed: {}", o_.directory,
-                                                    name, error.message()));
-    }
+    for (const char* name : {"state", "evidence", "report.json", "ledger.jsonl", "daemon.log"})
+      SPW_TRY(Remove(o_.directory + "/" + name));
     for (const char* name : {"state", "results", "evidence", "reference"})
       fs::create_directories(o_.directory + "/" + name);
+    // The directory itself stays: the site's machines may hold it open.
+    for (const auto& entry : fs::directory_iterator(o_.directory + "/results"))
+      SPW_TRY(Remove(entry.path().string()));
     return Ok();
+  }
+
+  static Status Remove(const std::string& path) {
+    std::error_code error;
+    fs::remove_all(path, error);
+    if (!error) return Ok();
+    return Fail(Code::kUnavailable, fmt::format("{} cannot be removed: {}", path, error.message()));
   }
 
   Status ReadExamples() {

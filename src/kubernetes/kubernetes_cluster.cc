@@ -37,11 +37,12 @@ bool NodeReady(const json::value& node) {
   return ready != nullptr && StringOr(json::value(*ready), "status", "") == "True";
 }
 
-bool HasTaint(const json::value& node, std::string_view key) {
+// Where in spec.taints; -1: nowhere.
+int TaintAt(const json::value& node, std::string_view key) {
   const json::array* taints = FindArray(site::SpecOf(node), "taints");
-  return taints != nullptr && std::ranges::any_of(*taints, [&](const json::value& t) {
-           return StringOr(t, "key", "") == key;
-         });
+  for (std::size_t i = 0; taints != nullptr && i < taints->size(); ++i)
+    if (StringOr((*taints)[i], "key", "") == key) return static_cast<int>(i);
+  return -1;
 }
 
 PodPhase PhaseOf(const json::value& pod) {
@@ -208,12 +209,15 @@ Status KubernetesCluster::AdmitPods(const std::string& node, const std::vector<P
     if (!patched && patched.error().code != Code::kInvalid) return patched;
   }
   const store::ObjectPtr object = store_.Get({"Node", "", node});
-  if (object == nullptr || !HasTaint(object->body, site::kStartingKey)) return Ok();
+  const int at = object == nullptr ? -1 : TaintAt(object->body, site::kStartingKey);
+  if (at < 0) return Ok();
+  // The test keeps the patch from removing another taint that came to be at this place.
+  const std::string path = fmt::format("/spec/taints/{}", at);
   return UnlessGone(options_.api->Patch(
-      kNodes, "", node, "", PatchKind::kStrategic,
-      json::object{{"spec", json::object{{"taints", json::array{json::object{
-                                                        {"$patch", "delete"},
-                                                        {"key", site::kStartingKey}}}}}}}));
+      kNodes, "", node, "", PatchKind::kJson,
+      json::array{
+          json::object{{"op", "test"}, {"path", path + "/key"}, {"value", site::kStartingKey}},
+          json::object{{"op", "remove"}, {"path", path}}}));
 }
 
 Status KubernetesCluster::EvictPods(const std::string& node, const std::vector<PodRef>& pods,

@@ -76,7 +76,7 @@ void KubernetesCluster::AddEvent(const store::ObjectKey& about, bool warning,
       fmt::format("{}/{}/{}/{}/{}/{}", about.kind, about.ns, about.name, uid, reason, message);
   const std::string name =
       fmt::format("{}.{}", about.name.substr(0, 200), Sha256Hex(key).substr(0, 16));
-  const Time now = context_.clock->Now();
+  const Time now = SystemClock().Now();  // kubectl shows how long ago by a real clock
   ToldEvent told;
   {
     const std::lock_guard lock(mutex_);

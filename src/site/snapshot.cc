@@ -11,6 +11,8 @@
 namespace spillway::site {
 namespace {
 
+constexpr Duration kIncomplete{30s};
+
 class Builder {
  public:
   Builder(const store::Store& store, SnapshotInputs inputs)
@@ -177,11 +179,39 @@ class Builder {
     }
     for (auto& [key, workload] : workloads_) {
       workload.pods = std::move(pods_of_[key]);
+      HoldUntilComplete(workload);
       for (std::int32_t pod : workload.pods)
         result_.snapshot.pods[static_cast<std::size_t>(pod)].workload =
             static_cast<std::int32_t>(result_.snapshot.workloads.size());
       result_.snapshot.workloads.push_back(std::move(workload));
     }
+  }
+
+  // Pods that the Job has or will have at once; 0 for a workload that is no Job.
+  std::int64_t WantedPods(const Workload& w) const {
+    const std::string prefix = w.ns + "/Job/";
+    if (!w.key.starts_with(prefix)) return 0;
+    const store::ObjectPtr job = store_.Get({"Job", w.ns, w.key.substr(prefix.size())});
+    if (job == nullptr || Deleting(job->body)) return 0;
+    const json::value& spec = SpecOf(job->body);
+    const std::int64_t parallelism = IntOr(spec, "parallelism", 1);
+    const std::int64_t completions = IntOr(spec, "completions", parallelism);
+    const json::value* status = Find(job->body, "status");
+    const std::int64_t done = status == nullptr ? 0 : IntOr(*status, "succeeded", 0);
+    return std::min(parallelism, std::max<std::int64_t>(completions - done, 0));
+  }
+
+  // A Job's pods come one after the other, and so do the scheduler's verdicts. Until all of them
+  // are there it is not known what the Job needs, and renting for the first would be renting
+  // wrongly. A quota may keep some from ever coming: what is no gang then goes on after a while.
+  void HoldUntilComplete(const Workload& w) {
+    std::int64_t there = 0;
+    for (const std::int32_t index : w.pods)
+      there += !result_.snapshot.pods[static_cast<std::size_t>(index)].deleting;
+    if (there >= WantedPods(w)) return;
+    if (!w.gang && w.waiting_since && inputs_.now - *w.waiting_since >= kIncomplete) return;
+    for (const std::int32_t index : w.pods)
+      result_.snapshot.pods[static_cast<std::size_t>(index)].unschedulable = false;
   }
 
   void CountQuota(const std::string& ns, std::int64_t gpus) {
