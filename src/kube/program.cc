@@ -62,7 +62,15 @@ Result<pid_t> Spawn(const ProgramRequest& request, const Pipe& out, const Pipe& 
   posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDERR_FILENO);
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  // A daemon blocks and ignores signals that its children must hear.
+  sigset_t blocked, usual;
+  sigemptyset(&blocked);
+  sigemptyset(&usual);
+  sigaddset(&usual, SIGPIPE);
+  posix_spawnattr_setsigmask(&attributes, &blocked);
+  posix_spawnattr_setsigdefault(&attributes, &usual);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t pid = -1;
   const int failure = ::posix_spawnp(&pid, request.argv.front().c_str(), &actions, &attributes,
                                      Pointers(arguments).data(), Pointers(environment).data());
