@@ -21,25 +21,33 @@ constexpr int kMaxMessageBytes = 64 * 1024;
 constexpr int kMoreThreads = 16;
 constexpr auto kShutdownGrace = std::chrono::seconds(1);
 
+constexpr std::size_t kMaxSocketBytes = sizeof(sockaddr_un::sun_path) - 1;
+
+// 0: somebody answers at the socket; else why not. `path` has at most kMaxSocketBytes.
+int Knock(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, kMaxSocketBytes);
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int failed =
+      ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0
+                                                                                         : errno;
+  ::close(probe);
+  return failed;
+}
+
 // Makes room for a socket that nobody serves any more.
 Status ClearSocket(const std::string& path) {
-  sockaddr_un address{};
-  if (path.size() >= sizeof address.sun_path)
+  if (path.size() > kMaxSocketBytes)
     return Fail(Code::kInvalid, fmt::format("'{}' is too long for a socket: at most {} bytes", path,
-                                            sizeof address.sun_path - 1));
+                                            kMaxSocketBytes));
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
   if (error)
     return Fail(Code::kInternal,
                 fmt::format("cannot make the directory of '{}': {}", path, error.message()));
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, path.size());
-  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const bool served =
-      ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  const int why = errno;
-  ::close(probe);
-  if (served)
+  const int why = Knock(path);
+  if (why == 0)
     return Fail(Code::kConflict, fmt::format("another process serves '{}': stop it first", path));
   if (why != ENOENT && why != ECONNREFUSED)
     return Fail(Code::kInternal, fmt::format("'{}' is in the way: {}", path, std::strerror(why)));
@@ -62,6 +70,11 @@ struct Plugin::Impl {
   RegistrationService registration;
   std::unique_ptr<grpc::Server> server;  // last: its threads use everything above
 };
+
+bool Plugin::Answers(const PluginOptions& options) {
+  const std::string path = CsiSocket(options);
+  return path.size() <= kMaxSocketBytes && Knock(path) == 0;
+}
 
 std::string Plugin::CsiSocket(const PluginOptions& options) {
   return fmt::format("{}/plugins/{}/csi.sock", options.kubelet_directory, options.driver);

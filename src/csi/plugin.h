@@ -63,6 +63,8 @@ class Plugin {
   // The kubelet said that it accepted the plug-in. Thread-safe.
   bool registered() const;
 
+  // Some process serves this plug-in now.
+  static bool Answers(const PluginOptions& options);
   static std::string CsiSocket(const PluginOptions& options);
   static std::string RegistrationSocket(const PluginOptions& options);
 

@@ -252,7 +252,9 @@ TEST_F(PluginTest, SocketsAreRootsAloneAndGoWithThePlugin) {
   const auto second = Plugin::Start(options_, handler_);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kConflict);
+  EXPECT_TRUE(Plugin::Answers(options_));
   plugin_->Stop();
+  EXPECT_FALSE(Plugin::Answers(options_));
   EXPECT_FALSE(fs::exists(Plugin::CsiSocket(options_)));
   EXPECT_FALSE(fs::exists(Plugin::RegistrationSocket(options_)));
 }

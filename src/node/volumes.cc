@@ -130,6 +130,10 @@ Result<bool> Volumes::MayPublish(const csi::PublishRequest& request,
     if (volume.volume_id != request.volume_id || volume.asked.uid != asked.uid)
       return Fail(Code::kConflict, fmt::format("volume {} is mounted there for {}",
                                                volume.volume_id, volume.asked.pod));
+    SPW_ASSIGN(const bool mounted, IsMountPoint(request.target_path));
+    if (!mounted)
+      return Fail(Code::kInternal,
+                  "somebody has unmounted the volume: the pod must be started anew");
     if (volume.stage == Stage::kPublished) return true;
     return Fail(Code::kUnavailable, "the volume is being unpublished");
   }

@@ -263,6 +263,17 @@ TEST_F(VolumesTest, AReadOnlyResultsVolumeGivesNothing) {
   EXPECT_TRUE(WaitForReleased({"u1"}));
 }
 
+TEST_F(VolumesTest, AnEmptyDirectoryNeverPassesForTheData) {
+  Begin(Options());
+  ASSERT_TRUE(Publish(Message("dataset", "digits")).ok());
+  ASSERT_EQ(::umount2(Target("digits").c_str(), MNT_DETACH), 0);
+  EXPECT_EQ(Publish(Message("dataset", "digits")).error_code(), StatusCode::INTERNAL);
+  EXPECT_EQ(Publish(Message("dataset", "digits", "u2")).error_code(), StatusCode::UNAVAILABLE);
+  ASSERT_TRUE(Unpublish("digits").ok());
+  ASSERT_TRUE(Publish(Message("dataset", "digits", "u2")).ok()) << "opened again";
+  EXPECT_EQ(ReadFile(Target("digits", "u2") + "/a.txt"), files_.at("digits/a.txt"));
+}
+
 TEST_F(VolumesTest, AWipeTakesEverythingFromWhoeverStillReads) {
   Begin(Options());
   ASSERT_TRUE(Publish(Message("dataset", "digits")).ok());

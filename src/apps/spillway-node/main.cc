@@ -194,6 +194,16 @@ int RunSite(const Arguments& arguments) {
   return served ? 0 : 1;
 }
 
+// Of an agent that died; one that lives keeps its volumes.
+void DropLeftVolumes(const Arguments& arguments) {
+  if (arguments.kubelet_directory.empty()) return;
+  csi::PluginOptions plugin;
+  plugin.kubelet_directory = arguments.kubelet_directory;
+  if (csi::Plugin::Answers(plugin)) return;
+  const int left = node::DropLeftMemory(arguments.kubelet_directory);
+  if (left > 0) log::Warn("dropped volumes that an earlier process left", {{"volumes", left}});
+}
+
 int RunAgent(const Arguments& arguments, door::UserData user_data) {
   node::AgentOptions options;
   options.user_data = std::move(user_data);
@@ -248,10 +258,7 @@ int main(int argc, char** argv) {
     return kUsage;
   }
   if (arguments->site) return RunSite(*arguments);
-  if (!arguments->kubelet_directory.empty()) {
-    const int left = node::DropLeftMemory(arguments->kubelet_directory);
-    if (left > 0) log::Warn("dropped volumes that an earlier process left", {{"volumes", left}});
-  }
+  DropLeftVolumes(*arguments);
   Result<door::UserData> user_data = TakeUserData(arguments->user_data);
   if (!user_data) return EndWithoutUserData(*arguments, user_data.error());
   return RunAgent(*arguments, std::move(*user_data));
