@@ -105,6 +105,8 @@ Status Daemon::Create(const BurstNode& node) {
     spec.instance_type = node.offer.instance_type;
     spec.spot = node.offer.capacity == CapacityType::kSpot;
     spec.user_data = std::move(*user_data);
+    // As late as can be: a process that was paused since may lead no more.
+    if (!cluster_->MayAct()) return Fail(Code::kUnavailable, "another replica leads");
     Result<ports::Instance> instance = cloud->Create(spec);
     if (instance)
       answer.instance = std::move(*instance);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/money.h"
 #include "base/quantity.h"
@@ -217,16 +218,22 @@ bool IsOver(const Sight& sight) {
     if (TextOf(Part(node, "status"), "phase") != "Gone") return false;
   if (!ItemsOf(sight.status, "running").empty()) return false;
   // Nothing runs and nothing is rented: what waits now for a reason of money or law waits for good.
+  std::set<std::string> explained;
   for (const json::value& decision : ItemsOf(sight.status, "waiting")) {
     const std::string verdict = TextOf(decision, "verdict");
     if (verdict == "fits-site" || verdict == "on-its-way" || verdict == "rent") return false;
     if (TextOf(decision, "reason") == "site-soon") return false;
+    explained.insert(TextOf(decision, "workload"));
   }
   bool ended = false;
   for (const json::value& job : ItemsOf(sight.jobs, "items")) {
     const std::string state = JobState(job);
     ended = ended || state == "complete" || state == "failed";
     if (state == "running") return false;
+    // Between the end of its pod and the Job's own word for it.
+    const std::string key =
+        fmt::format("{}/Job/{}", TextOf(Part(job, "metadata"), "namespace"), NameOf(job));
+    if (state == "waiting" && !explained.contains(key)) return false;
   }
   return ended;
 }

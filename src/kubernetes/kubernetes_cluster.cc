@@ -13,6 +13,8 @@
 namespace spillway::kubernetes {
 namespace {
 
+constexpr int kLogTries = 5;
+
 Status UnlessGone(Status status) {
   return !status && status.error().code == Code::kNotFound ? Ok() : status;
 }
@@ -66,7 +68,8 @@ KubernetesCluster::KubernetesCluster(daemon::ClusterContext context, KubernetesO
              [this](const std::string& node, bool warning, std::string_view reason,
                     const std::string& message) {
                AddEvent({"BurstNode", "", node}, warning, reason, message);
-             }) {}
+             }),
+      logs_(context_.state_dir + "/logs") {}
 
 KubernetesCluster::~KubernetesCluster() {
   Stop();
@@ -156,7 +159,40 @@ std::optional<Time> KubernetesCluster::Pass() {
   if (!Ready()) return std::nullopt;
   SyncClaims();
   SyncBurstNodes();
+  KeepLogs();
   return std::nullopt;
+}
+
+// The log of a pod goes with its node. A rented node is kept until the logs of its ended pods are
+// here, or cannot be had.
+void KubernetesCluster::KeepLogs() {
+  const auto nodes = store_.Nodes(context_.clock->Now());
+  if (!nodes) return;
+  for (const BurstNode& node : *nodes) {
+    if (!node.Live() || node.phase < Phase::kRunning) continue;
+    for (const store::ObjectPtr& pod : store_.List("Pod", node.ns)) {
+      if (site::NodeOf(pod->body) != node.name || !site::Finished(pod->body)) continue;
+      const std::string key = "Log/" + pod->uid;
+      {
+        const std::lock_guard lock(mutex_);
+        if (logs_kept_.contains(pod->uid)) continue;
+      }
+      if (worker_.Has(key)) continue;
+      worker_.Do(key, [this, where = pod->key, uid = pod->uid]() -> Status {
+        const Result<std::string> text =
+            options_.api->Log(where.ns, where.name, site::PodLogs::kMaxBytes);
+        if (text) logs_.AppendAt(uid, 0, *text);
+        const std::lock_guard lock(mutex_);
+        // What the kubelet does not give soon it will not give at all.
+        if (!text && text.error().code == Code::kUnavailable && ++log_tries_[uid] < kLogTries)
+          return tl::unexpected(text.error());
+        logs_kept_.insert(uid);
+        log_tries_.erase(uid);
+        context_.wake();
+        return Ok();
+      });
+    }
+  }
 }
 
 // Every claim that names a Dataset or a results place gets its volume.
@@ -294,9 +330,10 @@ bool KubernetesCluster::HoldsResults(const store::StoredObject& pod) const {
 }
 
 std::vector<control::PodReport> KubernetesCluster::PodReports(const BurstNode& node) const {
-  std::set<std::string> released;
+  std::set<std::string> released, logged;
   {
     const std::lock_guard lock(mutex_);
+    logged = logs_kept_;
     if (const auto it = released_.find(node.name); it != released_.end()) released = it->second;
   }
   std::vector<control::PodReport> reports;
@@ -306,7 +343,8 @@ std::vector<control::PodReport> KubernetesCluster::PodReports(const BurstNode& n
     reports.push_back({pod.key.ns + "/" + pod.key.name, pod.uid, PhaseOf(pod.body),
                        std::string(site::NodeOf(pod.body)), site::StartedAt(pod.body),
                        site::FinishedAt(pod.body),
-                       over && (!here || released.contains(pod.uid) || !HoldsResults(pod))});
+                       over && (!here || (logged.contains(pod.uid) &&
+                                          (released.contains(pod.uid) || !HoldsResults(pod))))});
   };
   for (const PodRef& ref : node.pods) {
     const store::ObjectPtr pod = store_.Get(site::PodKey(ref.key));
@@ -347,6 +385,11 @@ Result<server::Backend::LogChunk> KubernetesCluster::Logs(const std::string& ns,
   if (object == nullptr)
     return Fail(Code::kNotFound, fmt::format("Pod \"{}\" not found in namespace {}", pod, ns));
   const bool finished = site::Finished(object->body);
+  {
+    const std::unique_lock lock(mutex_);
+    if (logs_kept_.contains(object->uid))
+      return server::Backend::LogChunk{logs_.Read(object->uid, offset), finished};
+  }
   SPW_ASSIGN(const std::string text,
              options_.api->Log(ns, pod, offset + server::Backend::kLogPiece));
   const std::size_t from = std::min(text.size(), static_cast<std::size_t>(offset));

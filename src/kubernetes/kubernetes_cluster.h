@@ -18,6 +18,7 @@
 #include "kubernetes/api.h"
 #include "kubernetes/joins.h"
 #include "kubernetes/worker.h"
+#include "site/kubelet.h"
 
 namespace spillway::kubernetes {
 
@@ -87,11 +88,13 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   void SyncBurstNodes();
   void SyncClaims();
   bool HoldsResults(const store::StoredObject& pod) const;
+  void KeepLogs();
 
   const daemon::ClusterContext context_;
   store::Store& store_;
   const KubernetesOptions options_;
   Joins joins_;
+  site::PodLogs logs_;
 
   mutable std::mutex mutex_;                        // guards the following
   std::set<std::string> listed_;                    // kinds that were listed once
@@ -99,6 +102,8 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   std::map<std::string, json::value> volumes_;      // PersistentVolumes of our driver
   std::map<std::string, std::set<std::string>> released_;  // node -> pod uids
   std::map<store::ObjectKey, json::value> statuses_;       // on their way
+  std::map<std::string, int> log_tries_;  // pod uid -> how often its log was asked for in vain
+  std::set<std::string> logs_kept_;       // pod uids whose log is here, or is given up
   struct ToldEvent {
     Time first{};
     int count = 0;

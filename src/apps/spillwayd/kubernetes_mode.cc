@@ -1,11 +1,16 @@
 #include "kubernetes_mode.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <condition_variable>
+#include <mutex>
 #include <random>
+#include <thread>
 
 #include "base/log.h"
 #include "kube/client.h"
+#include "kube/election.h"
 #include "kubernetes/kube_api.h"
 #include "kubernetes/kubernetes_cluster.h"
 
@@ -16,6 +21,11 @@ struct KubernetesMode::Parts {
   kube::RealWaiter waiter;
   std::shared_ptr<kube::Client> client;
   std::string node_server, server_ca;
+  std::unique_ptr<kube::Election> election;
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  bool leads = false, lost = false;
+  std::jthread thread;
 };
 
 KubernetesMode::KubernetesMode(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -31,6 +41,15 @@ Result<std::unique_ptr<KubernetesMode>> KubernetesMode::Connect(const Kubernetes
   parts->client = std::make_shared<kube::Client>(access, timing);
   const auto version = parts->client->Raw("/version");
   if (!version) return Fail(version.error().In(access.origin));
+  const std::size_t slash = flags.lease.find('/');
+  if (slash == std::string::npos)
+    return Fail(Code::kInvalid, fmt::format("--lease {}: it must be NAMESPACE/NAME", flags.lease));
+  char host[256] = "spillwayd";
+  gethostname(host, sizeof host - 1);
+  kube::ElectionOptions election;
+  election.lease = {flags.lease.substr(0, slash), flags.lease.substr(slash + 1)};
+  election.identity = fmt::format("{}_{:x}", host, timing.seed);
+  parts->election = std::make_unique<kube::Election>(*parts->client, std::move(election));
   const auto parsed = ParseJson(*version);
   log::Info("connected", {{"server", access.server},
                           {"as", access.origin},
@@ -38,12 +57,36 @@ Result<std::unique_ptr<KubernetesMode>> KubernetesMode::Connect(const Kubernetes
   return std::unique_ptr<KubernetesMode>(new KubernetesMode(std::move(parts)));
 }
 
+Status KubernetesMode::Lead(const std::stop_token& stop, std::function<void()> on_lost) {
+  Parts& p = *parts_;
+  p.thread = std::jthread([&p, on_lost = std::move(on_lost)](const std::stop_token& end) {
+    p.election->Run(end, [&](bool leading) {
+      log::Info(leading ? "this replica leads" : "this replica leads no more");
+      {
+        const std::lock_guard lock(p.mutex);
+        p.lost = p.lost || (p.leads && !leading);
+        p.leads = p.leads || leading;
+      }
+      p.changed.notify_all();
+      if (!leading && !end.stop_requested()) on_lost();
+    });
+  });
+  std::unique_lock lock(p.mutex);
+  if (!p.changed.wait(lock, stop, [&] { return p.leads; }))
+    return Fail(Code::kUnavailable, "stopped before it could lead");
+  return Ok();
+}
+
+void KubernetesMode::StepDown() {
+  parts_->thread = {};
+}
+
 daemon::ClusterFactory KubernetesMode::Factory() const {
   return [parts = parts_.get()](daemon::ClusterContext context) {
     return kubernetes::KubernetesCluster::Open(
         std::move(context),
         {kubernetes::MakeApi(parts->client), kubernetes::MakeWatches(parts->client),
-         [] { return true; }, parts->node_server, parts->server_ca});
+         [parts] { return parts->election->IsLeader(); }, parts->node_server, parts->server_ca});
   };
 }
 

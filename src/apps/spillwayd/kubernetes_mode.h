@@ -1,7 +1,9 @@
 // Wiring of the Kubernetes mode: from flags to a cluster behind an API server.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "daemon/cluster.h"
@@ -11,7 +13,8 @@ namespace spillway {
 struct KubernetesFlags {
   bool on = false;
   std::string kubeconfig, context;
-  std::string node_server;  // empty: the kubeconfig's server
+  std::string node_server;                         // empty: the kubeconfig's server
+  std::string lease = "spillway-system/spillway";  // NAMESPACE/NAME of the Lease
 };
 
 // The connection, which outlives the daemon.
@@ -20,6 +23,12 @@ class KubernetesMode {
   // kInvalid, kNotFound: the kubeconfig; kDenied, kUnavailable: the API server.
   static Result<std::unique_ptr<KubernetesMode>> Connect(const KubernetesFlags& flags);
   ~KubernetesMode();
+
+  // Takes part in the election until it leads (Ok) or `stop` is requested (kUnavailable). From then
+  // on `on_lost` is called once, should it ever lead no more: whoever acted must stop at once.
+  Status Lead(const std::stop_token& stop, std::function<void()> on_lost);
+  // Gives leadership up, so that another replica goes on at once. After everything has stopped.
+  void StepDown();
 
   daemon::ClusterFactory Factory() const;
 

@@ -8,9 +8,13 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
+#include <stop_token>
+#include <thread>
 
 #include "base/encoding.h"
 #include "base/log.h"
@@ -157,11 +161,34 @@ void RunPhaseHook(const std::string& program, const BurstNode& node) {
     log::Warn("the phase hook failed", {{"program", program}, {"node", node.name}});
 }
 
-// Blocks until SIGTERM or SIGINT; both are blocked in every thread.
-void WaitForSignal(const sigset_t& signals) {
-  int signal = 0;
-  sigwait(&signals, &signal);
-  log::Info("stopping", {{"signal", signal}});
+// SIGTERM and SIGINT, which are blocked in every thread, as a stop token.
+class StopSignal {
+ public:
+  explicit StopSignal(const sigset_t& signals) {
+    std::thread([signals, source = source_]() mutable {
+      int signal = 0;
+      sigwait(&signals, &signal);
+      log::Info("stopping", {{"signal", signal}});
+      source.request_stop();
+    }).detach();  // it ends with the process
+  }
+  std::stop_token token() const { return source_.get_token(); }
+  void Wait() const {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::unique_lock lock(mutex);
+    changed.wait(lock, token(), [] { return false; });
+  }
+
+ private:
+  std::stop_source source_;
+};
+
+// Another replica may act any moment now. What was begun is finished by whoever leads: everything
+// is written before it is done.
+void EndAtOnce() {
+  log::Error("leadership is lost; this replica ends at once");
+  std::_Exit(3);
 }
 
 Status RunDaemon(Flags flags) {
@@ -175,9 +202,13 @@ Status RunDaemon(Flags flags) {
   ::signal(SIGPIPE, SIG_IGN);
   umask(077);
 
+  const StopSignal stop(signals);
   std::unique_ptr<KubernetesMode> kubernetes;
   if (flags.kubernetes.on) {
     SPW_ASSIGN(kubernetes, KubernetesMode::Connect(flags.kubernetes));
+    log::Info("waiting to lead", {{"lease", flags.kubernetes.lease}});
+    // The state belongs to the leader, so it is opened afterwards.
+    if (!kubernetes->Lead(stop.token(), EndAtOnce)) return Ok();
   }
   const SystemClock clock(flags.time_scale);
   SPW_ASSIGN(const catalog::Catalog catalog, catalog::Catalog::Load(flags.catalog));
@@ -218,10 +249,11 @@ Status RunDaemon(Flags flags) {
   SPW_TRY(server.Start());
   log::Info("ready",
             {{"socket", flags.socket}, {"state", flags.state}, {"timeScale", flags.time_scale}});
-  WaitForSignal(signals);
+  stop.Wait();
   // Nothing new is taken while the daemon ends.
   server.Stop();
   daemon->Stop();
+  if (kubernetes != nullptr) kubernetes->StepDown();
   return Ok();
 }
 
@@ -229,8 +261,9 @@ int Main(int argc, char** argv) {
   log::SetProgram("spillwayd");
   Flags flags;
   CLI::App app(
-      "Spillway's daemon, embedded mode: a site, simulated clouds and everything between them in "
-      "one process");
+      "Spillway's daemon: an embedded site with everything in one process, or with --kubernetes "
+      "the "
+      "cluster of a kubeconfig");
   app.add_option("--state", flags.state, "state directory")
       ->default_str(cli::DefaultStateDir(cli::RealSurroundings()));
   app.add_option("--data-root", flags.data_root,
@@ -249,6 +282,9 @@ int Main(int argc, char** argv) {
   app.add_option("--context", flags.kubernetes.context, "context of the kubeconfig");
   app.add_option("--node-api-server", flags.kubernetes.node_server,
                  "URL of the API server as rented machines reach it (default: the kubeconfig's)");
+  app.add_option("--lease", flags.kubernetes.lease,
+                 "NAMESPACE/NAME of the Lease that says which replica leads")
+      ->capture_default_str();
   app.add_option("--listen", flags.listen, "also serve the API on this loopback HOST:PORT");
   app.add_option("--token-file", flags.token_file, "file with the bearer token for --listen");
   app.add_option("--time-scale", flags.time_scale, "let the clock run so many times faster")
