@@ -21,11 +21,11 @@ Result<DatasetInfo> DecodeDataset(const json::value& object);
 // spent, reserved and period_ends are filled by control (FillBudgets).
 Result<BudgetState> DecodeBudget(const json::value& object);
 Result<Node> DecodeNode(const json::value& object);
-Result<PodShape> DecodePodShape(const json::value& pod_spec);
 QuotaState DecodeQuota(const json::value& object);
 
-// Requests of one pod: the larger of sum of containers and any init container, plus overhead;
-// extended resources from limits count as requests, as Kubernetes defaults them.
+// Requests of one pod: its containers and sidecars together, or the most that starting them needs,
+// plus overhead; limits count as requests where there are none, as Kubernetes defaults them. Shapes
+// of pods: decode_pods.h.
 Result<Resources> DecodePodRequests(const json::value& pod_spec);
 
 // BurstNode as the custom resource: spec holds the decision, status the life. Exact both ways.

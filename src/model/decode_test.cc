@@ -20,23 +20,6 @@ TEST(DecodePod, LimitsCountAsRequestsAndInitContainersAsMaximum) {
   EXPECT_EQ(r->memory_bytes, 1LL << 30);
 }
 
-TEST(DecodePod, AffinityOfEveryOperatorAndWhatIsNotUnderstood) {
-  const auto s = DecodePodShape(Parse(R"({"containers":[],"nodeSelector":{"a":"b"},
-    "affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[
-      {"matchExpressions":[{"key":"k","operator":"In","values":["x"]},{"key":"m","operator":"Gt","values":["5"]}]}]}},
-      "podAntiAffinity":{}},
-    "tolerations":[{"operator":"Exists"},{"key":"t","value":"v","effect":"NoSchedule"}]})"));
-  ASSERT_TRUE(s);
-  ASSERT_EQ(s->required_terms.size(), 1u);
-  EXPECT_EQ(s->required_terms[0].labels[1].op, SelectorOperator::kGt);
-  EXPECT_EQ(s->not_understood, std::vector<std::string>{"affinity.podAntiAffinity"});
-  EXPECT_TRUE(s->tolerations[0].exists);
-  EXPECT_FALSE(s->tolerations[1].any_effect);
-  EXPECT_FALSE(DecodePodShape(
-      Parse(R"({"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":
-    {"nodeSelectorTerms":[{"matchExpressions":[{"key":"k","operator":"Near"}]}]}}}})")));
-}
-
 TEST(DecodePolicy, DefaultsAreTheCautiousOnes) {
   const auto p =
       DecodePolicy(Parse(R"({"metadata":{"name":"p"},"spec":{"namespaces":["vision"]}})"));

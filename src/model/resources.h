@@ -1,6 +1,7 @@
 // What a pod asks for and a node has.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -19,6 +20,7 @@ struct Resources {
   std::vector<std::pair<std::string, std::int64_t>> extended;
 
   bool operator==(const Resources&) const = default;
+  auto operator<=>(const Resources&) const = default;
   Resources& operator+=(const Resources& other);
   Resources& operator-=(const Resources& other);
 

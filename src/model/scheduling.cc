@@ -66,4 +66,20 @@ bool Tolerates(const std::vector<Toleration>& tolerations, const Taint& taint) {
   });
 }
 
+bool Matches(const PodSelector& selector, std::string_view ns, const Labels& labels) {
+  if (selector.nothing) return false;
+  if (!selector.all_namespaces && !Contains(selector.namespaces, ns)) return false;
+  return std::all_of(selector.labels.begin(), selector.labels.end(),
+                     [&](const Requirement& requirement) { return Matches(requirement, labels); });
+}
+
+bool Conflicts(const HostPort& a, const HostPort& b) {
+  return a.port == b.port && a.protocol == b.protocol &&
+         (a.address.empty() || b.address.empty() || a.address == b.address);
+}
+
+bool PodShape::MemberOf(std::int32_t group) const {
+  return std::binary_search(groups.begin(), groups.end(), group);
+}
+
 }  // namespace spillway

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +17,8 @@
 
 namespace spillway {
 
+inline constexpr std::int32_t kUnlimitedPods = std::numeric_limits<std::int32_t>::max();
+
 struct Node {
   std::string name;
   Labels labels;
@@ -23,6 +27,8 @@ struct Node {
   bool ready = true;
   bool rented = false;  // a BurstNode's node
   Resources allocatable;
+  std::int32_t max_pods = kUnlimitedPods;
+  std::map<std::string, std::int32_t> volume_limits;  // by CSI driver (CSINode)
 };
 
 enum class PodPhase : std::uint8_t { kPending, kRunning, kSucceeded, kFailed };
@@ -38,6 +44,8 @@ struct Pod {
   std::string node;            // empty while it waits
   bool unschedulable = false;  // the scheduler looked and found no room
   bool deleting = false;
+  bool gated = false;     // has scheduling gates: left alone
+  std::string nominated;  // node that the scheduler makes room on for it; left alone, too
   int exit_code = -1;
   std::optional<Time> started;
   // When it is expected to end, from its expected duration or deadline; nullopt: unknown.
@@ -66,6 +74,8 @@ struct Workload {
 struct Snapshot {
   Time now{};
   std::vector<PodShape> shapes;
+  std::vector<PodGroup> groups;           // that rules between pods name
+  std::vector<PodShape> daemons;          // one per DaemonSet: a pod of it on every node it fits
   std::vector<Node> nodes;                // by name
   std::vector<Pod> pods;                  // by key; finished pods are left out
   std::vector<Workload> workloads;        // by key

@@ -1,5 +1,7 @@
 #include "plan/draft.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 
@@ -29,9 +31,11 @@ Drafter::Drafter(Market& market, int policy, std::string ns, bool gang,
       policy_(policy),
       ns_(std::move(ns)),
       shapes_(std::move(shapes)) {
+  related_ = std::any_of(shapes_.begin(), shapes_.end(),
+                         [&](std::int32_t shape) { return market_.ground.Related(shape); });
   for (const std::int32_t offer : offers)
-    most_gpus_ = std::max(most_gpus_,
-                          index_.snapshot.offers[static_cast<std::size_t>(offer)].allocatable.gpus);
+    most_gpus_ =
+        std::max(most_gpus_, index_.offers[static_cast<std::size_t>(offer)].node.allocatable.gpus);
   if (!gang) {
     alternatives_.push_back(std::move(offers));
     return;
@@ -74,8 +78,9 @@ bool Drafter::Fill(Draft& draft) {
       std::vector<std::int64_t>& totals = market_.Totals(policy_, bundle.load);
       for (std::size_t i = 0; i < choices.size(); ++i) {
         const std::int32_t offer = offers[static_cast<std::size_t>(choices[i])];
-        const Resources& room = index_.snapshot.offers[static_cast<std::size_t>(offer)].allocatable;
-        if (room.Covers(bundle.requests) && AllFit(draft.items, first, count, offer))
+        const Resources& room = index_.offers[static_cast<std::size_t>(offer)].node.allocatable;
+        if (room.Covers(bundle.requests) && AllFit(draft.items, first, count, offer) &&
+            (!related_ || Together(draft.items, first, count, offer)))
           costs[i] = market_.TotalOf(totals, policy_, bundle.load, offer);
       }
     };
@@ -90,7 +95,45 @@ bool Drafter::Fill(Draft& draft) {
   for (const Packed& packed : best->instances)
     AddRental(draft, packed.first, packed.count,
               (*best_offers)[static_cast<std::size_t>(packed.choice)]);
-  return true;
+  return !related_ || RulesHold(draft);
+}
+
+// Whether the rules between pods let these items share one new instance, as things stand now.
+bool Drafter::Together(const std::vector<Item>& items, int first, int count, std::int32_t offer) {
+  Placement& ground = market_.ground;
+  const std::int32_t at = ground.AddNode(index_.offers[static_cast<std::size_t>(offer)].node);
+  int placed = 0;
+  auto shape = [&](int i) { return items[static_cast<std::size_t>(first + i)].shape; };
+  while (placed < count && ground.Fits(shape(placed), at, Entry::kAdmitted))
+    ground.Put(shape(placed++), at);
+  for (int i = 0; i < placed; ++i) ground.Remove(shape(i), at);
+  ground.DropLastNode();
+  return placed == count;
+}
+
+// Whether the scheduler could bind all pods of the draft, each to its own instance, in some order.
+bool Drafter::RulesHold(const Draft& draft) {
+  Placement& ground = market_.ground;
+  std::vector<std::pair<std::int32_t, std::int32_t>> waiting, placed;  // shape, node
+  for (std::size_t i = 0; i < draft.rentals.size(); ++i) {
+    Node node = NodeOf(index_.snapshot.offers[static_cast<std::size_t>(draft.rentals[i].offer)],
+                       index_.snapshot.daemons, fmt::format("{} no. {}", kNewNode, i));
+    const std::int32_t at = ground.AddNode(std::move(node));
+    for (const std::int32_t pod : draft.rentals[i].pods)
+      waiting.emplace_back(index_.snapshot.pods[static_cast<std::size_t>(pod)].shape, at);
+  }
+  for (bool progress = true; progress && !waiting.empty();) {
+    progress = false;
+    std::erase_if(waiting, [&](const auto& pod) {
+      if (!ground.Fits(pod.first, pod.second, Entry::kAdmitted)) return false;
+      ground.Put(pod.first, pod.second);
+      placed.push_back(pod);
+      return progress = true;
+    });
+  }
+  for (const auto& [shape, node] : placed) ground.Remove(shape, node);
+  for (std::size_t i = 0; i < draft.rentals.size(); ++i) ground.DropLastNode();
+  return waiting.empty();
 }
 
 bool Drafter::AllFit(const std::vector<Item>& items, int first, int count, std::int32_t offer) {

@@ -28,12 +28,17 @@ class Drafter {
   // are none. A gang stays in one region: its pods talk to each other.
   bool Fill(Draft& draft);
 
+  // Whether rules about other pods decide who may share an instance.
+  bool related() const { return related_; }
+
   // Whether there would be room for more instances if none ran now.
   bool SomeLimitInUse() const;
 
  private:
   bool TooMany(const std::vector<Item>& items) const;
   bool AllFit(const std::vector<Item>& items, int first, int count, std::int32_t offer);
+  bool Together(const std::vector<Item>& items, int first, int count, std::int32_t offer);
+  bool RulesHold(const Draft& draft);
   void AddRental(Draft& draft, int first, int count, std::int32_t offer) const;
 
   Market& market_;
@@ -41,6 +46,7 @@ class Drafter {
   int policy_;
   std::string ns_;
   std::set<std::int32_t> shapes_;
+  bool related_ = false;
   std::vector<std::vector<std::int32_t>> alternatives_;  // offers that may be mixed
   std::int64_t most_gpus_ = 0;                           // of one offer
 };

@@ -66,6 +66,9 @@ class Explainer {
     const Objection* first = nullptr;
     for (const std::int32_t shape : shapes_) {
       first = &market_.Judge(question_.policy, shape, offer, question_.accounts_left);
+      // What was rented has changed how other pods stand.
+      if (first->reason == OfferReason::kChosen && question_.chosen.empty())
+        first = &market_.JudgeByPods(shape, offer);
       if (first->reason != OfferReason::kChosen) break;
     }
     return *first;
@@ -118,8 +121,8 @@ class Explainer {
     return std::min(static_cast<int>(question_.items.size()), index_.options.max_pods_per_rental);
   }
 
-  const Offer& OfferAt(std::int32_t offer) const {
-    return index_.snapshot.offers[static_cast<std::size_t>(offer)];
+  const Resources& RoomOf(std::int32_t offer) const {
+    return index_.offers[static_cast<std::size_t>(offer)].node.allocatable;
   }
 
   // Items of one kind: full instances and one for the rest. Offers that take equally many are
@@ -130,14 +133,14 @@ class Explainer {
     for (int count = 1; count <= Most(); ++count) {
       bundles.push_back(BundleOf(index_, question_.items, 0, count));
       if (std::none_of(allowed.begin(), allowed.end(), [&](std::int32_t offer) {
-            return OfferAt(offer).allocatable.Covers(bundles.back().requests);
+            return RoomOf(offer).Covers(bundles.back().requests);
           }))
         break;
     }
     std::vector<Alone> alone(allowed.size());
     std::map<int, std::vector<std::pair<std::size_t, int>>> wanted;  // count -> (allowed, times)
     for (std::size_t i = 0; i < allowed.size(); ++i) {
-      const Resources& room = OfferAt(allowed[i]).allocatable;
+      const Resources& room = RoomOf(allowed[i]);
       int full = 1;
       while (full < static_cast<int>(bundles.size()) &&
              room.Covers(bundles[static_cast<std::size_t>(full)].requests))
@@ -159,7 +162,7 @@ class Explainer {
     std::vector<Alone> alone;
     for (const std::int32_t offer : allowed) {
       Alone& result = alone.emplace_back();
-      const Resources& room = OfferAt(offer).allocatable;
+      const Resources& room = RoomOf(offer);
       const int items = static_cast<int>(question_.items.size());
       for (int first = 0; first < items;) {
         Resources used;

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "plan/planner.h"
-
 namespace spillway::plan {
 namespace {
 
@@ -17,12 +15,31 @@ std::string Untolerated(const Taint& taint) {
   return fmt::format("node(s) had untolerated taint {{{}: {}}}", taint.key, taint.value);
 }
 
+// The first taint that keeps the shape away; nullptr: none.
+const Taint* FirstUntolerated(const PodShape& shape, const Node& node, Entry entry) {
+  for (const Taint& taint : node.taints) {
+    if (taint.effect == TaintEffect::kPreferNoSchedule) continue;
+    if (entry == Entry::kAdmitted && (taint.key == kBurstTaint || taint.key == kStartingTaint))
+      continue;
+    if (!Tolerates(shape.tolerations, taint)) return &taint;
+  }
+  return nullptr;
+}
+
 // The key of the first requirement of the term that does not hold.
 std::string FirstMismatch(const SelectorTerm& term, const Labels& labels,
                           std::string_view node_name) {
   for (const Requirement& requirement : term.labels)
     if (!Matches(requirement, labels)) return requirement.key;
   return Matches(term, labels, node_name) ? std::string() : std::string("metadata.name");
+}
+
+// Where a volume can be used is said by labels, not by the names of nodes.
+bool Holds(const VolumeRule& rule, const Node& node) {
+  if (!rule.node.empty() && rule.node != node.name) return false;
+  return rule.any_node ||
+         std::any_of(rule.terms.begin(), rule.terms.end(),
+                     [&](const SelectorTerm& term) { return Matches(term, node.labels, ""); });
 }
 
 }  // namespace
@@ -41,22 +58,45 @@ std::string FirstMismatch(const PodShape& shape, const Labels& labels, std::stri
   return FirstMismatch(shape.required_terms.front(), labels, node_name);
 }
 
-std::string WhyNeverOn(const PodShape& shape, const Node& node) {
-  if (node.unschedulable && !Tolerates(shape.tolerations, kCordoned))
-    return "node(s) were unschedulable";
-  if (!node.ready && !Tolerates(shape.tolerations, kNotReady)) return Untolerated(kNotReady);
-  for (const Taint& taint : node.taints)
-    if (taint.effect != TaintEffect::kPreferNoSchedule && !Tolerates(shape.tolerations, taint))
-      return Untolerated(taint);
+std::string WhyNeverOn(const PodShape& shape, const Node& node, Entry entry) {
+  if (!shape.not_understood.empty())
+    return fmt::format("pod uses {}, which is not understood", shape.not_understood.front());
+  if (!shape.nowhere.empty()) return shape.nowhere;
+  if (entry == Entry::kAsItIs) {
+    if (node.unschedulable && !Tolerates(shape.tolerations, kCordoned))
+      return "node(s) were unschedulable";
+    if (!node.ready && !Tolerates(shape.tolerations, kNotReady)) return Untolerated(kNotReady);
+  }
+  if (const Taint* taint = FirstUntolerated(shape, node, entry)) return Untolerated(*taint);
   if (!FirstMismatch(shape, node.labels, node.name).empty())
     return "node(s) didn't match Pod's node affinity/selector";
+  for (const VolumeRule& rule : shape.volume_rules)
+    if (!Holds(rule, node)) return "node(s) had volume node affinity conflict";
   return {};
 }
 
-std::string WhyNot(const PodShape& shape, const Node& node, const Resources& free) {
-  if (std::string why = WhyNeverOn(shape, node); !why.empty()) return why;
-  const std::string shortage = free.FirstShortage(shape.requests);
-  return shortage.empty() ? std::string() : "Insufficient " + shortage;
+bool SpreadCounts(const PodShape& shape, const SpreadRule& rule, const Node& node, Entry entry) {
+  for (const SpreadRule& each : shape.spread)
+    if (!node.labels.contains(each.key)) return false;
+  if (rule.honor_affinity && !FirstMismatch(shape, node.labels, node.name).empty()) return false;
+  return !rule.honor_taints || FirstUntolerated(shape, node, entry) == nullptr;
+}
+
+Node NodeOf(const Offer& offer, const std::vector<PodShape>& daemons, const std::string& name) {
+  Node node;
+  node.name = name;
+  node.rented = true;
+  node.labels = offer.labels;
+  node.labels[std::string(kHostnameLabel)] = name;
+  node.labels[std::string(kBurstTaint)] = name;
+  node.labels["spillway.dev/provider"] = offer.provider;
+  node.taints = {{std::string(kBurstTaint), name, TaintEffect::kNoSchedule}};
+  node.allocatable = offer.allocatable;
+  Resources taken;
+  for (const PodShape& daemon : daemons)
+    if (WhyNeverOn(daemon, node).empty()) taken += daemon.requests;
+  node.allocatable -= taken;
+  return node;
 }
 
 }  // namespace spillway::plan

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "plan/planner.h"
 #include "plan/site.h"
 #include "plan/snapshot_builder.h"
 
@@ -15,6 +14,15 @@ Node SomeNode() {
   node.labels = {{"gpu", "A100"}, {"zone", "a"}};
   node.allocatable = Gpus(4);
   return node;
+}
+
+// The answer for a node with this much room.
+std::string WhyNot(const PodShape& shape, Node node, const Resources& free) {
+  node.allocatable = free;
+  Snapshot snapshot;
+  snapshot.nodes = {std::move(node)};
+  snapshot.shapes = {shape};
+  return Placement(snapshot).WhyNot(0, 0);
 }
 
 TEST(WhyNot, AnEmptyFittingNodeHasNoReason) {
@@ -76,7 +84,8 @@ TEST(SiteRoom, BoundPodsTakeRoomAndRentedNodesAreNotTheSite) {
   builder.Runs("a", "one", "n1", GpuShape(1));
   builder.Waits("a", "job", 1, GpuShape(1));
   const Snapshot snapshot = builder.Build();
-  SiteRoom site(snapshot);
+  Placement ground(snapshot);
+  SiteRoom site(snapshot, ground);
   EXPECT_TRUE(site.Place(0));
   EXPECT_FALSE(site.Place(0));
 }
@@ -87,7 +96,8 @@ TEST(SiteRoom, AGangThatDoesNotFitLeavesEverythingFree) {
   builder.SiteNode("n2", 3);
   builder.Waits("a", "job", 1, GpuShape(2));
   const Snapshot snapshot = builder.Build();
-  SiteRoom site(snapshot);
+  Placement ground(snapshot);
+  SiteRoom site(snapshot, ground);
   EXPECT_FALSE(site.PlaceAll({0, 0, 0}));
   EXPECT_TRUE(site.PlaceAll({0, 0}));
   EXPECT_FALSE(site.PlaceAll({0}));

@@ -8,7 +8,17 @@ namespace spillway::plan {
 namespace {
 
 bool Waits(const Pod& pod) {
-  return pod.phase == PodPhase::kPending && pod.node.empty() && !pod.deleting;
+  return pod.phase == PodPhase::kPending && pod.node.empty() && !pod.deleting && !pod.gated &&
+         pod.nominated.empty();
+}
+
+// A gang is not whole while one of its pods is left alone.
+bool LeftAlone(const Snapshot& snapshot, const Workload& workload) {
+  return workload.gang &&
+         std::any_of(workload.pods.begin(), workload.pods.end(), [&](std::int32_t index) {
+           const Pod& pod = snapshot.pods[static_cast<std::size_t>(index)];
+           return pod.gated || !pod.nominated.empty();
+         });
 }
 
 // Whether a BurstNode still is or becomes a place for pods.
@@ -19,15 +29,17 @@ bool Useful(const BurstNode& node) {
 // The BurstNodes that pods may be waiting for.
 class BurstRoom {
  public:
-  explicit BurstRoom(const Index& index) : snapshot_(index.snapshot) {
+  BurstRoom(const Index& index, Placement& ground) : snapshot_(index.snapshot), ground_(ground) {
     for (std::size_t i = 0; i < snapshot_.burst_nodes.size(); ++i) {
       const BurstNode& node = snapshot_.burst_nodes[i];
       if (!Useful(node)) continue;
       for (const PodRef& pod : node.pods)
         held_.emplace(std::pair<std::string_view, std::string_view>(pod.key, pod.uid), i);
       if (node.phase == Phase::kRunning) running_[node.workload].push_back(i);
+      AddToGround(i);
     }
-    if (!running_.empty()) FindRoom();
+    for (const Pod& pod : snapshot_.pods)
+      if (Waits(pod)) Hold(pod);
   }
 
   // Index of the BurstNode that was rented for the pod, -1: none.
@@ -36,62 +48,58 @@ class BurstRoom {
     return it == held_.end() ? -1 : static_cast<std::int32_t>(it->second);
   }
 
+  // Takes the pod's room on its BurstNode, if it has one, and gives it free again.
+  void Hold(const Pod& pod) {
+    if (const std::int32_t node = Holder(pod); node >= 0)
+      ground_.Put(pod.shape, place_.at(static_cast<std::size_t>(node)));
+  }
+  void LetGo(const Pod& pod) {
+    if (const std::int32_t node = Holder(pod); node >= 0)
+      ground_.Remove(pod.shape, place_.at(static_cast<std::size_t>(node)));
+  }
+
   // Takes free room of a running BurstNode of the pod's own workload; -1: there is none.
   std::int32_t Admit(const Pod& pod, const Workload& workload) {
     const auto it = running_.find(workload.key);
     if (it == running_.end()) return -1;
-    const PodShape& shape = snapshot_.shapes[static_cast<std::size_t>(pod.shape)];
     for (const std::size_t node : it->second) {
-      Resources& room = room_[node];
-      if (!room.Covers(shape.requests) ||
-          ByFit(shape, snapshot_.burst_nodes[node].offer).reason != OfferReason::kChosen)
-        continue;
-      room -= shape.requests;
+      if (!ground_.Fits(pod.shape, place_.at(node), Entry::kAdmitted)) continue;
+      ground_.Put(pod.shape, place_.at(node));
       return static_cast<std::int32_t>(node);
     }
     return -1;
   }
 
  private:
-  // What running BurstNodes have beside the pods that are bound to them or rented for.
-  void FindRoom() {
-    std::map<std::string_view, std::size_t> by_name;
-    for (const auto& [workload, nodes] : running_)
-      for (const std::size_t node : nodes) {
-        room_[node] = snapshot_.burst_nodes[node].offer.allocatable;
-        by_name.emplace(snapshot_.burst_nodes[node].name, node);
-      }
-    for (const Pod& pod : snapshot_.pods) {
-      std::size_t node = 0;
-      if (!pod.node.empty()) {
-        const auto it = by_name.find(pod.node);
-        if (it == by_name.end()) continue;
-        node = it->second;
-      } else {
-        const std::int32_t holder = Holder(pod);
-        if (holder < 0 || room_.find(static_cast<std::size_t>(holder)) == room_.end()) continue;
-        node = static_cast<std::size_t>(holder);
-      }
-      room_[node] -= snapshot_.shapes[static_cast<std::size_t>(pod.shape)].requests;
+  // A BurstNode that is no node yet becomes one, with the pods that are bound to it already.
+  void AddToGround(std::size_t index) {
+    const BurstNode& node = snapshot_.burst_nodes[index];
+    std::int32_t at = ground_.Find(node.name);
+    if (at < 0) {
+      at = ground_.AddNode(NodeOf(node.offer, snapshot_.daemons, node.name));
+      for (const Pod& pod : snapshot_.pods)
+        if (pod.node == node.name) ground_.Put(pod.shape, at, !pod.deleting);
     }
+    place_[index] = at;
   }
 
   const Snapshot& snapshot_;
+  Placement& ground_;
   std::map<std::pair<std::string_view, std::string_view>, std::size_t> held_;
   std::map<std::string_view, std::vector<std::size_t>> running_;  // by workload key
-  std::map<std::size_t, Resources> room_;                         // by BurstNode index
+  std::map<std::size_t, std::int32_t> place_;  // node of `ground` by BurstNode index
 };
 
 // One call of SettleAtHome.
 class Settler {
  public:
-  Settler(const Index& index, SiteRoom& site, std::vector<Admission>& admissions)
+  Settler(const Index& index, Placement& ground, SiteRoom& site, std::vector<Admission>& admissions)
       : index_(index),
         snapshot_(index.snapshot),
         site_(site),
         admissions_(admissions),
         quota_(snapshot_),
-        burst_(index) {}
+        burst_(index, ground) {}
 
   void Settle(Case& one) {
     const Workload& workload = snapshot_.workloads[static_cast<std::size_t>(one.workload)];
@@ -131,9 +139,13 @@ class Settler {
 
   void SettlePod(Case& one, const Workload& workload, std::int32_t pod) {
     const bool within_quota = quota_.Take(workload.ns, Gpus(pod), 1);
-    if (within_quota && site_.Place(PodAt(pod).shape))
+    burst_.LetGo(PodAt(pod));
+    if (within_quota && site_.Place(PodAt(pod).shape)) {
       ++one.fits_site;
-    else if (burst_.Holder(PodAt(pod)) < 0 && !within_quota)
+      return;
+    }
+    burst_.Hold(PodAt(pod));
+    if (burst_.Holder(PodAt(pod)) < 0 && !within_quota)
       ++one.over_quota;
     else if (!Away(one, workload, pod))
       one.homeless.push_back(pod);
@@ -152,10 +164,12 @@ class Settler {
     }
     const int count = static_cast<int>(waiting.size());
     const bool within_quota = quota_.Take(workload.ns, gpus, count);
+    for (const std::int32_t pod : waiting) burst_.LetGo(PodAt(pod));
     if (within_quota && site_.PlaceAll(shapes)) {
       one.fits_site = count;
       return;
     }
+    for (const std::int32_t pod : waiting) burst_.Hold(PodAt(pod));
     if (!within_quota && !held) {
       one.over_quota = count;
       return;
@@ -183,6 +197,7 @@ std::vector<Case> OrderCases(const Index& index) {
   std::vector<Case> cases;
   for (std::size_t i = 0; i < snapshot.workloads.size(); ++i) {
     const Workload& workload = snapshot.workloads[i];
+    if (LeftAlone(snapshot, workload)) continue;
     if (std::any_of(workload.pods.begin(), workload.pods.end(), [&](std::int32_t pod) {
           return Waits(snapshot.pods[static_cast<std::size_t>(pod)]);
         })) {
@@ -200,9 +215,9 @@ std::vector<Case> OrderCases(const Index& index) {
   return cases;
 }
 
-void SettleAtHome(const Index& index, SiteRoom& site, std::vector<Case>& cases,
+void SettleAtHome(const Index& index, Placement& ground, SiteRoom& site, std::vector<Case>& cases,
                   std::vector<Admission>& admissions) {
-  Settler settler(index, site, admissions);
+  Settler settler(index, ground, site, admissions);
   for (Case& one : cases) settler.Settle(one);
 }
 

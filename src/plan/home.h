@@ -24,12 +24,14 @@ struct Case {
 };
 
 // The workloads with waiting pods, by priority, then age, then key. A pod waits while it is
-// pending, bound nowhere and not being deleted.
+// pending, bound nowhere and not being deleted; pods with scheduling gates and pods that the
+// scheduler makes room for are left alone, and with one of them its gang.
 std::vector<Case> OrderCases(const Index& index);
 
 // Goes through the cases in order and fills in what became of their pods; pods for a live
-// BurstNode's free room are appended to `admissions`.
-void SettleAtHome(const Index& index, SiteRoom& site, std::vector<Case>& cases,
+// BurstNode's free room are appended to `admissions`. BurstNodes that have not joined yet become
+// nodes of `ground`, which `site` places into.
+void SettleAtHome(const Index& index, Placement& ground, SiteRoom& site, std::vector<Case>& cases,
                   std::vector<Admission>& admissions);
 
 }  // namespace spillway::plan

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "plan/fit.h"
 #include "plan/parking.h"
 
 namespace spillway::plan {
@@ -34,6 +35,7 @@ void Index::ResolveOffers() {
       info.side_per_hour += side.price_per_hour;
     info.place = place_ids.try_emplace({offer.provider, offer.region}, places).first->second;
     places = static_cast<int>(place_ids.size());
+    info.node = NodeOf(offer, snapshot.daemons, kNewNode);
     info.parked_until = parking.Until(info.key, offer.provider);
   }
 }
@@ -47,7 +49,12 @@ void Index::ResolveDemands() {
           return other->requests.gpus == shape.requests.gpus &&
                  other->node_selector == shape.node_selector &&
                  other->has_required_affinity == shape.has_required_affinity &&
-                 other->required_terms == shape.required_terms;
+                 other->required_terms == shape.required_terms &&
+                 other->host_ports == shape.host_ports &&
+                 other->volume_rules == shape.volume_rules &&
+                 other->affinity_group == shape.affinity_group &&
+                 other->affinity_keys == shape.affinity_keys &&
+                 other->anti_affinity == shape.anti_affinity && other->spread == shape.spread;
         });
     demand.push_back(static_cast<int>(same - representatives.begin()));
     if (same == representatives.end()) representatives.push_back(&shape);

@@ -13,6 +13,9 @@
 
 namespace spillway::plan {
 
+// Stands for the name of a node that is not rented yet.
+inline constexpr const char* kNewNode = "a new node";
+
 // An offer with everything its names refer to.
 struct OfferInfo {
   std::string key;                       // Offer::Key()
@@ -21,6 +24,7 @@ struct OfferInfo {
   Money side_per_hour;                   // all its side objects
   int place = 0;                         // equal for the offers of one provider and region
   std::optional<Time> parked_until;      // after now
+  Node node;                             // what an instance of it would become; name kNewNode
 };
 
 // Refers to the snapshot and the options, which must outlive it.
@@ -34,8 +38,8 @@ class Index {
   const Options& options;
   std::vector<OfferInfo> offers;  // as Snapshot::offers
   int places = 0;
-  // By shape: equal for shapes that want the same GPUs and make the same demands on labels. Their
-  // pods may share an instance.
+  // By shape: equal for shapes that want the same GPUs and make the same demands on labels and on
+  // other pods. Their pods may share an instance.
   std::vector<int> demand;
 
   // Of the policies that name the namespace the one with the highest priority, then the first

@@ -77,6 +77,7 @@ Refusal MayLeave(const Index& index, const Workload& workload, int policy) {
     if (!wants.not_understood.empty())
       return {Reason::kNotUnderstood, fmt::format("its pods use {}, which is not understood yet",
                                                   wants.not_understood.front())};
+    if (!wants.nowhere.empty()) return {Reason::kInputsUnknown, wants.nowhere};
   }
   return {};
 }
@@ -109,13 +110,26 @@ Objection ByLaw(const Index& index, const Policy& policy, std::int32_t offer_ind
   return {};
 }
 
-Objection ByFit(const PodShape& shape, const Offer& offer) {
-  if (!offer.allocatable.Covers(shape.requests))
-    return {OfferReason::kTooSmall, offer.allocatable.FirstShortage(shape.requests)};
+Objection ByFit(const Index& index, std::int32_t shape_index, std::int32_t offer) {
+  const PodShape& shape = index.snapshot.shapes[static_cast<std::size_t>(shape_index)];
+  const Node& node = index.offers[static_cast<std::size_t>(offer)].node;
+  if (!node.allocatable.Covers(shape.requests))
+    return {OfferReason::kTooSmall, node.allocatable.FirstShortage(shape.requests)};
   // Its node name is not known before it is rented: an affinity to a name never matches.
-  if (std::string key = FirstMismatch(shape, offer.labels, ""); !key.empty())
+  if (std::string key = FirstMismatch(shape, node.labels, ""); !key.empty())
     return {OfferReason::kLabels, std::move(key)};
+  if (std::string why = WhyNeverOn(shape, node, Entry::kAdmitted); !why.empty())
+    return {OfferReason::kLabels, std::move(why)};
   return {};
+}
+
+Objection ByPods(const Index& index, Placement& ground, std::int32_t shape, std::int32_t offer) {
+  Node node = index.offers[static_cast<std::size_t>(offer)].node;
+  const std::int32_t at = ground.AddNode(std::move(node));
+  std::string why = ground.WhyNot(shape, at, Entry::kAdmitted);
+  ground.DropLastNode();
+  if (why.empty()) return {};
+  return {OfferReason::kLabels, std::move(why)};
 }
 
 Objection ByState(const Index& index, std::int32_t offer) {

@@ -5,6 +5,7 @@
 
 #include "model/plan.h"
 #include "plan/index.h"
+#include "plan/placement.h"
 
 namespace spillway::plan {
 
@@ -25,7 +26,10 @@ struct Objection {
 // Rules of the policy (kProviderNotAllowed to kTooExpensive), in the order of OfferReason.
 Objection ByLaw(const Index& index, const Policy& policy, std::int32_t offer);
 // Whether an empty instance could hold one pod of the shape (kTooSmall, kLabels).
-Objection ByFit(const PodShape& shape, const Offer& offer);
+Objection ByFit(const Index& index, std::int32_t shape, std::int32_t offer);
+// Whether the pods that are there now, at the site and on rented nodes, let one pod of the shape
+// onto a new instance (kLabels). `ground` is put back as it was.
+Objection ByPods(const Index& index, Placement& ground, std::int32_t shape, std::int32_t offer);
 // What is known of the offer at this moment (kNoStock, kParked).
 Objection ByState(const Index& index, std::int32_t offer);
 

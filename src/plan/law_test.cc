@@ -127,12 +127,30 @@ TEST_F(LawTest, LawComesBeforePrice) {
 }
 
 TEST_F(LawTest, FitNamesResourceOrLabel) {
-  EXPECT_EQ(ByFit(GpuShape(2), TheOffer()).reason, OfferReason::kChosen);
-  EXPECT_EQ(ByFit(GpuShape(3), TheOffer()).detail, "nvidia.com/gpu");
+  auto fit = [&](PodShape shape) {
+    world_.shapes = {std::move(shape)};
+    return ByFit(Index(world_, {}), 0, 0);
+  };
+  EXPECT_EQ(fit(GpuShape(2)).reason, OfferReason::kChosen);
+  EXPECT_EQ(fit(GpuShape(3)).detail, "nvidia.com/gpu");
   PodShape picky = GpuShape(1);
   picky.node_selector = {{"nvidia.com/gpu.product", "A100"}};
-  EXPECT_EQ(ByFit(picky, TheOffer()).reason, OfferReason::kLabels);
-  EXPECT_EQ(ByFit(picky, TheOffer()).detail, "nvidia.com/gpu.product");
+  EXPECT_EQ(fit(picky).reason, OfferReason::kLabels);
+  EXPECT_EQ(fit(picky).detail, "nvidia.com/gpu.product");
+  // Not every node has such a volume.
+  PodShape local = GpuShape(1);
+  local.volume_rules = {{"", false, {{{{"zone", SelectorOperator::kIn, {"a"}}}, {}}}}};
+  EXPECT_EQ(fit(local).reason, OfferReason::kLabels);
+}
+
+TEST_F(LawTest, DaemonsTakeTheirPartOfANewNode) {
+  PodShape agent;
+  agent.requests.cpu_milli = 500;
+  world_.daemons = {agent};  // it does not tolerate the taint of rented nodes
+  EXPECT_EQ(Index(world_, {}).offers[0].node.allocatable, TheOffer().allocatable);
+  world_.daemons[0].tolerations = {Toleration{.exists = true}};
+  EXPECT_EQ(Index(world_, {}).offers[0].node.allocatable.cpu_milli,
+            TheOffer().allocatable.cpu_milli - 500);
 }
 
 TEST_F(LawTest, ClassesOfData) {

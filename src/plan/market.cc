@@ -1,5 +1,7 @@
 #include "plan/market.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -10,11 +12,13 @@ constexpr std::size_t kMaxTotals = 4096;  // remembered rows of prices
 
 }  // namespace
 
-Market::Market(const Index& the_index)
+Market::Market(const Index& the_index, Placement& the_ground)
     : index(the_index),
+      ground(the_ground),
       purse(the_index.snapshot),
       law_(the_index.snapshot.policies.size()),
       fit_(the_index.snapshot.shapes.size()),
+      by_pods_(the_index.snapshot.shapes.size()),
       full_{OfferReason::kProviderFull, "limits.nodes"} {
   const Snapshot& snapshot = index.snapshot;
   for (std::size_t i = 0; i < snapshot.offers.size(); ++i)
@@ -48,8 +52,8 @@ const std::vector<Objection>& Market::Law(int policy) {
 const std::vector<Objection>& Market::Fit(std::int32_t shape) {
   std::vector<Objection>& row = fit_[static_cast<std::size_t>(shape)];
   if (row.empty())
-    for (const Offer& offer : index.snapshot.offers)
-      row.push_back(ByFit(index.snapshot.shapes[static_cast<std::size_t>(shape)], offer));
+    for (std::size_t i = 0; i < index.offers.size(); ++i)
+      row.push_back(ByFit(index, shape, static_cast<std::int32_t>(i)));
   return row;
 }
 
@@ -65,6 +69,15 @@ const Objection& Market::Judge(int policy, std::int32_t shape, std::int32_t offe
   // An offer without an account did not get past the law.
   const int account = index.offers[at].account;
   return accounts_left[static_cast<std::size_t>(account)] == 0 ? full_ : state;
+}
+
+const Objection& Market::JudgeByPods(std::int32_t shape, std::int32_t offer) {
+  if (!ground.Related(shape)) return none_;
+  std::vector<Objection>& row = by_pods_[static_cast<std::size_t>(shape)];
+  if (row.empty())
+    for (std::size_t i = 0; i < index.offers.size(); ++i)
+      row.push_back(ByPods(index, ground, shape, static_cast<std::int32_t>(i)));
+  return row[static_cast<std::size_t>(offer)];
 }
 
 std::vector<std::int64_t>& Market::Totals(int policy, const Load& load) {
@@ -87,14 +100,26 @@ std::int64_t Market::TotalOf(std::vector<std::int64_t>& row, int policy, const L
   return total;
 }
 
-void Market::Rent(int policy, std::int32_t offer, std::string_view ns, Money worst_case) {
-  int& policy_left = policy_left_[static_cast<std::size_t>(policy)];
-  int& account_left = account_left_[static_cast<std::size_t>(
-      index.offers[static_cast<std::size_t>(offer)].account)];
+void Market::Rent(const Rental& rental) {
+  int& policy_left = policy_left_[static_cast<std::size_t>(rental.policy)];
+  const OfferInfo& offer = index.offers[static_cast<std::size_t>(rental.offer)];
+  int& account_left = account_left_[static_cast<std::size_t>(offer.account)];
   SPW_CHECK(policy_left > 0 && account_left > 0, "node limits are checked before renting");
   --policy_left;
   if (account_left != std::numeric_limits<int>::max()) --account_left;
-  purse.Reserve(ns, worst_case);
+  purse.Reserve(rental.ns, rental.forecast.worst_case);
+  auto shape = [&](std::int32_t pod) {
+    return index.snapshot.pods[static_cast<std::size_t>(pod)].shape;
+  };
+  if (index.snapshot.groups.empty() &&
+      std::none_of(rental.pods.begin(), rental.pods.end(),
+                   [&](std::int32_t pod) { return ground.Related(shape(pod)); }))
+    return;  // no pod looks at another one
+  Node node = NodeOf(index.snapshot.offers[static_cast<std::size_t>(rental.offer)],
+                     index.snapshot.daemons, fmt::format("{} {}", kNewNode, ++rented_));
+  const std::int32_t at = ground.AddNode(std::move(node));
+  for (const std::int32_t pod : rental.pods) ground.Put(shape(pod), at);
+  by_pods_.assign(by_pods_.size(), {});
 }
 
 }  // namespace spillway::plan

@@ -14,12 +14,17 @@ namespace spillway::plan {
 
 class Market {
  public:
-  explicit Market(const Index& index);
+  // `ground` is changed by rentals and must outlive it.
+  Market(const Index& index, Placement& ground);
 
-  // The first objection to putting a pod of the shape on the offer, kChosen: none.
+  // The first objection to putting a pod of the shape on the offer, kChosen: none. Other pods are
+  // not looked at.
   // `accounts_left` as AccountsLeft() is, or was when the decision was made.
   const Objection& Judge(int policy, std::int32_t shape, std::int32_t offer,
                          const std::vector<int>& accounts_left);
+
+  // What the pods that are placed now have against it (ByPods).
+  const Objection& JudgeByPods(std::int32_t shape, std::int32_t offer);
 
   // Expected totals in micro-euro by offer for one load; kUnpriced where nobody asked yet.
   // Valid until the next call.
@@ -33,19 +38,23 @@ class Market {
   int PolicyLeft(int policy) const { return policy_left_[static_cast<std::size_t>(policy)]; }
   const std::vector<int>& AccountsLeft() const { return account_left_; }
 
-  // Takes the place of one instance and reserves its worst case.
-  void Rent(int policy, std::int32_t offer, std::string_view ns, Money worst_case);
+  // Takes the place of one instance, reserves its worst case, and puts the pods on it.
+  void Rent(const Rental& rental);
 
   const Index& index;
+  Placement& ground;
   Purse purse;
 
  private:
   const std::vector<Objection>& Law(int policy);
   const std::vector<Objection>& Fit(std::int32_t shape);
 
-  std::vector<std::vector<Objection>> law_;  // by policy, then offer; empty: not asked yet
-  std::vector<std::vector<Objection>> fit_;  // by shape, then offer; empty: not asked yet
-  std::vector<Objection> state_;             // by offer
+  std::vector<std::vector<Objection>> law_;      // by policy, then offer; empty: not asked yet
+  std::vector<std::vector<Objection>> fit_;      // by shape, then offer; empty: not asked yet
+  std::vector<std::vector<Objection>> by_pods_;  // by shape, then offer; empty: not asked yet
+  std::vector<Objection> state_;                 // by offer
+  const Objection none_;
+  int rented_ = 0;
   Objection full_;
   std::vector<int> policy_left_, account_left_;
   std::map<std::pair<int, Load>, std::vector<std::int64_t>> totals_;

@@ -16,14 +16,15 @@ class Planner {
   Planner(const Snapshot& snapshot, const Options& options)
       : index_(snapshot, options),
         snapshot_(snapshot),
-        site_(snapshot),
-        market_(index_),
+        ground_(snapshot),
+        site_(snapshot, ground_),
+        market_(index_, ground_),
         maker_(index_) {}
 
   Plan Run() {
     cases_ = OrderCases(index_);
     thoughts_.resize(cases_.size());
-    SettleAtHome(index_, site_, cases_, plan_.admissions);
+    SettleAtHome(index_, ground_, site_, cases_, plan_.admissions);
     EstimateStarts();
     for (std::size_t i = 0; i < cases_.size(); ++i) WaitOrClaim(i);
     const Limits first = FirstLimits();
@@ -118,6 +119,7 @@ class Planner {
 
   const Index index_;
   const Snapshot& snapshot_;
+  Placement ground_;
   SiteRoom site_;
   Market market_;
   ItemMaker maker_;

@@ -1,7 +1,8 @@
 // MakePlan: the planner. Pure and deterministic: equal snapshots give equal plans, byte for byte.
 //
 // Order of thought, per workload by priority, then age, then key:
-//  1. Does the site have room (selectors, affinity, taints, resources, quota)? -> fits-site
+//  1. Does the site have room (placement.h: the answer of kube-scheduler's filters; quota)? ->
+//  fits-site
 //  2. Is a BurstNode on its way for it? -> on-its-way
 //  3. May it leave? Policy for its namespace, class of its data, nothing in its pods that we do not
 //  understand.
@@ -28,11 +29,5 @@ struct Options {
 };
 
 Plan MakePlan(const Snapshot& snapshot, const Options& options = {});
-
-// Does the shape fit an empty node like this? Selectors, affinity, taints and resources; the same
-// answer as kube-scheduler's filters give. Used by the embedded scheduler too.
-// Empty string: it fits; otherwise the reason in kube-scheduler's words ("node(s) had untolerated
-// taint ...").
-std::string WhyNot(const PodShape& shape, const Node& node, const Resources& free);
 
 }  // namespace spillway::plan

@@ -170,8 +170,7 @@ class Checker {
         EXPECT_NE(workload.data_class, DataClass::kRestricted);
         classes.insert(workload.data_class);
         used += world_.shapes[static_cast<std::size_t>(pod.shape)].requests;
-        EXPECT_EQ(ByFit(world_.shapes[static_cast<std::size_t>(pod.shape)], offer).reason,
-                  OfferReason::kChosen);
+        EXPECT_EQ(ByFit(index_, pod.shape, rental.offer).reason, OfferReason::kChosen);
       }
       EXPECT_TRUE(offer.allocatable.Covers(used));
       EXPECT_EQ(classes.size(), 1u);

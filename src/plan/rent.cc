@@ -13,16 +13,21 @@ namespace {
 
 // Pods that are packed at once; more are packed one lot after the other.
 constexpr std::size_t kLot = 128;
+// The same for pods with rules about other pods, where every combination is tried out.
+constexpr std::size_t kRelatedLot = 16;
 // Times that claims which rather wait are taken out before the rest is rented for anyway.
 constexpr int kMaxSecondThoughts = 8;
 
 // Different claims that are refused by the budget one by one before the rest is refused at once.
 constexpr int kMaxBudgetRefusals = 16;
+// The same for claims whose rules about other pods cannot be kept.
+constexpr int kMaxRuleRefusals = 16;
 
 // Why a draft is not possible.
 struct Obstacle {
   Reason reason = Reason::kNone;
   Money missing;
+  bool rules = false;  // the pods' rules about other pods
 };
 
 // One call of RentFor.
@@ -69,6 +74,8 @@ class Renter {
       for (std::size_t i = 0; i < index_.offers.size(); ++i) {
         const auto offer = static_cast<std::int32_t>(i);
         reasons.push_back(market_.Judge(unit_.policy, shape, offer, result_.accounts_left).reason);
+        if (reasons.back() == OfferReason::kChosen && !unit_.gang)
+          reasons.back() = market_.JudgeByPods(shape, offer).reason;
         if (reasons.back() != OfferReason::kChosen) continue;
         some = true;
         offers.insert(offer);
@@ -90,7 +97,9 @@ class Renter {
   // Rents for the first pods of the queue, or tells at least one claim why not. False: nothing
   // more can be done.
   bool RentLot() {
-    const std::size_t lot = unit_.gang ? queue_.size() : std::min(queue_.size(), kLot);
+    const std::size_t lot = unit_.gang
+                                ? queue_.size()
+                                : std::min(queue_.size(), drafter_->related() ? kRelatedLot : kLot);
     Obstacle obstacle;
     for (int thought = 0;; ++thought) {
       std::optional<Draft> draft;
@@ -104,6 +113,11 @@ class Renter {
       if (obstacle.reason == Reason::kBudget) {
         // The next claims may be cheaper.
         if (most == 0) TellBudget(obstacle.missing);
+        return true;
+      }
+      if (obstacle.rules) {
+        // On other instances, or after the next claims, there may be a way.
+        if (most == 0) TellRules();
         return true;
       }
       TellLimit(obstacle);
@@ -138,13 +152,17 @@ class Renter {
     Draft draft;
     for (std::size_t i = 0; i < count; ++i) draft.items.push_back(queue_[i].item);
     if (!drafter_->Fill(draft)) {
+      if (drafter_->related() && market_.PolicyLeft(unit_.policy) > 0) {
+        obstacle = {Reason::kNoOfferFits, Money(), true};
+        return std::nullopt;
+      }
       const bool for_good = unit_.gang && !drafter_->SomeLimitInUse();
-      obstacle = {for_good ? Reason::kNoOfferFits : Reason::kNodeLimit, Money()};
+      obstacle = {for_good ? Reason::kNoOfferFits : Reason::kNodeLimit, Money(), false};
       return std::nullopt;
     }
     const Money missing = market_.purse.Missing(ns_, draft.worst_case);
     if (missing > Money()) {
-      obstacle = {Reason::kBudget, missing};
+      obstacle = {Reason::kBudget, missing, false};
       return std::nullopt;
     }
     obstacle = {};
@@ -210,7 +228,7 @@ class Renter {
         rental.gang_size = static_cast<int>(draft.rentals.size());
       }
       rental.why = RentalSentence(index_, {&rental}, result_.offers_allowed);
-      market_.Rent(unit_.policy, rental.offer, ns_, rental.forecast.worst_case);
+      market_.Rent(rental);
       plan_.rentals.push_back(std::move(rental));
     }
     result_.rented.insert(result_.rented.end(), draft.items.begin(), draft.items.end());
@@ -250,6 +268,20 @@ class Renter {
           "no more nodes within nodes.max of BurstPolicy {} and limits.nodes of the providers",
           policy_.name);
     Block(why);
+  }
+
+  // Tells the first claim of the queue that its pods' rules about other pods cannot be kept; after
+  // many of them the rest, too.
+  void TellRules() {
+    Outcome why;
+    why.reason = Reason::kNoOfferFits;
+    why.because =
+        "no new node would keep its pods' rules about other pods (affinity, "
+        "anti-affinity, topology spread, host ports)";
+    if (unit_.gang || ++refused_by_rules_ >= kMaxRuleRefusals) return Block(why);
+    const std::size_t claim = queue_.front().claim;
+    Give(why, result_.outcomes[claim]);
+    std::erase_if(queue_, [&](const Queued& queued) { return queued.claim == claim; });
   }
 
   // Takes the first claim out of the queue and tells it what its rental lacks, after everything
@@ -335,7 +367,7 @@ class Renter {
     } else if (by_fit > 0) {
       why.reason = Reason::kNoOfferFits;
       why.because = fmt::format(
-          "none of {} allowed offers is large enough and has the labels it "
+          "none of {} allowed offers is large enough and has the labels and neighbours it "
           "asks for",
           by_fit);
     } else {
@@ -355,7 +387,7 @@ class Renter {
   std::string ns_;
   std::deque<Queued> queue_;        // pods that nothing was decided for, in decision order
   std::optional<Drafter> drafter_;  // unless nothing is allowed for a gang
-  int refused_by_budget_ = 0;
+  int refused_by_budget_ = 0, refused_by_rules_ = 0;
   UnitResult result_;
 };
 

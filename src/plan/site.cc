@@ -16,19 +16,8 @@ std::int64_t LeftOf(std::int64_t hard, std::int64_t used) {
 
 }  // namespace
 
-SiteRoom::SiteRoom(const Snapshot& snapshot) : snapshot_(snapshot) {
-  free_.reserve(snapshot.nodes.size());
-  std::map<std::string_view, std::size_t> node_by_name;
-  for (const Node& node : snapshot.nodes) {
-    node_by_name.emplace(node.name, free_.size());
-    free_.push_back(node.rented ? Resources{} : node.allocatable);
-  }
-  for (const Pod& pod : snapshot.pods) {
-    if (pod.node.empty()) continue;
-    const auto it = node_by_name.find(pod.node);
-    if (it != node_by_name.end() && !snapshot.nodes[it->second].rented)
-      free_[it->second] -= snapshot.shapes[static_cast<std::size_t>(pod.shape)].requests;
-  }
+SiteRoom::SiteRoom(const Snapshot& snapshot, Placement& ground)
+    : snapshot_(snapshot), ground_(ground) {
   shapes_.resize(snapshot.shapes.size());
 }
 
@@ -46,14 +35,17 @@ const std::vector<std::int32_t>& SiteRoom::NodesFor(std::int32_t shape) {
 
 std::int32_t SiteRoom::Take(std::int32_t shape) {
   const std::vector<std::int32_t>& nodes = NodesFor(shape);
-  const Resources& requests = snapshot_.shapes[static_cast<std::size_t>(shape)].requests;
-  std::size_t& cursor = shapes_[static_cast<std::size_t>(shape)].cursor;
+  ShapeState& state = shapes_[static_cast<std::size_t>(shape)];
+  const bool may_open = snapshot_.shapes[static_cast<std::size_t>(shape)].HasPodRules();
+  if (may_open && state.failed_at == ground_.version()) return -1;
+  std::size_t own_cursor = 0;
+  std::size_t& cursor = may_open ? own_cursor : state.cursor;
   for (; cursor < nodes.size(); ++cursor) {
-    Resources& room = free_[static_cast<std::size_t>(nodes[cursor])];
-    if (!room.Covers(requests)) continue;
-    room -= requests;
+    if (!ground_.Fits(shape, nodes[cursor])) continue;
+    ground_.Put(shape, nodes[cursor]);
     return nodes[cursor];
   }
+  state.failed_at = ground_.version();
   return -1;
 }
 
@@ -73,7 +65,8 @@ bool SiteRoom::PlaceAll(std::vector<std::int32_t> shapes) {
   std::sort(shapes.begin(), shapes.end(), [&](std::int32_t a, std::int32_t b) {
     return requests(a).gpus != requests(b).gpus ? requests(a).gpus > requests(b).gpus : a < b;
   });
-  const bool uniform = shapes.front() == shapes.back();
+  const bool uniform = shapes.front() == shapes.back() &&
+                       !snapshot_.shapes[static_cast<std::size_t>(shapes.front())].HasPodRules();
   if (uniform && shapes.size() >= state(shapes.front()).failed_gang) return false;
 
   std::vector<std::pair<std::int32_t, std::size_t>> cursors;  // as they were
@@ -85,8 +78,7 @@ bool SiteRoom::PlaceAll(std::vector<std::int32_t> shapes) {
       placed.emplace_back(node, shape);
       continue;
     }
-    for (const auto& [taken, taken_shape] : placed)
-      free_[static_cast<std::size_t>(taken)] += requests(taken_shape);
+    for (const auto& [taken, taken_shape] : placed) ground_.Remove(taken_shape, taken);
     for (const auto& [saved_shape, cursor] : cursors) state(saved_shape).cursor = cursor;
     if (uniform) state(shape).failed_gang = shapes.size();
     return false;

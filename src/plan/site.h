@@ -6,23 +6,24 @@
 #include <string_view>
 #include <vector>
 
-#include "model/snapshot.h"
+#include "plan/placement.h"
 
 namespace spillway::plan {
 
-// Free room of the site's nodes (rented ones are not part of it), filled by first fit in the order
-// of node names. Room only ever shrinks, so a shape that found none is not looked at again.
+// Puts pods on the site's nodes (rented ones are not part of it), by first fit in the order of node
+// names. Room only ever shrinks, so a node that had none for a shape is not looked at again, unless
+// the shape's rules about other pods may open it later.
 class SiteRoom {
  public:
-  explicit SiteRoom(const Snapshot& snapshot);
+  // Places into `ground`, which must outlive it.
+  SiteRoom(const Snapshot& snapshot, Placement& ground);
 
   // Takes room for one pod of the shape; false: no node has it.
   bool Place(std::int32_t shape);
   // Takes room for a pod of each of these shapes, or for none.
   bool PlaceAll(std::vector<std::int32_t> shapes);
 
-  // By node index; zero for rented nodes.
-  const std::vector<Resources>& free() const { return free_; }
+  const Placement& ground() const { return ground_; }
   // Indexes of the nodes that a pod of the shape may ever run on, ascending.
   const std::vector<std::int32_t>& NodesFor(std::int32_t shape);
 
@@ -30,14 +31,15 @@ class SiteRoom {
   struct ShapeState {
     bool known = false;
     std::vector<std::int32_t> nodes;
-    std::size_t cursor = 0;                     // nodes before it have no room for this shape
-    std::size_t failed_gang = ~std::size_t{0};  // this many at once did not fit
+    std::size_t cursor = 0;                       // nodes before it have no room for this shape
+    std::size_t failed_gang = ~std::size_t{0};    // this many at once did not fit
+    std::uint64_t failed_at = ~std::uint64_t{0};  // Placement::version without room
   };
   // Index of the node that took it, -1: none.
   std::int32_t Take(std::int32_t shape);
 
   const Snapshot& snapshot_;
-  std::vector<Resources> free_;
+  Placement& ground_;
   std::vector<ShapeState> shapes_;
 };
 

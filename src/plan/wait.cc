@@ -14,6 +14,7 @@ struct Release {
   Time at;
   std::int32_t node;
   std::int32_t shape;
+  bool spreads;
 };
 
 // The pods of one shape that wait alone, as (rank of the waiter, pod).
@@ -34,8 +35,10 @@ struct Gang {
 class Sweep {
  public:
   Sweep(const Snapshot& snapshot, SiteRoom& room, const std::vector<Waiter>& waiters)
-      : snapshot_(snapshot), room_(room), free_(room.free()), starts_(snapshot.pods.size()) {
-    for (const Resources& free : free_) free_gpus_ += std::max<std::int64_t>(free.gpus, 0);
+      : snapshot_(snapshot), room_(room), trial_(room.ground()), starts_(snapshot.pods.size()) {
+    for (std::size_t i = 0; i < snapshot.nodes.size(); ++i)
+      if (!snapshot.nodes[i].rented)
+        free_gpus_ += std::max<std::int64_t>(trial_.free(static_cast<std::int32_t>(i)).gpus, 0);
     std::map<std::int32_t, std::size_t> queue_of_shape;
     for (std::size_t rank = 0; rank < waiters.size(); ++rank) {
       if (waiters[rank].gang) {
@@ -53,9 +56,8 @@ class Sweep {
 
   std::vector<std::optional<Time>> Run() {
     for (const Release& release : Releases()) {
-      const Resources& freed = Requests(release.shape);
-      free_[static_cast<std::size_t>(release.node)] += freed;
-      free_gpus_ += freed.gpus;
+      trial_.Remove(release.shape, release.node, release.spreads);
+      free_gpus_ += Requests(release.shape).gpus;
       Fill(release.node, release.at);
     }
     return std::move(starts_);
@@ -90,7 +92,8 @@ class Sweep {
       if (pod.node.empty()) continue;
       const auto node = node_by_name.find(pod.node);
       const std::optional<Time> at = ExpectedRelease(pod, snapshot_.now);
-      if (at && node != node_by_name.end()) releases.push_back({*at, node->second, pod.shape});
+      if (at && node != node_by_name.end())
+        releases.push_back({*at, node->second, pod.shape, !pod.deleting});
     }
     // Stable: equal times keep the order of pod keys.
     std::stable_sort(releases.begin(), releases.end(),
@@ -110,7 +113,7 @@ class Sweep {
       if (gang_started) continue;  // it took room: look again who fits
       if (first == nullptr) return;
       starts_[static_cast<std::size_t>(first->pods[first->head].second)] = at;
-      free_[static_cast<std::size_t>(node)] -= Requests(first->shape);
+      trial_.Put(first->shape, node);
       free_gpus_ -= Requests(first->shape).gpus;
       ++first->head;
     }
@@ -118,10 +121,9 @@ class Sweep {
 
   Queue* FirstFitting(std::int32_t node) {
     Queue* first = nullptr;
-    const Resources& room = free_[static_cast<std::size_t>(node)];
     for (Queue& queue : queues_) {
       if (queue.head == queue.pods.size() || !queue.node_allowed[static_cast<std::size_t>(node)] ||
-          !room.Covers(Requests(queue.shape)))
+          !trial_.Fits(queue.shape, node))
         continue;
       if (first == nullptr || queue.pods[queue.head] < first->pods[first->head]) first = &queue;
     }
@@ -136,16 +138,15 @@ class Sweep {
       const std::int32_t shape = snapshot_.pods[static_cast<std::size_t>(pod)].shape;
       std::int32_t found = -1;
       for (const std::int32_t node : room_.NodesFor(shape)) {
-        if (!free_[static_cast<std::size_t>(node)].Covers(Requests(shape))) continue;
+        if (!trial_.Fits(shape, node)) continue;
         found = node;
         break;
       }
       if (found < 0) {
-        for (const auto& [node, taken] : placed)
-          free_[static_cast<std::size_t>(node)] += Requests(taken);
+        for (const auto& [node, taken] : placed) trial_.Remove(taken, node);
         return false;
       }
-      free_[static_cast<std::size_t>(found)] -= Requests(shape);
+      trial_.Put(shape, found);
       placed.emplace_back(found, shape);
     }
     gang.started = true;
@@ -156,7 +157,7 @@ class Sweep {
 
   const Snapshot& snapshot_;
   SiteRoom& room_;
-  std::vector<Resources> free_;
+  Placement trial_;  // what the site will be
   std::int64_t free_gpus_ = 0;
   std::vector<std::optional<Time>> starts_;
   std::vector<Queue> queues_;

@@ -14,7 +14,8 @@ std::map<std::string, std::int64_t> Starts(const Snapshot& world,
   for (const std::string& key : workloads)
     for (const Workload& workload : world.workloads)
       if (workload.key == key) waiters.push_back({workload.gang, workload.pods});
-  SiteRoom room(world);
+  Placement ground(world);
+  SiteRoom room(world, ground);
   const auto starts = ExpectedStarts(world, room, waiters);
   std::map<std::string, std::int64_t> minutes;
   for (std::size_t pod = 0; pod < world.pods.size(); ++pod)

@@ -6,58 +6,47 @@
 #include <map>
 
 #include "model/decode.h"
-#include "plan/planner.h"
+#include "plan/placement.h"
+#include "site/cluster_pods.h"
 #include "site/objects.h"
 
 namespace spillway::site {
 namespace {
 
-struct Machine {
-  Node node;
-  Resources free;
-};
-
 struct Waiting {
   store::ObjectPtr pod;
-  PodShape shape;
+  std::int32_t shape = 0;
   std::int64_t priority = 0;
   std::string created, gang;  // gang: "namespace/job", empty when it may be bound alone
 };
 
-std::vector<Machine> Machines(const store::Store& store,
-                              const std::vector<store::ObjectPtr>& pods) {
-  std::vector<Machine> machines;
-  for (const store::ObjectPtr& object : store.List("Node")) {
-    Result<Node> node = DecodeNode(object->body);
-    if (!node) continue;  // named by BuildSnapshot; it takes no pods
-    Resources free = node->allocatable;
-    machines.push_back({std::move(*node), std::move(free)});
+// What the filters look at: the nodes, the shapes, and the pods that are bound.
+Snapshot BoundPods(const store::Store& store, const ClusterPods& pods, DecodedPods& decoded) {
+  Snapshot snapshot;
+  for (const store::ObjectPtr& object : store.List("Node"))
+    if (Result<Node> node = DecodeNode(object->body)) snapshot.nodes.push_back(std::move(*node));
+  snapshot.shapes = std::move(decoded.shapes);
+  snapshot.groups = std::move(decoded.groups);
+  for (std::size_t i = 0; i < pods.pods().size(); ++i) {
+    const json::value& body = pods.pods()[i]->body;
+    if (NodeOf(body).empty() || decoded.shape_of[i] < 0) continue;
+    Pod& pod = snapshot.pods.emplace_back();
+    pod.shape = decoded.shape_of[i];
+    pod.node = NodeOf(body);
+    pod.deleting = Deleting(body);
   }
-  for (const store::ObjectPtr& pod : pods) {
-    const std::string_view name = NodeOf(pod->body);
-    if (name.empty() || Finished(pod->body)) continue;
-    const Result<Resources> requests = DecodePodRequests(SpecOf(pod->body));
-    for (Machine& machine : machines)
-      if (requests && machine.node.name == name) machine.free -= *requests;
-  }
-  return machines;
+  return snapshot;
 }
 
-bool Gated(const json::value& pod) {
-  const json::array* gates = FindArray(SpecOf(pod), "schedulingGates");
-  return gates != nullptr && !gates->empty();
-}
-
-std::vector<Waiting> WaitingPods(const std::vector<store::ObjectPtr>& pods) {
+// By priority, then age. Objects that cannot be read are named by BuildSnapshot; they wait.
+std::vector<Waiting> WaitingPods(const ClusterPods& pods, const DecodedPods& decoded) {
   std::vector<Waiting> waiting;
-  for (const store::ObjectPtr& pod : pods) {
-    if (!NodeOf(pod->body).empty() || Finished(pod->body) || Deleting(pod->body) ||
-        Gated(pod->body))
+  for (std::size_t i = 0; i < pods.pods().size(); ++i) {
+    const store::ObjectPtr& pod = pods.pods()[i];
+    if (!NodeOf(pod->body).empty() || Deleting(pod->body) || Gated(pod->body) ||
+        decoded.shape_of[i] < 0)
       continue;
-    Waiting w{.pod = pod};
-    Result<PodShape> shape = DecodePodShape(SpecOf(pod->body));
-    if (!shape) continue;  // named by BuildSnapshot; it waits
-    w.shape = std::move(*shape);
+    Waiting w{.pod = pod, .shape = decoded.shape_of[i]};
     w.priority = IntOr(SpecOf(pod->body), "priority", 0);
     w.created = StringOr(pod->body.at("metadata"), "creationTimestamp", "");
     if (AnnotationOf(pod->body, kGangAnnotation) == "all-or-nothing")
@@ -72,28 +61,27 @@ std::vector<Waiting> WaitingPods(const std::vector<store::ObjectPtr>& pods) {
   return waiting;
 }
 
-// Index of the machine to bind to, or -1 with kube-scheduler's kind of message.
-int Choose(const Waiting& w, const std::vector<Machine>& machines, std::string& message) {
+// Index of the node to bind to, or -1 with kube-scheduler's kind of message.
+int Choose(const Waiting& w, const plan::Placement& placement, std::string& message) {
   int best = -1;
   std::map<std::string, int> reasons;
-  for (std::size_t i = 0; i < machines.size(); ++i) {
-    const Machine& m = machines[i];
-    std::string why =
-        m.node.ready ? plan::WhyNot(w.shape, m.node, m.free) : "node(s) were not ready";
+  for (std::int32_t i = 0; i < placement.size(); ++i) {
+    const std::string why =
+        placement.node(i).ready ? placement.WhyNot(w.shape, i) : "node(s) were not ready";
     if (!why.empty()) {
       ++reasons[why];
       continue;
     }
     if (best < 0) {
-      best = static_cast<int>(i);
+      best = i;
       continue;
     }
-    const Machine& b = machines[static_cast<std::size_t>(best)];
-    if (m.node.rented != b.node.rented ? m.node.rented : m.free.gpus < b.free.gpus)
-      best = static_cast<int>(i);
+    const bool rented = placement.node(i).rented, best_rented = placement.node(best).rented;
+    if (rented != best_rented ? rented : placement.free(i).gpus < placement.free(best).gpus)
+      best = i;
   }
   if (best < 0) {
-    message = fmt::format("0/{} nodes are available:", machines.size());
+    message = fmt::format("0/{} nodes are available:", placement.size());
     for (const auto& [why, count] : reasons) message += fmt::format(" {} {},", count, why);
     message.back() = '.';
   }
@@ -127,36 +115,37 @@ Status MarkUnschedulable(store::Store& store, const Waiting& w, const std::strin
   return marked;
 }
 
-// Every pod of the gang finds a machine at once, or none is bound.
+// Every pod of the gang finds a node at once, or none is bound.
 Status ScheduleGang(store::Store& store, const std::vector<const Waiting*>& gang,
-                    std::vector<Machine>& machines, Time now) {
-  std::vector<Machine> trial = machines;
+                    plan::Placement& placement, Time now) {
   std::vector<int> chosen;
   std::string message;
   for (const Waiting* w : gang) {
-    const int i = Choose(*w, trial, message);
+    const int i = Choose(*w, placement, message);
     if (i < 0) break;
-    trial[static_cast<std::size_t>(i)].free -= w->shape.requests;
+    placement.Put(w->shape, i);
     chosen.push_back(i);
   }
   if (chosen.size() < gang.size()) {
+    for (std::size_t i = 0; i < chosen.size(); ++i) placement.Remove(gang[i]->shape, chosen[i]);
     if (gang.size() > 1) message += fmt::format(" (a gang of {}: all or none)", gang.size());
     for (const Waiting* w : gang) SPW_TRY(MarkUnschedulable(store, *w, message, now));
     return Ok();
   }
   for (std::size_t i = 0; i < gang.size(); ++i)
-    SPW_TRY(Bind(store, *gang[i], trial[static_cast<std::size_t>(chosen[i])].node.name, now));
-  machines = std::move(trial);
+    SPW_TRY(Bind(store, *gang[i], placement.node(chosen[i]).name, now));
   return Ok();
 }
 
 }  // namespace
 
 Status Schedule(store::Store& store, Time now) {
-  const std::vector<store::ObjectPtr> pods = store.List("Pod");
-  const std::vector<Waiting> waiting = WaitingPods(pods);
+  const ClusterPods pods(store, true);
+  DecodedPods decoded = pods.Decode();
+  const std::vector<Waiting> waiting = WaitingPods(pods, decoded);
   if (waiting.empty()) return Ok();
-  std::vector<Machine> machines = Machines(store, pods);
+  const Snapshot snapshot = BoundPods(store, pods, decoded);
+  plan::Placement placement(snapshot);
   for (std::size_t i = 0; i < waiting.size(); ++i) {
     const Waiting& w = waiting[i];
     std::vector<const Waiting*> group = {&w};
@@ -168,7 +157,7 @@ Status Schedule(store::Store& store, Time now) {
       for (std::size_t k = i + 1; k < waiting.size(); ++k)
         if (waiting[k].gang == w.gang) group.push_back(&waiting[k]);
     }
-    SPW_TRY(ScheduleGang(store, group, machines, now));
+    SPW_TRY(ScheduleGang(store, group, placement, now));
   }
   return Ok();
 }

@@ -1,5 +1,5 @@
 // The embedded scheduler: binds waiting pods to nodes of the site and, once they were admitted, to
-// their rented node. Filters are plan::WhyNot, the planner's own, so the two cannot disagree.
+// their rented node. Filters are plan::Placement, the planner's own, so the two cannot disagree.
 // Preemption is not done.
 #pragma once
 

@@ -3,15 +3,26 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "model/decode.h"
+#include "model/decode_pods.h"
+#include "site/cluster_pods.h"
 #include "site/objects.h"
 
 namespace spillway::site {
 namespace {
 
 constexpr Duration kIncomplete{30s};
+
+constexpr std::array<std::string_view, 7> kVolumesThatFollow = {"emptyDir",
+                                                                "configMap",
+                                                                "secret",
+                                                                "downwardAPI",
+                                                                "projected",
+                                                                "image",
+                                                                "persistentVolumeClaim"};
 
 class Builder {
  public:
@@ -22,6 +33,7 @@ class Builder {
     Snapshot& s = result_.snapshot;
     s.now = inputs_.now;
     DecodeAll("Node", s.nodes, DecodeNode);
+    AddVolumeLimits();
     DecodeAll("BurstPolicy", s.policies, DecodePolicy);
     SelectNamespaces();
     DecodeAll("CloudProvider", s.accounts, DecodeProvider);
@@ -80,14 +92,10 @@ class Builder {
     }
   }
 
-  std::int32_t ShapeIndex(PodShape shape) {
-    auto& shapes = result_.snapshot.shapes;
-    // The toleration that admits a pod to its rented node is not part of what it needs.
-    std::erase_if(shape.tolerations, [](const Toleration& t) { return t.key == kBurstKey; });
-    const auto it = std::find(shapes.begin(), shapes.end(), shape);
-    if (it != shapes.end()) return static_cast<std::int32_t>(it - shapes.begin());
-    shapes.push_back(std::move(shape));
-    return static_cast<std::int32_t>(shapes.size() - 1);
+  void AddVolumeLimits() {
+    for (const store::ObjectPtr& object : store_.List("CSINode"))
+      for (Node& node : result_.snapshot.nodes)
+        if (node.name == object->key.name) node.volume_limits = DecodeVolumeLimits(object->body);
   }
 
   // Workload of a pod: its Job, or the pod itself. Created on first sight.
@@ -117,7 +125,30 @@ class Builder {
     return w;
   }
 
+  // The first volume that only the site has; it cannot follow the pod.
+  static std::string VolumeOfTheSite(const json::value& pod) {
+    const json::array* volumes = FindArray(SpecOf(pod), "volumes");
+    if (volumes == nullptr) return {};
+    for (const json::value& volume : *volumes) {
+      if (!volume.is_object()) continue;
+      for (const auto& member : volume.get_object()) {
+        const std::string_view type = member.key();
+        const bool follows = std::find(kVolumesThatFollow.begin(), kVolumesThatFollow.end(),
+                                       type) != kVolumesThatFollow.end();
+        if (type != "name" && !follows)
+          return fmt::format("volume \"{}\" is of type {}, which only the site has",
+                             StringOr(volume, "name", ""), type);
+      }
+    }
+    return {};
+  }
+
   void AddInputs(const store::ObjectPtr& pod, Workload& w) {
+    if (std::string why = VolumeOfTheSite(pod->body); !why.empty()) {
+      w.inputs_known = false;
+      w.inputs_problem = std::move(why);
+      return;
+    }
     const auto mounts = MountsOf(pod->body);
     if (!mounts) {
       w.inputs_known = false;
@@ -145,25 +176,28 @@ class Builder {
   }
 
   void AddPods() {
-    for (const store::ObjectPtr& object : store_.List("Pod")) {
-      if (Finished(object->body)) continue;
-      auto shape = DecodePodShape(SpecOf(object->body));
-      if (!shape) {
-        result_.problems.push_back(
-            fmt::format("Pod {}/{}: {}", object->key.ns, object->key.name, shape.error().message));
-        continue;
-      }
+    const ClusterPods pods(store_, false);
+    DecodedPods decoded = pods.Decode();
+    result_.problems.insert(result_.problems.end(), decoded.problems.begin(),
+                            decoded.problems.end());
+    for (std::size_t i = 0; i < pods.pods().size(); ++i) {
+      const store::ObjectPtr& object = pods.pods()[i];
+      if (decoded.shape_of[i] < 0) continue;
+      const PodShape& shape = decoded.shapes[static_cast<std::size_t>(decoded.shape_of[i])];
       // A pod that waits is counted by the planner when it places it.
-      if (!NodeOf(object->body).empty()) CountQuota(object->key.ns, shape->requests.gpus);
+      if (!NodeOf(object->body).empty()) CountQuota(object->key.ns, shape.requests.gpus);
       Workload& w = WorkloadOf(object);
       Pod pod;
       pod.key = object->key.ns + "/" + object->key.name;
       pod.uid = object->uid;
       pod.ns = object->key.ns;
-      pod.shape = ShapeIndex(std::move(*shape));
+      pod.shape = decoded.shape_of[i];
       pod.phase = PodPhaseOf(object->body) == "Running" ? PodPhase::kRunning : PodPhase::kPending;
       pod.node = NodeOf(object->body);
       pod.deleting = Deleting(object->body);
+      pod.gated = Gated(object->body);
+      if (const json::value* status = Find(object->body, "status"); status && pod.node.empty())
+        pod.nominated = StringOr(*status, "nominatedNodeName", "");
       pod.started = StartedAt(object->body);
       const json::object* scheduled = ConditionOf(object->body, "PodScheduled");
       pod.unschedulable = pod.node.empty() && scheduled != nullptr &&
@@ -177,6 +211,9 @@ class Builder {
       pods_of_[w.key].push_back(static_cast<std::int32_t>(result_.snapshot.pods.size()));
       result_.snapshot.pods.push_back(std::move(pod));
     }
+    result_.snapshot.shapes = std::move(decoded.shapes);
+    result_.snapshot.groups = std::move(decoded.groups);
+    result_.snapshot.daemons = std::move(decoded.daemons);
     for (auto& [key, workload] : workloads_) {
       workload.pods = std::move(pods_of_[key]);
       HoldUntilComplete(workload);

@@ -1,0 +1,33 @@
+#include "site/cluster_pods.h"
+
+#include "site/objects.h"
+
+namespace spillway::site {
+
+ClusterPods::ClusterPods(const store::Store& store, bool keep_burst_tolerations) {
+  objects_.keep_burst_tolerations = keep_burst_tolerations;
+  for (const store::ObjectPtr& pod : store.List("Pod")) {
+    if (Finished(pod->body)) continue;
+    pods_.push_back(pod);
+    objects_.pods.push_back(&pod->body);
+  }
+  auto add = [&](const char* kind, PodObjects::List& list) {
+    for (store::ObjectPtr& object : store.List(kind)) {
+      list.push_back(&object->body);
+      others_.push_back(std::move(object));
+    }
+  };
+  add("DaemonSet", objects_.daemon_sets);
+  add("Namespace", objects_.namespaces);
+  add("PersistentVolumeClaim", objects_.claims);
+  add("PersistentVolume", objects_.volumes);
+  add("StorageClass", objects_.storage_classes);
+  add("CSIDriver", objects_.csi_drivers);
+}
+
+bool Gated(const json::value& pod) {
+  const json::array* gates = FindArray(SpecOf(pod), "schedulingGates");
+  return gates != nullptr && !gates->empty();
+}
+
+}  // namespace spillway::site

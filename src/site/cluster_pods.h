@@ -1,0 +1,28 @@
+// The pods of the cluster with everything that decides where they fit, out of the store.
+#pragma once
+
+#include <vector>
+
+#include "model/decode_pods.h"
+#include "store/store.h"
+
+namespace spillway::site {
+
+class ClusterPods {
+ public:
+  // `keep_burst_tolerations` as PodObjects has it.
+  ClusterPods(const store::Store& store, bool keep_burst_tolerations);
+
+  const std::vector<store::ObjectPtr>& pods() const { return pods_; }  // by key; none is finished
+  // shape_of as pods().
+  DecodedPods Decode() const { return DecodePods(objects_); }
+
+ private:
+  std::vector<store::ObjectPtr> pods_, others_;  // keep alive what objects_ points to
+  PodObjects objects_;
+};
+
+// Has scheduling gates: nobody may bind it yet.
+bool Gated(const json::value& pod);
+
+}  // namespace spillway::site
