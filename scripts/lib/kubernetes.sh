@@ -42,6 +42,7 @@ site_node() {
     "$repository/build/bin/spillway-node" --site --data-root "$repository/build/demo/data" \
     --results-root "$directory/results" --kubelet-directory /var/lib/kubelet \
     >"$directory/$name-volumes.log" 2>&1 &
+  disown # it ends with its node
 }
 
 kubernetes_demo() {
