@@ -172,7 +172,7 @@ std::string SourceOfFlags(const std::string& command) {
 // What a reader is told to type exists: scripts, programs, and the long flags that follow them.
 TEST(Docs, CommandsInDocumentsExist) {
   const std::regex call(
-      R"((?:^|[ (])(?:\./|build/bin/)?(scripts/[a-z0-9-]+|spillwayd|spillway-[a-z]+|docs_tool)(?= |$)([^|;#`]*))");
+      R"((?:^|[ (])(?:\./|build/bin/)?(scripts/[a-z0-9-]+|spillwayd|spillway-(?:node|sim|demo)|docs_tool)(?= |$)([^|;#`]*))");
   const std::regex flag(R"((--[a-z-]+))");
   int commands = 0;
   for (const Document& document : AllDocuments(kRepository)) {
