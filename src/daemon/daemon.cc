@@ -21,6 +21,7 @@ constexpr Duration kOffersAge{10min};  // of the clock
 constexpr Duration kPollBusy{5s};      // of the clock, while something is rented there
 constexpr Duration kPollIdle{60s};     // of the clock: the sweep looks at every account
 constexpr Duration kPollReal{200ms};   // real time, at least, between two polls
+constexpr Duration kRest{20ms};        // real time between two rounds: changes come in flocks
 constexpr Duration kLookAtLeast{1s};   // real time: the site loop never sleeps longer
 
 Status MakePrivateDirectory(const std::string& path) {
@@ -33,6 +34,48 @@ Status MakePrivateDirectory(const std::string& path) {
   if (made && chmod(path.c_str(), 0700) != 0)
     return Fail(Code::kInvalid, fmt::format("{}: its rights cannot be set", path));
   return Ok();
+}
+
+const json::value& SpecOf(const json::value& object) {
+  static const json::value kNone = json::object{};
+  const json::value* spec = Find(object, "spec");
+  return spec == nullptr ? kNone : *spec;
+}
+
+std::string SpecText(const json::value& object) {
+  return json::serialize(SpecOf(object));
+}
+
+bool Contains(const std::vector<store::ObjectPtr>& objects, const std::string& name) {
+  return std::ranges::any_of(objects, [&](const auto& o) { return o->key.name == name; });
+}
+
+// The CloudProviders, and those that somebody deleted while a node of theirs lives: without its
+// account the machine could never be given back. They are kept as objects that no API shows.
+std::vector<store::ObjectPtr> ProvidersInUse(store::Store& store,
+                                             const std::vector<std::string>& in_use) {
+  std::vector<store::ObjectPtr> providers = store.List("CloudProvider");
+  for (const std::string& name : in_use) {
+    const store::ObjectKey kept_key{"KeptProvider", "", name};
+    const store::ObjectPtr there = store.Get({"CloudProvider", "", name});
+    const store::ObjectPtr kept = store.Get(kept_key);
+    if (there == nullptr) {
+      const json::value* body = kept == nullptr ? nullptr : Find(kept->body, "object");
+      if (body == nullptr || Contains(providers, name)) continue;
+      auto object = std::make_shared<store::StoredObject>(*kept);
+      object->key = {"CloudProvider", "", name};
+      object->body = *body;
+      providers.push_back(std::move(object));
+    } else if (kept == nullptr || SpecText(kept->body) != json::serialize(SpecOf(there->body))) {
+      const auto written = store.Apply(
+          {{kept_key, json::object{{"spec", SpecOf(there->body)}, {"object", there->body}},
+            std::nullopt}});
+      if (!written)
+        log::Warn("an account in use was not kept",
+                  {{"provider", name}, {"error", written.error().message}});
+    }
+  }
+  return providers;
 }
 
 // Tells one state of a list of objects from another.
@@ -187,6 +230,7 @@ void Daemon::RoundLoop() {
       sleep = std::clamp(real, Duration{1}, kLookAtLeast);
     }
     std::unique_lock lock(wake_mutex_);
+    wake_.wait_for(lock, kRest, [&] { return stopping_.load(); });
     wake_.wait_for(lock, sleep, [&] { return awake_ || stopping_; });
   }
 }
@@ -200,7 +244,7 @@ void Daemon::PollLoop() {
     if (const auto nodes = store_->Nodes(clock_->Now()))
       for (const BurstNode& node : *nodes)
         if (node.Live()) in_use.push_back(node.offer.provider);
-    accounts_->Sync(store_->List("CloudProvider"), in_use);
+    accounts_->Sync(ProvidersInUse(*store_, in_use), in_use);
     const Duration now = system_clock_.SteadyNow();
     const bool all = now - last_all >= std::max(kPollIdle, kPollReal * system_clock_.scale()) ||
                      !accounts_->AllPolled();

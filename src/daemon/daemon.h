@@ -126,6 +126,7 @@ class Daemon final : public server::Backend,
                      const std::vector<door::PodStatus>& statuses) override;
   void OnLog(const std::string& node, const std::string& uid, std::int64_t offset,
              std::string_view bytes) override;
+  void OnReleased(const std::string& node, const std::vector<std::string>& uids) override;
   void OnChange(const std::string& node) override;
   void BeforeWipe(const std::string& node) override;
 

@@ -49,6 +49,10 @@ void Daemon::OnLog(const std::string& node, const std::string& uid, std::int64_t
   cluster_->TakeLog(node, uid, offset, bytes);
 }
 
+void Daemon::OnReleased(const std::string& node, const std::vector<std::string>& uids) {
+  cluster_->TakeReleased(node, uids);
+}
+
 void Daemon::OnChange(const std::string&) {
   Wake();
 }

@@ -28,6 +28,11 @@ inline constexpr Resource kNamespaces{"Namespace", "", "v1", "namespaces", false
 inline constexpr Resource kClaims{"PersistentVolumeClaim", "", "v1", "persistentvolumeclaims",
                                   true};
 inline constexpr Resource kVolumes{"PersistentVolume", "", "v1", "persistentvolumes", false};
+inline constexpr Resource kStorageClasses{"StorageClass", "storage.k8s.io", "v1", "storageclasses",
+                                          false};
+inline constexpr Resource kCsiDrivers{"CSIDriver", "storage.k8s.io", "v1", "csidrivers", false};
+inline constexpr Resource kCsiNodes{"CSINode", "storage.k8s.io", "v1", "csinodes", false};
+inline constexpr Resource kDaemonSets{"DaemonSet", "apps", "v1", "daemonsets", true};
 inline constexpr Resource kQuotas{"ResourceQuota", "", "v1", "resourcequotas", true};
 inline constexpr Resource kJobs{"Job", "batch", "v1", "jobs", true};
 inline constexpr Resource kPriorities{"PriorityClass", "scheduling.k8s.io", "v1", "priorityclasses",
@@ -65,9 +70,9 @@ class Api {
   // Only the object with this uid, if one is given. `grace_seconds` below 0: the object's own.
   virtual Status Delete(const Resource& resource, const std::string& ns, const std::string& name,
                         const std::string& uid, int grace_seconds) = 0;
-  // A pod's log from its beginning, at most `limit_bytes`.
+  // A container's log from its beginning, at most `limit_bytes`.
   virtual Result<std::string> Log(const std::string& ns, const std::string& pod,
-                                  std::int64_t limit_bytes) = 0;
+                                  const std::string& container, std::int64_t limit_bytes) = 0;
 };
 
 // What watches deliver, from threads of their own; calls about one resource never overlap.

@@ -1,5 +1,6 @@
 #include "kubernetes/join.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -90,13 +91,22 @@ struct Names {
   bool Any() const { return other || !dns.empty() || !addresses.empty(); }
 };
 
+// As inet_ntop writes it.
 std::string AddressText(const ASN1_OCTET_STRING* octets) {
-  const unsigned char* bytes = ASN1_STRING_get0_data(octets);
   const int size = ASN1_STRING_length(octets);
-  if (size == 4) return fmt::format("{}.{}.{}.{}", bytes[0], bytes[1], bytes[2], bytes[3]);
-  std::string text;
-  for (int i = 0; i + 1 < size; i += 2)
-    text += fmt::format("{}{:x}", i == 0 ? "" : ":", bytes[i] * 256 + bytes[i + 1]);
+  if (size != 4 && size != 16) return "";
+  char text[INET6_ADDRSTRLEN] = "";
+  ::inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(octets), text, sizeof text);
+  return text;
+}
+
+// The same address in the same words; empty if it is none.
+std::string Canonical(const std::string& address) {
+  unsigned char bytes[16];
+  char text[INET6_ADDRSTRLEN] = "";
+  for (const int family : {AF_INET, AF_INET6})
+    if (::inet_pton(family, address.c_str(), bytes) == 1)
+      ::inet_ntop(family, bytes, text, sizeof text);
   return text;
 }
 
@@ -229,8 +239,10 @@ Status CheckServingRequest(const json::value& csr, const std::string& node,
     return Fail(Code::kDenied, "it must name the node and its addresses, and nothing else");
   for (const std::string& dns : names.dns)
     if (dns != node) return Fail(Code::kDenied, fmt::format("{} is not the node's name", dns));
+  std::vector<std::string> own;
+  for (const std::string& address : addresses) own.push_back(Canonical(address));
   for (const std::string& address : names.addresses)
-    if (std::ranges::find(addresses, address) == addresses.end())
+    if (address.empty() || std::ranges::find(own, address) == own.end())
       return Fail(Code::kDenied, fmt::format("{} is not an address of the node", address));
   return Ok();
 }

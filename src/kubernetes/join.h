@@ -23,7 +23,9 @@ inline constexpr std::string_view kTokenNamespace = "kube-system";
 inline constexpr std::string_view kBootstrapGroup = "system:bootstrappers:spillway";
 inline constexpr std::string_view kClientSigner = "kubernetes.io/kube-apiserver-client-kubelet";
 inline constexpr std::string_view kServingSigner = "kubernetes.io/kubelet-serving";
+// A token lives as long as its machine may take to boot, within these.
 inline constexpr Duration kTokenLife{std::chrono::minutes(15)};
+inline constexpr Duration kTokenMost{std::chrono::hours(1)};
 
 // https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
 struct BootstrapToken {

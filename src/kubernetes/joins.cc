@@ -42,6 +42,17 @@ std::vector<std::string> AddressesOf(const store::Store& store, const std::strin
   return found;
 }
 
+// The site's node, or rented one, that has this address; empty: none but `node`.
+std::string OwnerOf(const store::Store& store, const std::string& address,
+                    const std::string& node) {
+  for (const store::ObjectPtr& other : store.List("Node")) {
+    if (other->key.name == node) continue;
+    const std::vector<std::string> addresses = AddressesOf(store, other->key.name);
+    if (std::ranges::find(addresses, address) != addresses.end()) return other->key.name;
+  }
+  return "";
+}
+
 }  // namespace
 
 Joins::Joins(store::Store& store, Api& api, Worker& worker, const Clock& clock, Tell tell)
@@ -71,7 +82,7 @@ Status Joins::DeleteToken(const std::string& id) {
   return !gone && gone.error().code == Code::kNotFound ? Ok() : gone;
 }
 
-Result<std::string> Joins::NewToken(const std::string& node) {
+Result<std::string> Joins::NewToken(const std::string& node, Duration life) {
   const std::lock_guard lock(mutex_);
   Record record = Read(node);
   if (!record.client_uid.empty())
@@ -82,7 +93,7 @@ Result<std::string> Joins::NewToken(const std::string& node) {
   // Known before it is valid, so that a crash leaves no token that nobody deletes.
   SPW_TRY(Write(node, record));
   const auto made = api_.Create(kSecrets, std::string(kTokenNamespace),
-                                TokenSecret(token, node, SystemClock().Now() + kTokenLife));
+                                TokenSecret(token, node, SystemClock().Now() + life));
   if (!made) return Fail(made.error());
   return token.Text();
 }
@@ -99,7 +110,17 @@ Status Joins::Judge(const json::value& csr, const std::string& node, Record& rec
   if (!granted.empty() && granted != uid)
     return Fail(Code::kDenied, "it has its certificate already, and gets no second one");
   if (serving) {
-    SPW_TRY(CheckServingRequest(csr, node, AddressesOf(store_, node)));
+    const std::vector<std::string> addresses = AddressesOf(store_, node);
+    if (addresses.empty()) {
+      // The watches of requests and of nodes do not know of each other.
+      waiting_[node] = csr;
+      return Fail(Code::kUnavailable, "the node's addresses are not known yet");
+    }
+    SPW_TRY(CheckServingRequest(csr, node, addresses));
+    // A kubelet writes its own addresses, so it could name another machine's.
+    for (const std::string& address : addresses)
+      if (const std::string other = OwnerOf(store_, address, node); !other.empty())
+        return Fail(Code::kDenied, fmt::format("{} is the address of {}", address, other));
   } else {
     if (record.token_id.empty()) return Fail(Code::kDenied, "its token was used or is over");
     SPW_TRY(CheckClientRequest(csr, node, record.token_id));
@@ -130,13 +151,34 @@ void Joins::Consider(const json::value& csr) {
                           Code::kDenied, fmt::format("the token of {} asks for {}", owner, node),
                           std::nullopt}))
                     : Judge(csr, node, record);
+  if (!verdict && waiting_.contains(node)) return;
   // Without a place to note it, nothing is granted; the request is looked at again.
   if (!verdict && verdict.error().code != Code::kDenied) {
     log::Error("a certificate request waits",
                {{"node", owner}, {"error", verdict.error().message}});
+    worker_.Do("Reconsider/" + NameOf(csr), [this, csr, again = false]() mutable -> Status {
+      if (!again) {
+        again = true;
+        return Fail(Code::kUnavailable, "it waits a little");
+      }
+      Consider(csr);
+      return Ok();
+    });
     return;
   }
   Answer(csr, owner, verdict);
+}
+
+void Joins::NodeChanged(const std::string& node) {
+  json::value csr;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = waiting_.find(node);
+    if (it == waiting_.end() || AddressesOf(store_, node).empty()) return;
+    csr = std::move(it->second);
+    waiting_.erase(it);
+  }
+  Consider(csr);
 }
 
 void Joins::Answer(const json::value& csr, const std::string& node, const Status& verdict) {
@@ -152,9 +194,10 @@ void Joins::Answer(const json::value& csr, const std::string& node, const Status
               approved = verdict.has_value()]() -> Status {
                const auto done = api_.Replace(kRequests, "", name, "approval", decided);
                if (!done && done.error().code == Code::kNotFound) return Ok();
-               // Somebody else changed it: the watch brings it again.
-               if (!done && done.error().code == Code::kConflict) return Ok();
-               if (!done) return tl::unexpected(done.error());
+               // Somebody else changed it, or a lost answer was an answer: the watch brings it
+               // again if it is still undecided.
+               if (!done && done.error().code != Code::kConflict)
+                 return tl::unexpected(done.error());
                if (!approved || serving) return Ok();
                const std::lock_guard lock(mutex_);
                Record record = Read(node);
@@ -167,6 +210,7 @@ void Joins::Answer(const json::value& csr, const std::string& node, const Status
 Status Joins::Forget(const std::string& node) {
   const std::lock_guard lock(mutex_);
   const Record record = Read(node);
+  waiting_.erase(node);
   SPW_TRY(DeleteToken(record.token_id));
   if (store_.Get(RecordKey(node)) == nullptr) return Ok();
   const auto removed = store_.Apply({{RecordKey(node), {}, std::nullopt, true}});

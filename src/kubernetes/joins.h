@@ -27,11 +27,13 @@ class Joins {
 
   // A fresh token, by the real time, for a node that has no certificate yet; an earlier one stops
   // working. kConflict once a client certificate was granted.
-  Result<std::string> NewToken(const std::string& node);
+  Result<std::string> NewToken(const std::string& node, Duration life);
 
   // One CertificateSigningRequest came or changed, or is gone. Decisions are written through the
   // worker. A BurstNode's requests only; others are left alone.
   void Consider(const json::value& csr);
+  // The Node object changed: a serving certificate may have waited for its addresses.
+  void NodeChanged(const std::string& node);
 
   // For a node that is gone or leaving: no token, no certificate any more.
   Status Forget(const std::string& node);
@@ -52,7 +54,8 @@ class Joins {
   Worker& worker_;
   const Clock& clock_;
   const Tell tell_;
-  std::mutex mutex_;  // one decision at a time
+  std::mutex mutex_;                            // one decision at a time; guards the next
+  std::map<std::string, json::value> waiting_;  // node -> its serving request, addresses unknown
 };
 
 }  // namespace spillway::kubernetes

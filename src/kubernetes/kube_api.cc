@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <thread>
 
 #include "base/log.h"
@@ -78,9 +79,9 @@ class KubeApi final : public Api {
     return client_->Delete(ResourceOf(resource), {ns, name}, how);
   }
   Result<std::string> Log(const std::string& ns, const std::string& pod,
-                          std::int64_t limit_bytes) override {
-    return client_->Raw(
-        fmt::format("/api/v1/namespaces/{}/pods/{}/log?limitBytes={}", ns, pod, limit_bytes));
+                          const std::string& container, std::int64_t limit_bytes) override {
+    return client_->Raw(fmt::format("/api/v1/namespaces/{}/pods/{}/log?container={}&limitBytes={}",
+                                    ns, pod, container, limit_bytes));
   }
 
  private:
@@ -106,18 +107,26 @@ class OneWatch final : private kube::WatchSink {
   }
   void Apply(const json::object& object) override {
     json::value whole = WithKind(resource_, object);
+    // The largest part of most objects, which nobody here reads.
+    if (json::value* metadata = whole.get_object().if_contains("metadata"))
+      if (metadata->is_object()) metadata->get_object().erase("managedFields");
     if (listing_)
-      objects_.push_back(std::move(whole));
+      objects_[kube::KeyOf(object)] = std::move(whole);
     else
       sink_.Changed(resource_, std::move(whole), false);
   }
   void Remove(const json::object& object) override {
-    if (!listing_) sink_.Changed(resource_, WithKind(resource_, object), true);
+    if (listing_)
+      objects_.erase(kube::KeyOf(object));
+    else
+      sink_.Changed(resource_, WithKind(resource_, object), true);
   }
   void Synced() override {
     listing_ = false;
-    sink_.Listed(resource_, std::move(objects_));
+    std::vector<json::value> all;
+    for (auto& [key, object] : objects_) all.push_back(std::move(object));
     objects_.clear();
+    sink_.Listed(resource_, std::move(all));
   }
   void Heard() override {}
   void Trouble(const Error& error, Duration wait) override {
@@ -129,7 +138,7 @@ class OneWatch final : private kube::WatchSink {
   const Resource& resource_;
   kubernetes::WatchSink& sink_;
   bool listing_ = false;  // of the watching thread only, as the next
-  std::vector<json::value> objects_;
+  std::map<std::string, json::value> objects_;
   kube::Watcher watcher_;
   std::jthread thread_;
 };

@@ -53,6 +53,18 @@ PodPhase PhaseOf(const json::value& pod) {
   return PodPhase::kPending;
 }
 
+std::string FirstContainer(const json::value& pod) {
+  const json::array* containers = FindArray(site::SpecOf(pod), "containers");
+  return containers == nullptr || containers->empty()
+             ? ""
+             : std::string(StringOr(containers->front(), "name", ""));
+}
+
+// Below a directory named like the namespace: no team writes into another's.
+bool IsOwnPlace(const std::string& ns, const std::string& directory) {
+  return directory == ns || directory.starts_with(ns + "/");
+}
+
 std::string NameOf(const json::value& object) {
   const json::value* metadata = Find(object, "metadata");
   return metadata == nullptr ? "" : std::string(StringOr(*metadata, "name", ""));
@@ -69,7 +81,9 @@ KubernetesCluster::KubernetesCluster(daemon::ClusterContext context, KubernetesO
                     const std::string& message) {
                AddEvent({"BurstNode", "", node}, warning, reason, message);
              }),
-      logs_(context_.state_dir + "/logs") {}
+      logs_(context_.state_dir + "/logs"),
+      event_worker_(options_.leads, 2'000),
+      worker_(options_.leads, 20'000) {}
 
 KubernetesCluster::~KubernetesCluster() {
   Stop();
@@ -89,7 +103,7 @@ Result<std::unique_ptr<daemon::Cluster>> KubernetesCluster::Open(daemon::Cluster
 Status KubernetesCluster::Start() {
   started_ = true;
   std::vector<const Resource*> resources(kMirrored.begin(), kMirrored.end());
-  resources.insert(resources.end(), {&kBurstNodes, &kRequests, &kVolumes});
+  resources.insert(resources.end(), {&kBurstNodes, &kRequests});
   return options_.watches->Start(resources, *this);
 }
 
@@ -97,25 +111,24 @@ void KubernetesCluster::Stop() {
   if (!started_.exchange(false)) return;
   options_.watches->Stop();
   worker_.Stop();
+  event_worker_.Stop();
 }
 
 bool KubernetesCluster::Ready() const {
   const std::lock_guard lock(mutex_);
-  return listed_.size() == kMirrored.size() + 3 && options_.leads();
+  return listed_.size() == kMirrored.size() + 2 && options_.leads();
 }
 
 void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value> objects) {
   const std::string kind(resource.kind);
   if (&resource == &kRequests) {
     for (const json::value& csr : objects) joins_.Consider(csr);
-  } else if (&resource == &kBurstNodes || &resource == &kVolumes) {
+  } else if (&resource == &kBurstNodes) {
     const std::lock_guard lock(mutex_);
-    auto& known = &resource == &kBurstNodes ? burst_nodes_ : volumes_;
-    known.clear();
+    burst_nodes_.clear();
     for (json::value& object : objects) {
       const std::string name = NameOf(object);
-      if (&resource == &kBurstNodes || IsOurVolume(object))
-        known[name] = Trimmed(std::move(object), context_.from_real);
+      burst_nodes_[name] = Trimmed(std::move(object), context_.from_real);
     }
   } else {
     std::vector<store::Store::Mirrored> mirrored;
@@ -137,30 +150,56 @@ void KubernetesCluster::Changed(const Resource& resource, json::value object, bo
     if (!gone) joins_.Consider(object);
     return;
   }
-  if (&resource == &kBurstNodes || &resource == &kVolumes) {
+  if (&resource == &kBurstNodes) {
     {
       const std::lock_guard lock(mutex_);
-      auto& known = &resource == &kBurstNodes ? burst_nodes_ : volumes_;
       const std::string name = NameOf(object);
       if (gone)
-        known.erase(name);
-      else if (&resource == &kBurstNodes || IsOurVolume(object))
-        known[name] = Trimmed(std::move(object), context_.from_real);
+        burst_nodes_.erase(name);
+      else
+        burst_nodes_[name] = Trimmed(std::move(object), context_.from_real);
     }
     context_.wake();
     return;
   }
+  const bool node = &resource == &kNodes;
   store::ObjectKey key = KeyOf(resource, object);
-  store_.Mirror({{std::move(key),
-                  gone ? json::value(nullptr) : Trimmed(std::move(object), context_.from_real)}});
+  store_.Mirror(
+      {{key, gone ? json::value(nullptr) : Trimmed(std::move(object), context_.from_real)}});
+  if (node && !gone) joins_.NodeChanged(key.name);
 }
 
 std::optional<Time> KubernetesCluster::Pass() {
   if (!Ready()) return std::nullopt;
+  IndexPods();
   SyncClaims();
   SyncBurstNodes();
   KeepLogs();
   return std::nullopt;
+}
+
+// Pods of each BurstNode, bound there or admitted to it: one look at all pods a round. And what is
+// remembered of pods that are gone is forgotten.
+void KubernetesCluster::IndexPods() {
+  pods_of_.clear();
+  std::set<std::string> there;
+  for (store::ObjectPtr& pod : store_.List("Pod")) {
+    if (logs_kept_size_ > 0) there.insert(pod->uid);
+    const std::string where(site::NodeOf(pod->body));
+    if (!where.empty()) {
+      if (store_.Get({"BurstNode", "", where}) != nullptr) pods_of_[where].push_back(pod);
+      continue;
+    }
+    const json::array* tolerations = FindArray(site::SpecOf(pod->body), "tolerations");
+    if (tolerations == nullptr) continue;
+    for (const json::value& t : *tolerations)
+      if (StringOr(t, "key", "") == site::kBurstKey)
+        pods_of_[std::string(StringOr(t, "value", ""))].push_back(pod);
+  }
+  const std::lock_guard lock(mutex_);
+  if (logs_kept_size_ > 0)
+    std::erase_if(logs_kept_, [&](const std::string& uid) { return !there.contains(uid); });
+  logs_kept_size_ = logs_kept_.size();
 }
 
 // The log of a pod goes with its node. A rented node is kept until the logs of its ended pods are
@@ -170,7 +209,7 @@ void KubernetesCluster::KeepLogs() {
   if (!nodes) return;
   for (const BurstNode& node : *nodes) {
     if (!node.Live() || node.phase < Phase::kRunning) continue;
-    for (const store::ObjectPtr& pod : store_.List("Pod", node.ns)) {
+    for (const store::ObjectPtr& pod : pods_of_[node.name]) {
       if (site::NodeOf(pod->body) != node.name || !site::Finished(pod->body)) continue;
       const std::string key = "Log/" + pod->uid;
       {
@@ -178,19 +217,22 @@ void KubernetesCluster::KeepLogs() {
         if (logs_kept_.contains(pod->uid)) continue;
       }
       if (worker_.Has(key)) continue;
-      worker_.Do(key, [this, where = pod->key, uid = pod->uid]() -> Status {
-        const Result<std::string> text =
-            options_.api->Log(where.ns, where.name, site::PodLogs::kMaxBytes);
-        if (text) logs_.AppendAt(uid, 0, *text);
-        const std::lock_guard lock(mutex_);
-        // What the kubelet does not give soon it will not give at all.
-        if (!text && text.error().code == Code::kUnavailable && ++log_tries_[uid] < kLogTries)
-          return tl::unexpected(text.error());
-        logs_kept_.insert(uid);
-        log_tries_.erase(uid);
-        context_.wake();
-        return Ok();
-      });
+      worker_.Do(key,
+                 [this, where = pod->key, uid = pod->uid,
+                  container = FirstContainer(pod->body)]() -> Status {
+                   const Result<std::string> text =
+                       options_.api->Log(where.ns, where.name, container, site::PodLogs::kMaxBytes);
+                   if (text) logs_.AppendAt(uid, 0, *text);
+                   const std::lock_guard lock(mutex_);
+                   // What the kubelet does not give soon it will not give at all.
+                   const bool later = !text && (text.error().code == Code::kUnavailable ||
+                                                text.error().code == Code::kThrottled);
+                   if (later && ++log_tries_[uid] < kLogTries) return tl::unexpected(text.error());
+                   logs_kept_.insert(uid);
+                   log_tries_.erase(uid);
+                   context_.wake();
+                   return Ok();
+                 });
     }
   }
 }
@@ -200,10 +242,7 @@ void KubernetesCluster::SyncClaims() {
   for (const store::ObjectPtr& claim : store_.List("PersistentVolumeClaim")) {
     if (!WantsVolume(claim->body)) continue;
     const std::string name = VolumeName(claim->body);
-    {
-      const std::lock_guard lock(mutex_);
-      if (volumes_.contains(name)) continue;
-    }
+    if (store_.Get({"PersistentVolume", "", name}) != nullptr) continue;
     const std::string key = "PersistentVolume/" + name;
     if (worker_.Has(key)) continue;
     const auto target = site::ResolveClaim(store_, claim->key.ns, claim->key.name);
@@ -216,6 +255,11 @@ void KubernetesCluster::SyncClaims() {
                                            : DecodeDataset(dataset->body);
       if (!info) continue;
       directory = info->directory;
+    } else if (!IsOwnPlace(claim->key.ns, directory)) {
+      AddEvent(claim->key, true, "ResultsRefused",
+               fmt::format("results of namespace {} go below {}/, not to {}", claim->key.ns,
+                           claim->key.ns, directory));
+      continue;
     }
     worker_.Do(key,
                [this, volume = VolumeFor(claim->body, target->results, directory)]() -> Status {
@@ -281,7 +325,10 @@ Status KubernetesCluster::RemoveNode(const std::string& node) {
 }
 
 Result<json::object> KubernetesCluster::PrepareJoin(const BurstNode& node) {
-  SPW_ASSIGN(const std::string token, joins_.NewToken(node.name));
+  // As long as the machine may take to boot, by the real clock.
+  const Duration life = std::clamp<Duration>(
+      (node.deadlines.create + node.deadlines.boot) / context_.time_scale, kTokenLife, kTokenMost);
+  SPW_ASSIGN(const std::string token, joins_.NewToken(node.name, life));
   return json::object{{"kubernetes", json::object{{"server", options_.node_server},
                                                   {"ca", options_.server_ca},
                                                   {"bootstrapToken", token}}}};
@@ -292,6 +339,19 @@ Result<std::optional<control::NodeReport>> KubernetesCluster::Join(
   if (node.phase > Phase::kProvisioned) return std::optional(report);
   const store::ObjectPtr object = store_.Get({"Node", "", node.name});
   if (object == nullptr || !NodeReady(object->body)) return std::optional<control::NodeReport>();
+  // Without its taint any pod could land on it.
+  if (TaintAt(object->body, site::kBurstKey) < 0) {
+    worker_.Do("Node/" + node.name + "/taint", [this, body = object->body, name = node.name] {
+      const bool list = FindArray(site::SpecOf(body), "taints") != nullptr;
+      json::object taint{{"key", site::kBurstKey}, {"value", name}, {"effect", "NoSchedule"}};
+      json::object add{{"op", "add"}};
+      add["path"] = list ? "/spec/taints/-" : "/spec/taints";
+      add["value"] = list ? json::value(taint) : json::value(json::array{taint});
+      return UnlessGone(
+          options_.api->Patch(kNodes, "", name, "", PatchKind::kJson, json::array{std::move(add)}));
+    });
+    return std::optional<control::NodeReport>();
+  }
   SPW_ASSIGN(const Node seen, DecodeNode(object->body));
   // Until the device plug-in has registered, the kubelet offers no GPUs; the boot deadline decides
   // when that has taken too long.
@@ -350,7 +410,9 @@ std::vector<control::PodReport> KubernetesCluster::PodReports(const BurstNode& n
     const store::ObjectPtr pod = store_.Get(site::PodKey(ref.key));
     if (pod != nullptr && pod->uid == ref.uid) add(*pod);
   }
-  for (const store::ObjectPtr& pod : store_.List("Pod", node.ns)) {
+  const auto mine = pods_of_.find(node.name);
+  if (mine == pods_of_.end()) return reports;
+  for (const store::ObjectPtr& pod : mine->second) {
     const bool listed =
         std::ranges::any_of(reports, [&](const auto& r) { return r.uid == pod->uid; });
     const std::string_view where = site::NodeOf(pod->body);
@@ -365,9 +427,10 @@ void KubernetesCluster::TakeReleased(const std::string& node,
                                      const std::vector<std::string>& uids) {
   {
     const std::lock_guard lock(mutex_);
-    std::set<std::string> now(uids.begin(), uids.end());
-    if (released_[node] == now) return;
-    released_[node] = std::move(now);
+    const std::set<std::string> now(uids.begin(), uids.end());
+    if (std::ranges::includes(released_[node], now)) return;
+    // Merged: the node tells the newest of them only.
+    released_[node].insert(now.begin(), now.end());
   }
   context_.wake();
 }
@@ -390,8 +453,8 @@ Result<server::Backend::LogChunk> KubernetesCluster::Logs(const std::string& ns,
     if (logs_kept_.contains(object->uid))
       return server::Backend::LogChunk{logs_.Read(object->uid, offset), finished};
   }
-  SPW_ASSIGN(const std::string text,
-             options_.api->Log(ns, pod, offset + server::Backend::kLogPiece));
+  SPW_ASSIGN(const std::string text, options_.api->Log(ns, pod, FirstContainer(object->body),
+                                                       offset + server::Backend::kLogPiece));
   const std::size_t from = std::min(text.size(), static_cast<std::size_t>(offset));
   return server::Backend::LogChunk{text.substr(from), finished};
 }

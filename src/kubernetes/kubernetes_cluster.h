@@ -88,6 +88,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   void SyncBurstNodes();
   void SyncClaims();
   bool HoldsResults(const store::StoredObject& pod) const;
+  void IndexPods();
   void KeepLogs();
 
   const daemon::ClusterContext context_;
@@ -99,7 +100,6 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   mutable std::mutex mutex_;                        // guards the following
   std::set<std::string> listed_;                    // kinds that were listed once
   std::map<std::string, json::value> burst_nodes_;  // custom resources as the server has them
-  std::map<std::string, json::value> volumes_;      // PersistentVolumes of our driver
   std::map<std::string, std::set<std::string>> released_;  // node -> pod uids
   std::map<store::ObjectKey, json::value> statuses_;       // on their way
   std::map<std::string, int> log_tries_;  // pod uid -> how often its log was asked for in vain
@@ -115,7 +115,12 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   };
   std::map<std::string, Shown> shown_;  // BurstNodes as last projected
   std::atomic<bool> started_{false};
-  Worker worker_;  // last: its tasks use everything above
+  // Of the daemon's round thread only.
+  std::map<std::string, std::vector<store::ObjectPtr>> pods_of_;  // BurstNode -> its pods
+  std::size_t logs_kept_size_ = 0;
+  // Last: their tasks use everything above. Events have a queue of their own, in which they may be
+  // dropped, and never stand in the way of what a machine waits for.
+  Worker event_worker_, worker_;
 };
 
 }  // namespace spillway::kubernetes

@@ -10,6 +10,13 @@ void Keep(json::object& object, std::initializer_list<std::string_view> keys) {
   object = std::move(kept);
 }
 
+void DropHeartbeats(json::object& status) {
+  json::value* conditions = status.if_contains("conditions");
+  if (conditions == nullptr || !conditions->is_array()) return;
+  for (json::value& condition : conditions->get_array())
+    if (condition.is_object()) condition.get_object().erase("lastHeartbeatTime");
+}
+
 void TrimStatus(std::string_view kind, json::object& status) {
   if (kind == "Pod")
     Keep(status, {"phase", "reason", "conditions", "containerStatuses", "nominatedNodeName"});
@@ -35,6 +42,8 @@ json::value Trimmed(json::value object, const std::function<Time(Time)>& from_re
   const std::string kind(StringOr(object, "kind", ""));
   if (json::value* metadata = root.if_contains("metadata"); metadata && metadata->is_object()) {
     metadata->get_object().erase("managedFields");
+    // A heartbeat alone changes nothing that anybody looks at.
+    metadata->get_object().erase("resourceVersion");
     for (const char* moment : {"creationTimestamp", "deletionTimestamp"})
       if (json::value* time = metadata->get_object().if_contains(moment))
         ConvertTimes(*time, from_real);
@@ -44,6 +53,7 @@ json::value Trimmed(json::value object, const std::function<Time(Time)>& from_re
   }
   if (json::value* status = root.if_contains("status"); status && status->is_object()) {
     TrimStatus(kind, status->get_object());
+    DropHeartbeats(status->get_object());
     // Our own kinds' status was written by our clock.
     if (!StringOr(object, "apiVersion", "").starts_with("spillway.dev/"))
       ConvertTimes(*status, from_real);

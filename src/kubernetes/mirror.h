@@ -13,9 +13,10 @@
 namespace spillway::kubernetes {
 
 // Every kind a round looks at. All are listed once before anything is decided.
-inline constexpr std::array kMirrored{&kNamespaces,    &kNodes,    &kPods,       &kJobs,
-                                      &kClaims,        &kQuotas,   &kPriorities, &kProviders,
-                                      &kBurstPolicies, &kDatasets, &kBudgets};
+inline constexpr std::array kMirrored{&kNamespaces,     &kNodes,      &kPods,       &kJobs,
+                                      &kClaims,         &kQuotas,     &kPriorities, &kProviders,
+                                      &kBurstPolicies,  &kDatasets,   &kBudgets,    &kVolumes,
+                                      &kStorageClasses, &kCsiDrivers, &kCsiNodes,   &kDaemonSets};
 
 // Without what nobody here reads: managed fields, images of nodes, long strings of pods that are
 // over. What people wrote into spec stays, because it decides.

@@ -88,15 +88,17 @@ void KubernetesCluster::AddEvent(const store::ObjectKey& about, bool warning,
   json::object event =
       EventFor(about, uid, warning, reason, message, told.first, now, told.count, name);
   const std::string ns = about.ns.empty() ? "default" : about.ns;
-  worker_.Do("Event/" + ns + "/" + name, [this, event = std::move(event), ns, name]() -> Status {
-    const auto made = options_.api->Create(kEvents, ns, event);
-    if (made || made.error().code != Code::kConflict)
-      return made ? Ok() : Status(tl::unexpected(made.error()));
-    const auto again = options_.api->Patch(
-        kEvents, ns, name, "", PatchKind::kMerge,
-        json::object{{"count", event.at("count")}, {"lastTimestamp", event.at("lastTimestamp")}});
-    return again ? Ok() : Status(tl::unexpected(again.error()));
-  });
+  event_worker_.Do(
+      "Event/" + ns + "/" + name, [this, event = std::move(event), ns, name]() -> Status {
+        const auto made = options_.api->Create(kEvents, ns, event);
+        if (made || made.error().code != Code::kConflict)
+          return made ? Ok() : Status(tl::unexpected(made.error()));
+        const auto again =
+            options_.api->Patch(kEvents, ns, name, "", PatchKind::kMerge,
+                                json::object{{"count", event.at("count")},
+                                             {"lastTimestamp", event.at("lastTimestamp")}});
+        return again ? Ok() : Status(tl::unexpected(again.error()));
+      });
 }
 
 Status KubernetesCluster::UpdateStatus(const store::ObjectKey& key,
@@ -109,8 +111,13 @@ Status KubernetesCluster::UpdateStatus(const store::ObjectKey& key,
   {
     // What is on its way already counts as written.
     const std::lock_guard lock(mutex_);
-    if (const auto it = statuses_.find(key); it != statuses_.end())
-      body.get_object()["status"] = it->second;
+    if (const auto it = statuses_.find(key); it != statuses_.end()) {
+      const json::value* shown = Find(body, "status");
+      if (shown != nullptr && *shown == it->second)
+        statuses_.erase(it);  // the watch has brought it
+      else
+        body.get_object()["status"] = it->second;
+    }
   }
   if (!change(body)) return Ok();
   json::value status = body.at("status");
@@ -118,20 +125,21 @@ Status KubernetesCluster::UpdateStatus(const store::ObjectKey& key,
     const std::lock_guard lock(mutex_);
     statuses_[key] = status;
   }
-  worker_.Do(
-      fmt::format("{}/{}/{}/status", key.kind, key.ns, key.name),
-      [this, key, resource, status = std::move(status)]() -> Status {
-        auto written = options_.api->Patch(*resource, key.ns, key.name, "status", PatchKind::kMerge,
-                                           json::object{{"status", status}});
-        if (!written && written.error().code != Code::kNotFound)
-          return tl::unexpected(written.error());
-        // The answer is the newest state there is; the watch may bring it later.
-        if (written) store_.Mirror({{key, Trimmed(std::move(*written), context_.from_real)}});
-        const std::lock_guard lock(mutex_);
-        if (const auto it = statuses_.find(key); it != statuses_.end() && it->second == status)
-          statuses_.erase(it);
-        return Ok();
-      });
+  worker_.Do(fmt::format("{}/{}/{}/status", key.kind, key.ns, key.name),
+             [this, key, resource, status = std::move(status)]() -> Status {
+               const auto written =
+                   options_.api->Patch(*resource, key.ns, key.name, "status", PatchKind::kMerge,
+                                       json::object{{"status", status}});
+               if (written) return Ok();
+               const Code code = written.error().code;
+               if (code == Code::kDenied || code == Code::kInvalid || code == Code::kNotFound) {
+                 // Never written: the next round tries anew.
+                 const std::lock_guard lock(mutex_);
+                 statuses_.erase(key);
+               }
+               if (code != Code::kNotFound) return tl::unexpected(written.error());
+               return Ok();
+             });
   return Ok();
 }
 
@@ -149,7 +157,8 @@ void KubernetesCluster::ProjectOne(const BurstNode& node) {
     shown_[node.name] = {node.phase, now};
   }
   worker_.Do("BurstNode/" + node.name,
-             [this, object = std::move(object), gone = !node.Live()]() -> Status {
+             [this, object = std::move(object), name = node.name, gone = !node.Live()]() -> Status {
+               if (gone) SPW_TRY(joins_.Forget(name));
                return WriteBurstNode(object, gone);
              });
 }
@@ -183,7 +192,7 @@ Status KubernetesCluster::WriteBurstNode(const json::value& object, bool gone) {
 // removed an object, and costs that go on.
 void KubernetesCluster::SyncBurstNodes() {
   const Time now = context_.clock->Now();
-  const auto nodes = store_.Nodes(now - std::chrono::hours(24));
+  const auto nodes = store_.Nodes(Time{});
   if (!nodes) return;
   for (const BurstNode& node : *nodes) {
     bool project = false;

@@ -19,7 +19,8 @@ bool WorthRepeating(Code code) {
 
 }  // namespace
 
-Worker::Worker() {
+Worker::Worker(std::function<bool()> may_act, std::size_t most)
+    : may_act_(std::move(may_act)), most_(most) {
   for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
@@ -32,7 +33,7 @@ void Worker::Do(const std::string& key, Task task) {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
     const auto it = entries_.find(key);
-    if (it == entries_.end() && entries_.size() >= kMaxTasks) {
+    if (it == entries_.end() && entries_.size() >= most_) {
       log::Error("too many writes wait; one is dropped", {{"key", key}});
       return;
     }
@@ -87,7 +88,7 @@ void Worker::Run() {
     Task task = std::move(it->second.task);
     it->second.task = nullptr;
     lock.unlock();
-    const Status done = task();
+    const Status done = may_act_() ? task() : Ok();
     lock.lock();
     Entry& entry = entries_.at(key);
     entry.running = false;

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -16,19 +17,20 @@ namespace spillway::kubernetes {
 
 class Worker {
  public:
-  static constexpr std::size_t kMaxTasks = 20'000;
   static constexpr Duration kFirstPause{200}, kLongestPause{std::chrono::seconds(30)};
   static constexpr int kThreads = 4;
 
   using Task = std::function<Status()>;
 
-  Worker();
+  // Tasks run only while `may_act` says so; otherwise they are dropped, because whoever acts now
+  // knows better. At most `most` keys wait.
+  Worker(std::function<bool()> may_act, std::size_t most);
   ~Worker();  // ends what runs, drops what waits
 
   // Runs `task` soon. A waiting task of the same key is replaced: only the newest matters. Tasks of
   // one key never run at the same time. One that fails with kUnavailable, kThrottled, kMaybeApplied
   // or kConflict is repeated after a pause that grows; any other failure is logged and final. When
-  // kMaxTasks wait, new keys are dropped and logged. Thread-safe.
+  // `most` wait, new keys are dropped and logged. Thread-safe.
   void Do(const std::string& key, Task task);
   bool Has(const std::string& key) const;  // waiting or running
   // Waits until nothing waits or runs; false after `most`. For an orderly end.
@@ -45,6 +47,8 @@ class Worker {
   void Run();
   std::map<std::string, Entry>::iterator NextDue(Duration now, Duration& wait);
 
+  const std::function<bool()> may_act_;
+  const std::size_t most_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Entry> entries_;

@@ -11,7 +11,7 @@ namespace {
 using ::testing::ElementsAre;
 
 TEST(Worker, ANewerTaskReplacesAWaitingOne) {
-  Worker worker;
+  Worker worker([] { return true; }, 100);
   std::mutex mutex;
   std::condition_variable changed;
   bool go = false;
@@ -44,7 +44,7 @@ TEST(Worker, ANewerTaskReplacesAWaitingOne) {
 }
 
 TEST(Worker, WhatMayPassIsRepeatedAndWhatCannotIsNot) {
-  Worker worker;
+  Worker worker([] { return true; }, 100);
   std::atomic<int> unavailable = 0, invalid = 0;
   worker.Do("a", [&]() -> Status {
     return ++unavailable < 3 ? Status(Fail(Code::kUnavailable, "down")) : Ok();
@@ -59,8 +59,19 @@ TEST(Worker, WhatMayPassIsRepeatedAndWhatCannotIsNot) {
   EXPECT_FALSE(worker.Has("a"));
 }
 
+TEST(Worker, WhoeverLeadsNoMoreDoesNothing) {
+  std::atomic<int> ran = 0;
+  Worker worker([] { return false; }, 100);
+  worker.Do("a", [&]() -> Status {
+    ++ran;
+    return Ok();
+  });
+  ASSERT_TRUE(worker.Drain(5s));
+  EXPECT_EQ(ran, 0);
+}
+
 TEST(Worker, StopDropsWhatWaits) {
-  Worker worker;
+  Worker worker([] { return true; }, 100);
   std::atomic<int> tries = 0;
   worker.Do("a", [&]() -> Status {
     ++tries;

@@ -48,6 +48,14 @@ class Builder {
     s.facts = std::move(inputs_.facts);
     s.offers = std::move(inputs_.offers);
     s.burst_nodes = std::move(inputs_.burst_nodes);
+    // A label that names another node says nothing; a machine that came in before it was believed
+    // has none yet.
+    for (Node& node : s.nodes) {
+      const auto label = node.labels.find(kBurstKey);
+      node.rented =
+          (label != node.labels.end() && label->second == node.name) ||
+          std::ranges::find(s.burst_nodes, node.name, &BurstNode::name) != s.burst_nodes.end();
+    }
     return std::move(result_);
   }
 

@@ -236,6 +236,7 @@ ObjectPtr Store::MirrorOne(Mirrored object) {
     objects_.erase(it);
     return gone;
   }
+  if (it != objects_.end() && it->second->body == object.body) return nullptr;
   auto stored = std::make_shared<StoredObject>();
   stored->key = object.key;
   const json::value* metadata = Find(object.body, "metadata");
