@@ -21,6 +21,33 @@ std::string_view Metadata(const json::value& object, std::string_view key,
   return metadata == nullptr ? fallback : StringOr(*metadata, key, fallback);
 }
 
+// Label values and integers, as kube-scheduler wants them in node selectors.
+bool Readable(const Requirement& requirement) {
+  auto is_value = [](const std::string& text) {
+    auto alphanumeric = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    };
+    if (text.empty()) return true;
+    return text.size() <= 63 && alphanumeric(text.front()) && alphanumeric(text.back()) &&
+           std::all_of(text.begin(), text.end(),
+                       [&](char c) { return alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
+  };
+  const std::vector<std::string>& values = requirement.values;
+  if (!std::all_of(values.begin(), values.end(), is_value)) return false;
+  switch (requirement.op) {
+    case SelectorOperator::kIn:
+    case SelectorOperator::kNotIn:
+      return !values.empty();
+    case SelectorOperator::kExists:
+    case SelectorOperator::kDoesNotExist:
+      return values.empty();
+    case SelectorOperator::kGt:
+    case SelectorOperator::kLt:
+      return values.size() == 1;  // that it is an integer is seen when it is compared
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string QuantityText(const json::value& value) {
@@ -99,6 +126,9 @@ Result<SelectorTerm> DecodeSelectorTerm(const json::value& value) {
   };
   SPW_TRY(add("matchExpressions", term.labels));
   SPW_TRY(add("matchFields", term.fields));
+  // kube-scheduler drops a term with a requirement that it cannot read, and goes on with the
+  // others.
+  if (!std::all_of(term.labels.begin(), term.labels.end(), Readable)) return SelectorTerm();
   return term;
 }
 

@@ -22,7 +22,8 @@ Result<Resources> DecodeResourceList(const json::value* list);
 // kInvalid for an operator that Kubernetes does not have.
 Result<Requirement> DecodeRequirement(const json::value& value);
 
-// One nodeSelectorTerm.
+// One nodeSelectorTerm; an empty one, which matches nothing, if it has values that no label can
+// have.
 Result<SelectorTerm> DecodeSelectorTerm(const json::value& value);
 
 // matchLabels and matchExpressions as requirements, sorted.

@@ -108,6 +108,18 @@ TEST(DecodePods, NodeAffinityAndTolerations) {
   EXPECT_FALSE(s.tolerations[1].any_effect);
 }
 
+TEST(DecodePods, ATermWithAValueThatNoLabelCanHaveMatchesNothing) {
+  const PodShape s = Cluster()
+                         .Pod(R"({"metadata":{"name":"p"},"spec":{
+    "affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{
+      "nodeSelectorTerms":[{"matchExpressions":[{"key":"k","operator":"Gt","values":["-1"]}]},
+                           {"matchExpressions":[{"key":"k","operator":"Gt","values":["1"]}]}]}}}}})")
+                         .Shape();
+  ASSERT_EQ(s.required_terms.size(), 2u);
+  EXPECT_EQ(s.required_terms[0], SelectorTerm());
+  EXPECT_NE(s.required_terms[1], SelectorTerm());
+}
+
 TEST(DecodePods, HostPortsOfContainersAndSidecars) {
   const PodShape shape = Cluster()
                              .Pod(R"({"metadata":{"name":"p"},"spec":{"hostNetwork":true,

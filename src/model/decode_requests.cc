@@ -92,23 +92,41 @@ std::int64_t* Slot(Resources& resources, std::string_view name) {
   return &it->second;
 }
 
-// Requests of the pod as a whole replace those of its containers; its limits stand in where no
-// container asks for anything.
-Status ApplyPodLevel(const json::value& pod_spec, Resources& total) {
+// Even for nothing.
+bool SomeContainerAsks(const json::value& pod_spec, std::string_view resource) {
+  for (const std::string_view list : {"containers", "initContainers"})
+    if (const json::array* containers = FindArray(pod_spec, list))
+      for (const json::value& container : *containers)
+        for (const std::string_view kind : {"requests", "limits"})
+          if (FindPath(container, {"resources", kind, resource}) != nullptr) return true;
+  return false;
+}
+
+// Requests of the pod as a whole replace those of its containers. Where it has limits, the API
+// server fills in the requests that it has not: what its containers ask for in their specification
+// (`specified`), or the limit where none of them asks.
+Status ApplyPodLevel(const json::value& pod_spec, Resources specified, Resources& total) {
   const json::value* requests = FindPath(pod_spec, {"resources", "requests"});
   const json::value* limits = FindPath(pod_spec, {"resources", "limits"});
   SPW_ASSIGN(Resources asked, DecodeResourceList(requests));
   SPW_ASSIGN(Resources allowed, DecodeResourceList(limits));
-  if (limits != nullptr && limits->is_object())
-    for (const auto& member : limits->get_object()) {
-      const std::string_view name(member.key());
-      std::int64_t* slot = Slot(total, name);
-      if (slot == nullptr || (requests != nullptr && Find(*requests, name) != nullptr)) continue;
-      if (*slot == 0 || name.starts_with("hugepages-")) *slot = *Slot(allowed, name);
-    }
-  if (requests != nullptr && requests->is_object())
-    for (const auto& member : requests->get_object())
-      if (std::int64_t* slot = Slot(total, member.key())) *slot = *Slot(asked, member.key());
+  auto in = [](const json::value* list, std::string_view name) {
+    return list != nullptr && Find(*list, name) != nullptr;
+  };
+  const bool limited = limits != nullptr && limits->is_object() && !limits->get_object().empty();
+  std::vector<std::string> names = {"cpu", "memory"};
+  for (const Resources* list : {&asked, &allowed})
+    for (const auto& [name, amount] : list->extended)
+      if (name.starts_with("hugepages-")) names.push_back(name);
+  for (const std::string& name : names) {
+    std::int64_t* slot = Slot(total, name);
+    if (in(requests, name))
+      *slot = *Slot(asked, name);
+    else if (limited && !name.starts_with("hugepages-") && SomeContainerAsks(pod_spec, name))
+      *slot = *Slot(specified, name);
+    else if (in(limits, name))
+      *slot = *Slot(allowed, name);
+  }
   std::erase_if(total.extended, [](const auto& pair) { return pair.second == 0; });
   std::sort(total.extended.begin(), total.extended.end());
   return Ok();
@@ -119,7 +137,8 @@ Status ApplyPodLevel(const json::value& pod_spec, Resources& total) {
 Result<Resources> DecodePodRequests(const json::value& pod_spec, const json::value* status) {
   SPW_ASSIGN(Resources total, OfContainers(pod_spec, status));
   if (Find(pod_spec, "resources") != nullptr) {
-    SPW_TRY(ApplyPodLevel(pod_spec, total));
+    SPW_ASSIGN(Resources specified, OfContainers(pod_spec, nullptr));
+    SPW_TRY(ApplyPodLevel(pod_spec, std::move(specified), total));
   }
   SPW_ASSIGN(const Resources overhead, DecodeResourceList(Find(pod_spec, "overhead")));
   total += overhead;

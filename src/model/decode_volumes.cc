@@ -68,6 +68,9 @@ Status AddNodeAffinity(const json::value& volume, VolumeRule& rule) {
   if (const json::array* terms = FindArray(*required, "nodeSelectorTerms"))
     for (const json::value& term : *terms) {
       SPW_ASSIGN(SelectorTerm decoded, DecodeSelectorTerm(term));
+      // kube-scheduler compares volumes with the labels of a node only: it passes over matchFields.
+      rule.any_node |= decoded.labels.empty() && !decoded.fields.empty();
+      decoded.fields.clear();
       rule.terms.push_back(std::move(decoded));
     }
   return Ok();
@@ -201,10 +204,10 @@ Status VolumeBook::Describe(const json::value& pod, PodShape& shape) const {
     SPW_TRY(DescribeClaim(use, shape, wanted));
   }
   std::sort(shape.volume_rules.begin(), shape.volume_rules.end());
-  for (auto* list : {&shape.exclusive_claims}) {
-    std::sort(list->begin(), list->end());
-    list->erase(std::unique(list->begin(), list->end()), list->end());
-  }
+  std::sort(shape.exclusive_claims.begin(), shape.exclusive_claims.end());
+  shape.exclusive_claims.erase(
+      std::unique(shape.exclusive_claims.begin(), shape.exclusive_claims.end()),
+      shape.exclusive_claims.end());
   std::sort(shape.attached.begin(), shape.attached.end());
   shape.attached.erase(std::unique(shape.attached.begin(), shape.attached.end()),
                        shape.attached.end());
@@ -221,6 +224,7 @@ Status VolumeBook::DescribeClaim(const Use& use, PodShape& shape,
             fmt::format("persistentvolumeclaim \"{}\" is bound to a volume that is gone", name));
   if (FindPath(claim, {"metadata", "deletionTimestamp"}) != nullptr)
     Nowhere(shape, fmt::format("persistentvolumeclaim \"{}\" is being deleted", name));
+  DescribeAttached(use, shape);
   if (!use.ephemeral && HasMode(claim, "ReadWriteOncePod"))
     shape.exclusive_claims.push_back(use.key);
   const json::value* annotations = FindPath(claim, {"metadata", "annotations"});
@@ -256,10 +260,22 @@ Status VolumeBook::DescribeBound(const Use& use, PodShape& shape) const {
   SPW_TRY(AddNodeAffinity(volume, rule));
   if (!rule.any_node) shape.volume_rules.push_back(std::move(rule));
   if (!use.ephemeral) AddZoneRule(volume, shape);
-  if (const json::value* csi = Find(Spec(volume), "csi"))
-    shape.attached.push_back({std::string(StringOr(*csi, "driver", "")),
-                              std::string(StringOr(*csi, "volumeHandle", ""))});
   return Ok();
+}
+
+void VolumeBook::DescribeAttached(const Use& use, PodShape& shape) const {
+  if (const auto it = volumes_.find(StringOr(Spec(*use.claim), "volumeName", ""));
+      it != volumes_.end()) {
+    if (const json::value* csi = Find(Spec(*it->second), "csi"))
+      shape.attached.push_back({std::string(StringOr(*csi, "driver", "")),
+                                std::string(StringOr(*csi, "volumeHandle", ""))});
+    return;
+  }
+  // Of a claim whose volume is not there yet, or no more, the class tells the driver.
+  const auto it = classes_.find(ClassOf(*use.claim));
+  if (it != classes_.end())
+    shape.attached.push_back(
+        {std::string(StringOr(*it->second, "provisioner", "")), "claim " + use.key});
 }
 
 Status VolumeBook::DescribeUnbound(const Use& use, PodShape& shape,
@@ -283,7 +299,6 @@ Status VolumeBook::DescribeUnbound(const Use& use, PodShape& shape,
   AddProvisioning(storage_class, rule);
   if (rule.any_node) rule.terms.clear();
   if (!rule.any_node || !rule.node.empty()) shape.volume_rules.push_back(std::move(rule));
-  if (!provisioner.empty()) shape.attached.push_back({provisioner, "claim " + use.key});
   return Ok();
 }
 

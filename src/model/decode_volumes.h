@@ -29,6 +29,8 @@ class VolumeBook {
   };
 
   Status DescribeClaim(const Use& use, PodShape& shape, std::set<std::string>& wanted) const;
+  // The volume that the claim is or will be, as far as a node counts it.
+  void DescribeAttached(const Use& use, PodShape& shape) const;
   Status DescribeBound(const Use& use, PodShape& shape) const;
   Status DescribeUnbound(const Use& use, PodShape& shape, std::set<std::string>& wanted) const;
   // Volumes that the claim could be bound to.

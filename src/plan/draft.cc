@@ -95,7 +95,7 @@ bool Drafter::Fill(Draft& draft) {
   for (const Packed& packed : best->instances)
     AddRental(draft, packed.first, packed.count,
               (*best_offers)[static_cast<std::size_t>(packed.choice)]);
-  return !related_ || RulesHold(draft);
+  return (!related_ && market_.rented_pods().empty()) || RulesHold(draft);
 }
 
 // Whether the rules between pods let these items share one new instance, as things stand now.
@@ -111,10 +111,15 @@ bool Drafter::Together(const std::vector<Item>& items, int first, int count, std
   return placed == count;
 }
 
-// Whether the scheduler could bind all pods of the draft, each to its own instance, in some order.
+// Whether the scheduler could bind all pods of the draft and of the rentals before it, each to its
+// own instance: one after the other, as they fit, and each as the last one, too, since the
+// scheduler takes them in an order of its own. All of these nodes may be there before the first pod
+// is bound.
 bool Drafter::RulesHold(const Draft& draft) {
   Placement& ground = market_.ground;
-  std::vector<std::pair<std::int32_t, std::int32_t>> waiting, placed;  // shape, node
+  std::vector<std::pair<std::int32_t, std::int32_t>> placed;  // shape, node
+  std::vector<std::pair<std::int32_t, std::int32_t>> waiting = market_.rented_pods();
+  for (const auto& [shape, node] : waiting) ground.Remove(shape, node);
   for (std::size_t i = 0; i < draft.rentals.size(); ++i) {
     Node node = NodeOf(index_.snapshot.offers[static_cast<std::size_t>(draft.rentals[i].offer)],
                        index_.snapshot.daemons, fmt::format("{} no. {}", kNewNode, i));
@@ -131,9 +136,17 @@ bool Drafter::RulesHold(const Draft& draft) {
       return progress = true;
     });
   }
+  bool hold = waiting.empty();
+  for (const auto& [shape, node] : placed) {
+    if (!hold) break;
+    ground.Remove(shape, node);
+    hold = ground.Fits(shape, node, Entry::kAdmitted);
+    ground.Put(shape, node);
+  }
   for (const auto& [shape, node] : placed) ground.Remove(shape, node);
   for (std::size_t i = 0; i < draft.rentals.size(); ++i) ground.DropLastNode();
-  return waiting.empty();
+  for (const auto& [shape, node] : market_.rented_pods()) ground.Put(shape, node);
+  return hold;
 }
 
 bool Drafter::AllFit(const std::vector<Item>& items, int first, int count, std::int32_t offer) {

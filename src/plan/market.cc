@@ -118,7 +118,10 @@ void Market::Rent(const Rental& rental) {
   Node node = NodeOf(index.snapshot.offers[static_cast<std::size_t>(rental.offer)],
                      index.snapshot.daemons, fmt::format("{} {}", kNewNode, ++rented_));
   const std::int32_t at = ground.AddNode(std::move(node));
-  for (const std::int32_t pod : rental.pods) ground.Put(shape(pod), at);
+  for (const std::int32_t pod : rental.pods) {
+    ground.Put(shape(pod), at);
+    rented_pods_.emplace_back(shape(pod), at);
+  }
   by_pods_.assign(by_pods_.size(), {});
 }
 

@@ -38,6 +38,11 @@ class Market {
   int PolicyLeft(int policy) const { return policy_left_[static_cast<std::size_t>(policy)]; }
   const std::vector<int>& AccountsLeft() const { return account_left_; }
 
+  // Pods (shape, node of `ground`) of the rentals so far, where rules between pods matter.
+  const std::vector<std::pair<std::int32_t, std::int32_t>>& rented_pods() const {
+    return rented_pods_;
+  }
+
   // Takes the place of one instance, reserves its worst case, and puts the pods on it.
   void Rent(const Rental& rental);
 
@@ -55,6 +60,7 @@ class Market {
   std::vector<Objection> state_;                 // by offer
   const Objection none_;
   int rented_ = 0;
+  std::vector<std::pair<std::int32_t, std::int32_t>> rented_pods_;
   Objection full_;
   std::vector<int> policy_left_, account_left_;
   std::map<std::pair<int, Load>, std::vector<std::int64_t>> totals_;

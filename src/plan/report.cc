@@ -64,8 +64,14 @@ void Reporter::DecideSoon(const Thought& thought, Decision& decision) const {
 }
 
 void Reporter::DecideClaims(const Case& one, const Thought& thought, Decision& decision) {
-  const std::size_t unit = thought.claims.front().first;
   const Outcome outcome = Merged(thought);
+  std::size_t unit = thought.claims.front().first;
+  // Different pods of one workload may be in different units: what was rented is explained.
+  for (const auto& [other, claim] : thought.claims)
+    if (results_[other].outcomes[claim].pods_rented > 0) {
+      unit = other;
+      break;
+    }
   decision.reason = outcome.reason;
   decision.until = outcome.until;
   decision.missing = outcome.missing;
