@@ -111,7 +111,10 @@ Status Joins::Judge(const json::value& csr, const std::string& node, Record& rec
     return Fail(Code::kDenied, "it has its certificate already, and gets no second one");
   if (serving) {
     const std::vector<std::string> addresses = AddressesOf(store_, node);
-    if (addresses.empty()) {
+    const json::value* user = FindPath(csr, {"spec", "username"});
+    const bool own = user != nullptr && user->is_string() &&
+                     View(user->get_string()) == fmt::format("system:node:{}", node);
+    if (addresses.empty() && own) {
       // The watches of requests and of nodes do not know of each other.
       waiting_[node] = csr;
       return Fail(Code::kUnavailable, "the node's addresses are not known yet");
@@ -151,7 +154,7 @@ void Joins::Consider(const json::value& csr) {
                           Code::kDenied, fmt::format("the token of {} asks for {}", owner, node),
                           std::nullopt}))
                     : Judge(csr, node, record);
-  if (!verdict && waiting_.contains(node)) return;
+  if (!verdict && verdict.error().code == Code::kUnavailable && waiting_.contains(node)) return;
   // Without a place to note it, nothing is granted; the request is looked at again.
   if (!verdict && verdict.error().code != Code::kDenied) {
     log::Error("a certificate request waits",

@@ -133,6 +133,7 @@ void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value
   } else {
     std::vector<store::Store::Mirrored> mirrored;
     for (json::value& object : objects) {
+      if (&resource == &kNodes) RefuseReturned(object);
       store::ObjectKey key = KeyOf(resource, object);
       mirrored.push_back({std::move(key), Trimmed(std::move(object), context_.from_real)});
     }
@@ -163,10 +164,27 @@ void KubernetesCluster::Changed(const Resource& resource, json::value object, bo
     return;
   }
   const bool node = &resource == &kNodes;
+  if (node && !gone) RefuseReturned(object);
   store::ObjectKey key = KeyOf(resource, object);
   store_.Mirror(
       {{key, gone ? json::value(nullptr) : Trimmed(std::move(object), context_.from_real)}});
   if (node && !gone) joins_.NodeChanged(key.name);
+}
+
+// Kubernetes cannot revoke a kubelet's certificate: whoever kept the one of a machine that was
+// given back could make its Node again.
+void KubernetesCluster::RefuseReturned(const json::value& node) {
+  const std::string name = NameOf(node);
+  const store::ObjectPtr object = store_.Get({"BurstNode", "", name});
+  const json::value* status = object == nullptr ? nullptr : Find(object->body, "status");
+  if (status == nullptr || StringOr(*status, "phase", "") != Name(Phase::kGone)) return;
+  const std::string uid(StringOr(node.at("metadata"), "uid", ""));
+  AddEvent({"BurstNode", "", name}, true, "NodeReturned",
+           "somebody made its Node again, with the certificate of the machine that was given "
+           "back; the Node is deleted");
+  worker_.Do("Node/" + name + "/returned", [this, name, uid] {
+    return UnlessGone(options_.api->Delete(kNodes, "", name, uid, -1));
+  });
 }
 
 std::optional<Time> KubernetesCluster::Pass() {
@@ -225,9 +243,13 @@ void KubernetesCluster::KeepLogs() {
                    if (text) logs_.AppendAt(uid, 0, *text);
                    const std::lock_guard lock(mutex_);
                    // What the kubelet does not give soon it will not give at all.
-                   const bool later = !text && (text.error().code == Code::kUnavailable ||
-                                                text.error().code == Code::kThrottled);
-                   if (later && ++log_tries_[uid] < kLogTries) return tl::unexpected(text.error());
+                   const bool later = !text && text.error().code != Code::kNotFound;
+                   if (later && ++log_tries_[uid] < kLogTries)
+                     return Fail(Code::kUnavailable, text.error().message);
+                   if (!text)
+                     log::Warn(
+                         "the log of a rented pod could not be kept",
+                         {{"pod", where.ns + "/" + where.name}, {"error", text.error().message}});
                    logs_kept_.insert(uid);
                    log_tries_.erase(uid);
                    context_.wake();
@@ -336,7 +358,11 @@ Result<json::object> KubernetesCluster::PrepareJoin(const BurstNode& node) {
 
 Result<std::optional<control::NodeReport>> KubernetesCluster::Join(
     const BurstNode& node, const control::NodeReport& report) {
-  if (node.phase > Phase::kProvisioned) return std::optional(report);
+  if (node.phase > Phase::kProvisioned) {
+    control::NodeReport heard = report;
+    heard.results_returned = heard.results_returned && LogsKept(node.name);
+    return std::optional(std::move(heard));
+  }
   const store::ObjectPtr object = store_.Get({"Node", "", node.name});
   if (object == nullptr || !NodeReady(object->body)) return std::optional<control::NodeReport>();
   // Without its taint any pod could land on it.
@@ -377,6 +403,16 @@ Result<std::optional<control::NodeReport>> KubernetesCluster::Join(
     return std::optional<control::NodeReport>();
   }
   return std::optional(std::move(believed));
+}
+
+bool KubernetesCluster::LogsKept(const std::string& node) const {
+  const auto mine = pods_of_.find(node);
+  if (mine == pods_of_.end()) return true;
+  const std::lock_guard lock(mutex_);
+  return std::ranges::all_of(mine->second, [&](const store::ObjectPtr& pod) {
+    return site::NodeOf(pod->body) != node || !site::Finished(pod->body) ||
+           logs_kept_.contains(pod->uid);
+  });
 }
 
 bool KubernetesCluster::HoldsResults(const store::StoredObject& pod) const {

@@ -87,9 +87,11 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   Status WriteBurstNode(const json::value& object, bool gone);
   void SyncBurstNodes();
   void SyncClaims();
+  void RefuseReturned(const json::value& node);
   bool HoldsResults(const store::StoredObject& pod) const;
   void IndexPods();
   void KeepLogs();
+  bool LogsKept(const std::string& node) const;  // of every ended pod there
 
   const daemon::ClusterContext context_;
   store::Store& store_;
