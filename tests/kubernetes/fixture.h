@@ -1,0 +1,97 @@
+// What every case starts from: a namespace of its own with a policy, a Dataset and claims, replicas
+// of spillwayd with a state directory of their own, and at the end nothing left.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "tests/kubernetes/test_cluster.h"
+
+namespace spillway::kubernetes_test {
+
+using namespace std::chrono_literals;
+
+// One spillwayd --kubernetes. Dies with the object.
+class Replica {
+ public:
+  Replica(std::vector<std::string> argv, std::string socket, std::string log)
+      : argv_(std::move(argv)), socket_(std::move(socket)), log_(std::move(log)) {}
+  ~Replica() { End(); }
+
+  void Start();
+  void Signal(int signal) const;
+  void End();  // SIGKILL, and waits
+  bool Alive();
+  int status() const { return status_; }  // of waitpid, of the last process that ended
+  // The API is served by the leader only.
+  bool Leads() const;
+  Result<json::value> Get(const std::string& path) const;
+  pid_t pid() const { return pid_; }
+  const std::string& log() const { return log_; }
+
+ private:
+  const std::vector<std::string> argv_;
+  const std::string socket_, log_;
+  pid_t pid_ = -1;
+  int status_ = 0;
+};
+
+struct Job {
+  std::string name = "hash";
+  int gpus = 2;        // the site has one
+  bool gated = false;  // runs until OpenGate
+};
+
+class KubernetesTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { TestCluster::Start(); }
+  void SetUp() override;
+  void TearDown() override;
+
+  // Replicas with one shared state.
+  void StartDaemons(int time_scale, int replicas = 1, const std::string& phase_hook = "");
+  // Starts replicas again that have ended, as a Deployment would.
+  void Revive();
+  Replica* Leader();
+
+  void Apply(const std::string& yaml) const;
+  void ApplyRules() const;  // namespace, provider, policy, Dataset, claims
+  void ApplyJob(const Job& job) const;
+  void OpenGate(const std::string& pod) const;  // through kubectl exec
+
+  std::vector<json::value> Pods(const std::string& job) const;  // of the Job, not being deleted
+  std::vector<json::value> BurstNodes() const;
+  std::string PhaseOf(const std::string& node) const;  // empty: no such BurstNode
+  bool JobComplete(const std::string& name) const;
+  bool Running(const json::value& pod) const;
+  // Waits until the Job's pod runs on a rented node, and gives it.
+  json::value AwaitRunning(const std::string& job, Duration most);
+  bool AllGone() const;  // there are BurstNodes, and all of them are Gone
+  std::vector<json::value> EventsOf(const std::string& kind, const std::string& name) const;
+
+  void ExpectComplete(const std::string& job, Duration most);
+  void ExpectResults(const std::string& job) const;
+  // Every BurstNode is Gone, its Node and token too, and the provider's own records show each
+  // machine once and nothing left. The number of machines that were rented comes back.
+  int ExpectNothingLeft(Duration most = 90s);
+  std::string Story() const;  // for failure messages
+
+  TestCluster& k() const { return *TestCluster::Get(); }
+  std::string ResultOf(const std::string& job) const {
+    return k().results() + "/" + ns_ + "/" + job;
+  }
+
+  std::string ns_, dir_, pictures_;
+  std::vector<std::unique_ptr<Replica>> replicas_;
+};
+
+// Text of a member along `path`; empty if it is not there.
+std::string Text(const json::value& object, std::initializer_list<std::string_view> path);
+std::string NameOf(const json::value& object);
+std::string UidOf(const json::value& object);
+
+}  // namespace spillway::kubernetes_test
