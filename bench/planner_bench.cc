@@ -74,13 +74,32 @@ void AddPending(plan::SnapshotBuilder& builder, int pods, int shapes, bool patie
   }
 }
 
+// Rules between pods for every third Job each: one pod per host; spread over regions.
+void AddRules(Snapshot& snapshot) {
+  const auto shapes = static_cast<std::int32_t>(snapshot.shapes.size());
+  for (std::int32_t i = 0; i < shapes; ++i) {
+    PodShape& shape = snapshot.shapes[static_cast<std::size_t>(i)];
+    snapshot.groups.emplace_back();
+    shape.groups = {i};
+    if (i % 3 == 1) shape.anti_affinity = {{i, "kubernetes.io/hostname"}};
+    if (i % 3 == 2)
+      shape.spread = {
+          {.key = "topology.kubernetes.io/region", .max_skew = 3, .group = i, .counts_self = true}};
+  }
+  for (Node& node : snapshot.nodes) node.labels["topology.kubernetes.io/region"] = "home";
+  for (Offer& offer : snapshot.offers) {
+    offer.labels["topology.kubernetes.io/region"] = offer.region;
+  }
+}
+
 void MakePlan(benchmark::State& state) {
   plan::SnapshotBuilder builder;
   AddSite(builder);
   AddMarket(builder, static_cast<int>(state.range(1)));
   AddPending(builder, static_cast<int>(state.range(0)), static_cast<int>(state.range(2)),
              state.range(3) != 0);
-  const Snapshot snapshot = builder.Build();
+  Snapshot snapshot = builder.Build();
+  if (state.range(4) != 0) AddRules(snapshot);
   std::size_t rentals = 0;
   for (auto _ : state) {
     const Plan plan = plan::MakePlan(snapshot);
@@ -91,10 +110,12 @@ void MakePlan(benchmark::State& state) {
 }
 
 void Sizes(benchmark::internal::Benchmark* benchmark) {
-  benchmark->ArgNames({"pods", "offers", "shapes", "patient"});
+  benchmark->ArgNames({"pods", "offers", "shapes", "patient", "rules"});
   for (const auto& [pods, offers] : {std::pair(50, 40), std::pair(500, 100), std::pair(5000, 400)})
     for (const int shapes : {1, 10, 100})
-      for (const int patient : {0, 1}) benchmark->Args({pods, offers, shapes, patient});
+      for (const int patient : {0, 1}) benchmark->Args({pods, offers, shapes, patient, 0});
+  for (const auto& [pods, offers] : {std::pair(50, 40), std::pair(500, 100), std::pair(5000, 400)})
+    for (const int patient : {0, 1}) benchmark->Args({pods, offers, 30, patient, 1});
   benchmark->Unit(benchmark::kMillisecond);
 }
 BENCHMARK(MakePlan)->Apply(Sizes);

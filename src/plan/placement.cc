@@ -71,6 +71,9 @@ void Placement::ResolveShapes() {
     }
     for (const SpreadRule& rule : shape.spread) info.spread_keys.push_back(KeyIndex(rule.key));
   }
+  std::set<std::string_view> limited;  // drivers
+  for (const Node& node : snapshot_->nodes)
+    for (const auto& [driver, limit] : node.volume_limits) limited.insert(driver);
   for (std::size_t i = 0; i < shapes_.size(); ++i) {
     const PodShape& shape = snapshot_->shapes[i];
     ShapeInfo& info = shapes_[i];
@@ -79,8 +82,11 @@ void Placement::ResolveShapes() {
       info.met.insert(info.met.end(), pairs.begin(), pairs.end());
       info.meets_anti |= kept_off.contains(group);
     }
-    info.simple = !shape.HasPodRules() && !info.meets_anti && shape.host_ports.empty() &&
-                  shape.attached.empty() && shape.exclusive_claims.empty();
+    info.related = shape.HasPodRules() || info.meets_anti || !shape.host_ports.empty() ||
+                   !shape.exclusive_claims.empty();
+    info.simple = !info.related &&
+                  std::none_of(shape.attached.begin(), shape.attached.end(),
+                               [&](const AttachedVolume& v) { return limited.contains(v.driver); });
   }
 }
 

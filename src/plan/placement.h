@@ -55,9 +55,7 @@ class Placement {
   std::string WhyNot(std::int32_t shape, std::int32_t node, Entry entry = Entry::kAsItIs) const;
 
   // Whether pods can stand against a pod of the shape in another way than by the room they take.
-  bool Related(std::int32_t shape) const { return !Info(shape).simple; }
-  // Labels whose values decide about related pods, beside hostname.
-  const std::vector<std::string>& domain_keys() const { return keys_; }
+  bool Related(std::int32_t shape) const { return Info(shape).related; }
 
   // `spreads`: it counts for topology spread constraints, as pods do that are not being deleted.
   void Put(std::int32_t shape, std::int32_t node, bool spreads = true);
@@ -85,7 +83,8 @@ class Placement {
     std::int32_t all_members = 0;
   };
   struct ShapeInfo {
-    bool simple = true;                                     // only room decides
+    bool related = false;  // other pods decide, too
+    bool simple = true;    // neither do they, nor do limits of volumes
     std::vector<std::int32_t> affinity, anti, spread_keys;  // pairs, pairs, keys
     std::vector<std::int32_t> met;  // pairs of the groups that it belongs to
     bool meets_anti = false;        // some shape keeps one of its groups off

@@ -142,6 +142,54 @@ TEST_F(RulesTest, DaemonsTakeTheirPartOfEachNode) {
   EXPECT_EQ(MakePlan(world_).rentals.size(), 2u);
 }
 
+TEST_F(RulesTest, ANodeThatIsRentedLaterDoesNotSpoilWhatWasRentedBefore) {
+  // One of its kind runs on every node there is, so two may share the first new one; a second new
+  // node would be a domain without any.
+  PodShape spread = Shape(), other = GpuShape(8);
+  spread.spread = {{.key = kHostname, .group = 0, .counts_self = true}};
+  builder_.Runs("a", "kind", "n1", [] {
+    PodShape shape = GpuShape(0);
+    shape.groups = {0};
+    return shape;
+  }());
+  builder_.Waits("a", "pair", 2, spread).priority = 1;
+  builder_.Waits("a", "other", 1, other);
+  const Plan plan = Make();
+  int most = 0;
+  for (const Rental& rental : plan.rentals)
+    if (rental.workload == "a/Job/pair")
+      most = std::max(most, static_cast<int>(rental.pods.size()));
+  EXPECT_TRUE(most == 1 || plan.rentals.size() == 1) << most << " " << plan.rentals.size();
+}
+
+TEST_F(RulesTest, DifferentPodsOfOneWorkloadAreExplainedByWhatWasRented) {
+  PodShape never = Shape();
+  never.node_selector = {{"nvidia.com/gpu.product", "B200"}};
+  builder_.Waits("a", "mixed", 2, GpuShape(1));
+  builder_.Waits("a", "never", 1, never);
+  Snapshot world = builder_.Build();
+  world.groups.resize(1);
+  // The pod that no offer takes comes first, in the same workload as the others.
+  std::int32_t moved = -1;
+  for (std::size_t i = 0; i < world.pods.size(); ++i)
+    if (world.pods[i].key == "a/never-1000") moved = static_cast<std::int32_t>(i);
+  ASSERT_GE(moved, 0);
+  for (std::size_t i = 0; i < world.workloads.size(); ++i)
+    if (world.workloads[i].key == "a/Job/mixed") {
+      world.workloads[i].pods.insert(world.workloads[i].pods.begin(), moved);
+      world
+          .workloads[static_cast<std::size_t>(world.pods[static_cast<std::size_t>(moved)].workload)]
+          .pods.clear();
+      world.pods[static_cast<std::size_t>(moved)].workload = static_cast<std::int32_t>(i);
+    }
+  const Plan plan = MakePlan(world);
+  ASSERT_EQ(plan.decisions.size(), 1u);
+  EXPECT_EQ(plan.decisions[0].verdict, Verdict::kRent);
+  const Explanation& why =
+      plan.explanations[static_cast<std::size_t>(plan.decisions[0].explanation)];
+  EXPECT_EQ(why.offers[0].reason, OfferReason::kChosen);
+}
+
 TEST_F(RulesTest, GatedAndNominatedPodsAreLeftAlone) {
   builder_.Waits("a", "gated", 1, GpuShape(1));
   builder_.Waits("a", "nominated", 1, GpuShape(1));

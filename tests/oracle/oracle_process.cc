@@ -12,7 +12,7 @@ std::string ProgramPath() {
   const char* cache = std::getenv("SPILLWAY_CACHE");
   const char* home = std::getenv("HOME");
   const std::string root =
-      cache != nullptr ? cache : std::string(home != nullptr ? home : "/root") + "/.cache/spillway";
+      cache != nullptr ? cache : std::string(home != nullptr ? home : ".") + "/.cache/spillway";
   return root + "/kubernetes-v1.36.3/bin/kubernetes-oracle";
 }
 
