@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "base/log.h"
 #include "daemon/object_status.h"
@@ -34,6 +36,16 @@ Status MakePrivateDirectory(const std::string& path) {
   if (made && chmod(path.c_str(), 0700) != 0)
     return Fail(Code::kInvalid, fmt::format("{}: its rights cannot be set", path));
   return Ok();
+}
+
+// flock(2) has no limit in time of its own.
+bool LockWithin(int fd, Duration patience) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (std::chrono::steady_clock::now() >= until) return false;
+    std::this_thread::sleep_for(kPollReal);
+  }
+  return true;
 }
 
 const json::value& SpecOf(const json::value& object) {
@@ -107,7 +119,7 @@ Status Daemon::OpenAll() {
                                        options_.evidence_dir, options_.results_root})
     SPW_TRY(MakePrivateDirectory(directory));
   lock_fd_ = open((options_.state_dir + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock_fd_ < 0 || flock(lock_fd_, LOCK_EX | LOCK_NB) != 0)
+  if (lock_fd_ < 0 || !LockWithin(lock_fd_, options_.state_patience))
     return Fail(Code::kConflict,
                 fmt::format("{} is in use by another spillwayd; stop it, or choose another --state",
                             options_.state_dir));

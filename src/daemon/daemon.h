@@ -47,6 +47,9 @@ struct DaemonOptions {
   // Directory that stands for the disk of a simulated machine; empty: no inspection.
   std::function<std::optional<std::string>(const std::string& burst_node)> disk_of;
   bool inspect_rented_disks = false;
+  // How long, in real time, another daemon may still hold the state. A replica that has lost its
+  // lead while it was stopped holds it until it runs again and ends.
+  Duration state_patience{0};
   // Called with every BurstNode whose new state was just stored, before the commands that follow
   // from it are sent. May block; for notifications and for tests that need an exact moment.
   std::function<void(const BurstNode&)> on_stored;

@@ -167,10 +167,9 @@ void KubernetesTest::TearDown() {
   if (HasFailure()) fmt::print("{}\nstate kept in {}\n", Story(), dir_);
   replicas_.clear();
   fs::remove(k().hold_file());
-  for (const std::string& node : k().RentedNodes()) {
-    k().PowerOff(node);
-    k().Kubectl({"delete", "node", node, "--ignore-not-found", "--wait=false"});
-  }
+  for (const std::string& node : k().RentedNodes()) k().PowerOff(node);
+  for (const json::value& node : k().List(kNodes))
+    if (NameOf(node) != kSiteNode) k().Kubectl({"delete", "node", NameOf(node), "--wait=false"});
   for (const json::value& node : BurstNodes())
     if (FindPath(node, {"metadata", "finalizers"}) != nullptr)
       k().Kubectl({"patch", "burstnode", NameOf(node), "--type=merge", "-p",

@@ -33,6 +33,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr Duration kStatePatience{std::chrono::minutes(1)};
+
 struct Flags {
   std::string state, data_root, results_root, evidence, catalog, socket, node_program,
       exec_directory, cluster_id = "site", log_file, listen, token_file, phase_hook;
@@ -229,7 +231,10 @@ Status RunDaemon(Flags flags) {
     return embedded::EmbeddedCluster::Open(std::move(context),
                                            {flags.data_root, flags.results_root, ""});
   };
-  if (kubernetes != nullptr) options.open_cluster = kubernetes->Factory();
+  if (kubernetes != nullptr) {
+    options.open_cluster = kubernetes->Factory();
+    options.state_patience = kStatePatience;
+  }
   options.disk_of = [&](const std::string& node) { return clouds.DiskOf(node); };
   if (!flags.phase_hook.empty())
     options.on_stored = [program = flags.phase_hook](const BurstNode& node) {
