@@ -103,7 +103,9 @@ bool Drafter::Together(const std::vector<Item>& items, int first, int count, std
   Placement& ground = market_.ground;
   const std::int32_t at = ground.AddNode(index_.offers[static_cast<std::size_t>(offer)].node);
   int placed = 0;
-  auto shape = [&](int i) { return items[static_cast<std::size_t>(first + i)].shape; };
+  auto shape = [&](int i) {
+    return items[static_cast<std::size_t>(first) + static_cast<std::size_t>(i)].shape;
+  };
   while (placed < count && ground.Fits(shape(placed), at, Entry::kAdmitted))
     ground.Put(shape(placed++), at);
   for (int i = 0; i < placed; ++i) ground.Remove(shape(i), at);
