@@ -39,6 +39,11 @@ spec:
   wait: {atMost: 0s}
 ---
 apiVersion: spillway.dev/v1alpha1
+kind: Budget
+metadata: {name: NS}
+spec: {namespaces: [NS], amount: 50 EUR, period: month, warnAt: 80, onExhausted: wait}
+---
+apiVersion: spillway.dev/v1alpha1
 kind: Dataset
 metadata: {name: pictures, namespace: NS}
 spec: {source: {directory: pictures}, class: internal, include: ["train/**"]}
@@ -174,7 +179,8 @@ void KubernetesTest::TearDown() {
     if (FindPath(node, {"metadata", "finalizers"}) != nullptr)
       k().Kubectl({"patch", "burstnode", NameOf(node), "--type=merge", "-p",
                    R"({"metadata":{"finalizers":null}})"});
-  k().Kubectl({"delete", "burstnodes,csr,burstpolicies,cloudproviders", "--all", "--wait=false"});
+  k().Kubectl(
+      {"delete", "burstnodes,csr,burstpolicies,budgets,cloudproviders", "--all", "--wait=false"});
   k().Kubectl({"delete", "namespace", ns_, "--ignore-not-found", "--wait=false"});
   std::error_code error;
   if (!HasFailure()) fs::remove_all(dir_, error);
