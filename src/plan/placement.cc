@@ -265,15 +265,18 @@ void Placement::Count(std::int32_t shape, std::int32_t node, bool spreads, int s
   auto erase_one = [](auto& list, const auto& value) {
     list.erase(std::find(list.begin(), list.end(), value));
   };
+  auto add = [sign](auto& counts, const auto& key) {
+    auto& count = counts[key];
+    count += sign;
+    if (count == 0) counts.erase(key);
+  };
   for (const HostPort& port : pod.host_ports)
     if (sign > 0)
       state.ports.push_back(port);
     else
       erase_one(state.ports, port);
-  for (const AttachedVolume& volume : pod.attached)
-    if ((state.attached[volume] += sign) == 0) state.attached.erase(volume);
-  for (const std::string& claim : pod.exclusive_claims)
-    if ((claims_in_use_[claim] += sign) == 0) claims_in_use_.erase(claim);
+  for (const AttachedVolume& volume : pod.attached) add(state.attached, volume);
+  for (const std::string& claim : pod.exclusive_claims) add(claims_in_use_, claim);
   for (const std::int32_t index : info.met) {
     Pair& pair = pairs_[static_cast<std::size_t>(index)];
     const std::int32_t domain = state.domains[static_cast<std::size_t>(pair.key)];
