@@ -16,7 +16,7 @@ class DeletionTest : public KubernetesTest {
 };
 
 TEST_F(DeletionTest, JobWhileTheMachineBoots) {
-  StartDaemons(20);
+  StartDaemons(kTimeScale);
   ApplyRules();
   ApplyJob({});
   if (HasFatalFailure()) return;
@@ -30,7 +30,7 @@ TEST_F(DeletionTest, JobWhileTheMachineBoots) {
 }
 
 TEST_F(DeletionTest, JobWhileItRuns) {
-  StartDaemons(20);
+  StartDaemons(kTimeScale);
   ApplyRules();
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;
@@ -43,7 +43,7 @@ TEST_F(DeletionTest, JobWhileItRuns) {
 
 // `kubectl delete burstnode` means: give the machine back now. The work is done elsewhere.
 TEST_F(DeletionTest, BurstNodeWhileItRuns) {
-  StartDaemons(20);
+  StartDaemons(kTimeScale);
   ApplyRules();
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;
@@ -67,7 +67,7 @@ TEST_F(DeletionTest, BurstNodeWhileItRuns) {
 
 // Nothing new is rented without the policy; what runs is brought to its end.
 TEST_F(DeletionTest, PolicyWhileItRuns) {
-  StartDaemons(20);
+  StartDaemons(kTimeScale);
   ApplyRules();
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;

@@ -15,6 +15,10 @@ namespace spillway::kubernetes_test {
 
 using namespace std::chrono_literals;
 
+// Deadlines for booting are minutes of the daemon's clock, and a real kubelet must meet them on a
+// busy computer.
+inline constexpr int kTimeScale = 10;
+
 // One spillwayd --kubernetes. Dies with the object.
 class Replica {
  public:

@@ -15,7 +15,7 @@ namespace {
 
 // A takeover takes up to 15 s, the length of the Lease. A node's own lease is two minutes of the
 // daemon's clock, and must be longer.
-constexpr int kTimeScale = 4;
+constexpr int kSlowScale = 4;
 
 class ReplicasTest : public KubernetesTest, public ::testing::WithParamInterface<const char*> {
  protected:
@@ -31,7 +31,7 @@ class ReplicasTest : public KubernetesTest, public ::testing::WithParamInterface
 };
 
 TEST_P(ReplicasTest, TheOtherTakesOver) {
-  StartDaemons(kTimeScale, 2, KillAt(GetParam()));
+  StartDaemons(kSlowScale, 2, KillAt(GetParam()));
   ApplyRules();
   ApplyJob({});
   if (HasFatalFailure()) return;
@@ -54,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(KilledAt, ReplicasTest,
 class PausedTest : public KubernetesTest {};
 
 TEST_F(PausedTest, LeaderDoesNotActOnAnOldLease) {
-  StartDaemons(kTimeScale, 2);
+  StartDaemons(kSlowScale, 2);
   ApplyRules();
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;

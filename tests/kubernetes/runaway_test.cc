@@ -39,7 +39,7 @@ class RunawayTest : public KubernetesTest {
 };
 
 TEST_F(RunawayTest, JobRunsOnARentedNodeAndNothingStays) {
-  StartDaemons(20);
+  StartDaemons(kTimeScale);
   ApplyRules();
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;
@@ -112,7 +112,7 @@ TEST_F(RunawayTest, TheSiteFreesUpFirst) {
       60s))
       << Story();
   WriteFile(k().hold_file(), "");  // the machine never joins
-  StartDaemons(20);
+  StartDaemons(kTimeScale);
   ApplyRules();
   ApplyJob({.gpus = 1});
   if (HasFatalFailure()) return;
