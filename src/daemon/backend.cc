@@ -46,11 +46,19 @@ Result<Daemon::ApplyOutcome> Daemon::Apply(const std::string& file_name, const s
 Result<std::vector<json::value>> Daemon::List(const std::string& kind, const std::string& ns) {
   std::vector<json::value> items;
   for (const store::ObjectPtr& object : store_->List(kind, ns)) items.push_back(object->body);
+  if (kind == "Pod")
+    for (const store::ObjectPtr& ended : store_->List(kEndedPod, ns))
+      if (const json::value* pod = Find(ended->body, "pod");
+          pod != nullptr && store_->Get({"Pod", ended->key.ns, ended->key.name}) == nullptr)
+        items.push_back(*pod);
   return items;
 }
 
 Result<json::value> Daemon::Get(const server::ObjectRef& ref) {
   const store::ObjectPtr object = store_->Get(KeyOf(ref));
+  if (object == nullptr && ref.kind == "Pod")
+    if (const store::ObjectPtr ended = store_->Get({kEndedPod, ref.ns, ref.name}))
+      if (const json::value* pod = Find(ended->body, "pod")) return *pod;
   if (object == nullptr)
     return Fail(Code::kNotFound, fmt::format("{} \"{}\" not found", ref.kind, ref.name));
   return object->body;

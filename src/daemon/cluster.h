@@ -22,6 +22,10 @@
 
 namespace spillway::daemon {
 
+// Pods that ended on a rented node. Kubernetes' garbage collector takes pods with their Node, and
+// people still want to know how they ended. Kept in the Store, as long as their Job is there.
+inline constexpr const char* kEndedPod = "EndedPod";
+
 // What a cluster may use; all of it outlives the cluster.
 struct ClusterContext {
   store::Store* store = nullptr;

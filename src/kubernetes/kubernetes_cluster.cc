@@ -193,6 +193,7 @@ std::optional<Time> KubernetesCluster::Pass() {
   SyncClaims();
   SyncBurstNodes();
   KeepLogs();
+  ForgetPods();
   return std::nullopt;
 }
 
@@ -250,6 +251,7 @@ void KubernetesCluster::KeepLogs() {
                      log::Warn(
                          "the log of a rented pod could not be kept",
                          {{"pod", where.ns + "/" + where.name}, {"error", text.error().message}});
+                   KeepPod(where, uid);
                    logs_kept_.insert(uid);
                    log_tries_.erase(uid);
                    context_.wake();
@@ -405,6 +407,30 @@ Result<std::optional<control::NodeReport>> KubernetesCluster::Join(
   return std::optional(std::move(believed));
 }
 
+// How it ended, for when the garbage collector has taken it with its node.
+void KubernetesCluster::KeepPod(const store::ObjectKey& where, const std::string& uid) {
+  const store::ObjectPtr pod = store_.Get(where);
+  if (pod == nullptr || pod->uid != uid) return;
+  const auto kept = store_.Apply({{{daemon::kEndedPod, where.ns, where.name},
+                                   json::object{{"podUid", uid}, {"pod", pod->body}},
+                                   std::nullopt}});
+  if (!kept)
+    log::Warn("how a pod ended is not kept",
+              {{"pod", where.ns + "/" + where.name}, {"error", kept.error().message}});
+}
+
+// Those whose Job, or who themselves without one, are gone from the cluster.
+void KubernetesCluster::ForgetPods() {
+  for (const store::ObjectPtr& ended : store_.List(daemon::kEndedPod)) {
+    const json::value* pod = Find(ended->body, "pod");
+    const std::string job = pod == nullptr ? "" : site::OwnerJob(*pod);
+    if (!job.empty() && store_.Get({"Job", ended->key.ns, job}) != nullptr) continue;
+    if (job.empty() && store_.Get({"Pod", ended->key.ns, ended->key.name}) != nullptr) continue;
+    const auto gone = store_.Apply({{ended->key, {}, std::nullopt, true}});
+    if (!gone) log::Warn("an ended pod stays", {{"error", gone.error().message}});
+  }
+}
+
 bool KubernetesCluster::LogsKept(const std::string& node) const {
   const auto mine = pods_of_.find(node);
   if (mine == pods_of_.end()) return true;
@@ -481,6 +507,10 @@ Result<server::Backend::LogChunk> KubernetesCluster::Logs(const std::string& ns,
                                                           const std::string& pod,
                                                           std::int64_t offset) {
   const store::ObjectPtr object = store_.Get({"Pod", ns, pod});
+  if (object == nullptr)
+    if (const store::ObjectPtr ended = store_.Get({daemon::kEndedPod, ns, pod}))
+      return server::Backend::LogChunk{
+          logs_.Read(std::string(StringOr(ended->body, "podUid", "")), offset), true};
   if (object == nullptr)
     return Fail(Code::kNotFound, fmt::format("Pod \"{}\" not found in namespace {}", pod, ns));
   const bool finished = site::Finished(object->body);

@@ -91,6 +91,8 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   bool HoldsResults(const store::StoredObject& pod) const;
   void IndexPods();
   void KeepLogs();
+  void KeepPod(const store::ObjectKey& where, const std::string& uid);
+  void ForgetPods();
   bool LogsKept(const std::string& node) const;  // of every ended pod there
 
   const daemon::ClusterContext context_;
