@@ -126,8 +126,7 @@ void AdvanceRunning(Turn& turn) {
   if (AllEnded(turn)) return turn.MoveTo(Phase::kReturning, "every pod ended");
   if (turn.seen.gang_failed)
     return turn.Fail(Failure::kGangFailed, "another node of its gang failed");
-  if (turn.seen.end_asked)
-    return turn.Fail(Failure::kCancelled, "somebody deleted the BurstNode");
+  if (turn.seen.end_asked) return turn.Fail(Failure::kCancelled, "somebody deleted the BurstNode");
   if (FailIfExpired(turn)) return;
   FailIfUnused(turn);
 }

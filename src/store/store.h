@@ -87,8 +87,8 @@ class Store final : public ports::Journal {
   // returns false to leave it as it is. kNotFound if it does not exist.
   Status Update(const ObjectKey& key, const std::function<bool(json::value& body)>& change);
 
-  // Objects whose home is another API server, as they are there: kept in memory only, with their own
-  // uid. Nobody else writes their kinds. A null body: it is gone.
+  // Objects whose home is another API server, as they are there: kept in memory only, with their
+  // own uid. Nobody else writes their kinds. A null body: it is gone.
   struct Mirrored {
     ObjectKey key;
     json::value body;
