@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "daemon/object_status.h"
+#include "site/objects.h"
 
 namespace spillway::daemon {
 namespace {
@@ -48,16 +49,6 @@ bool LockWithin(int fd, Duration patience) {
   return true;
 }
 
-const json::value& SpecOf(const json::value& object) {
-  static const json::value kNone = json::object{};
-  const json::value* spec = Find(object, "spec");
-  return spec == nullptr ? kNone : *spec;
-}
-
-std::string SpecText(const json::value& object) {
-  return json::serialize(SpecOf(object));
-}
-
 bool Contains(const std::vector<store::ObjectPtr>& objects, const std::string& name) {
   return std::ranges::any_of(objects, [&](const auto& o) { return o->key.name == name; });
 }
@@ -71,17 +62,16 @@ std::vector<store::ObjectPtr> ProvidersInUse(store::Store& store,
     const store::ObjectKey kept_key{"KeptProvider", "", name};
     const store::ObjectPtr there = store.Get({"CloudProvider", "", name});
     const store::ObjectPtr kept = store.Get(kept_key);
+    const json::value* body = kept == nullptr ? nullptr : Find(kept->body, "object");
     if (there == nullptr) {
-      const json::value* body = kept == nullptr ? nullptr : Find(kept->body, "object");
       if (body == nullptr || Contains(providers, name)) continue;
       auto object = std::make_shared<store::StoredObject>(*kept);
       object->key = {"CloudProvider", "", name};
       object->body = *body;
       providers.push_back(std::move(object));
-    } else if (kept == nullptr || SpecText(kept->body) != json::serialize(SpecOf(there->body))) {
-      const auto written = store.Apply(
-          {{kept_key, json::object{{"spec", SpecOf(there->body)}, {"object", there->body}},
-            std::nullopt}});
+    } else if (body == nullptr || site::SpecOf(*body) != site::SpecOf(there->body)) {
+      const auto written =
+          store.Apply({{kept_key, json::object{{"object", there->body}}, std::nullopt}});
       if (!written)
         log::Warn("an account in use was not kept",
                   {{"provider", name}, {"error", written.error().message}});

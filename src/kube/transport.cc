@@ -75,17 +75,7 @@ std::size_t OnHeader(char* data, std::size_t, std::size_t size, void* user) {
   auto* transfer = static_cast<Transfer*>(user);
   transfer->answered = true;
   transfer->heard = std::chrono::steady_clock::now();
-  std::string_view line(data, size);
-  while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
-  if (line.starts_with("HTTP/")) {
-    transfer->response.headers = {};  // what came before belongs to an interim response
-    return size;
-  }
-  const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return size;
-  std::string_view value = line.substr(colon + 1);
-  while (value.starts_with(' ') || value.starts_with('\t')) value.remove_prefix(1);
-  transfer->response.headers.Add(std::string(line.substr(0, colon)), std::string(value));
+  transfer->response.headers.TakeLine({data, size});
   return size;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "kubernetes/mirror.h"
 #include "model/burst_node.h"
 
 namespace spillway::kubernetes {
@@ -12,16 +13,6 @@ namespace {
 
 store::ObjectKey RecordKey(const std::string& node) {
   return {"Join", "", node};
-}
-
-std::string_view UidOf(const json::value& object) {
-  const json::value* metadata = Find(object, "metadata");
-  return metadata == nullptr ? "" : StringOr(*metadata, "uid", "");
-}
-
-std::string NameOf(const json::value& object) {
-  const json::value* metadata = Find(object, "metadata");
-  return metadata == nullptr ? "" : std::string(StringOr(*metadata, "name", ""));
 }
 
 bool IsServing(const json::value& csr) {
@@ -104,7 +95,7 @@ Status Joins::Judge(const json::value& csr, const std::string& node, Record& rec
   const auto phase = PhaseFrom(status == nullptr ? "" : StringOr(*status, "phase", ""));
   if (!phase || *phase >= Phase::kReturning)
     return Fail(Code::kDenied, "the BurstNode is leaving, or is gone");
-  const std::string uid(UidOf(csr));
+  const std::string uid = MetadataText(csr, "uid");
   const bool serving = IsServing(csr);
   std::string& granted = serving ? record.serving_uid : record.client_uid;
   if (!granted.empty() && granted != uid)
@@ -159,14 +150,15 @@ void Joins::Consider(const json::value& csr) {
   if (!verdict && verdict.error().code != Code::kDenied) {
     log::Error("a certificate request waits",
                {{"node", owner}, {"error", verdict.error().message}});
-    worker_.Do("Reconsider/" + NameOf(csr), [this, csr, again = false]() mutable -> Status {
-      if (!again) {
-        again = true;
-        return Fail(Code::kUnavailable, "it waits a little");
-      }
-      Consider(csr);
-      return Ok();
-    });
+    worker_.Do("Reconsider/" + MetadataText(csr, "name"),
+               [this, csr, again = false]() mutable -> Status {
+                 if (!again) {
+                   again = true;
+                   return Fail(Code::kUnavailable, "it waits a little");
+                 }
+                 Consider(csr);
+                 return Ok();
+               });
     return;
   }
   Answer(csr, owner, verdict);
@@ -192,8 +184,8 @@ void Joins::Answer(const json::value& csr, const std::string& node, const Status
   if (!verdict) tell_(node, true, "JoinRefused", fmt::format("a {} was refused: {}", what, why));
   json::value decided = Decided(csr, verdict.has_value(),
                                 verdict ? "SpillwayJoin" : "SpillwayRefuses", why, clock_.Now());
-  worker_.Do("CertificateSigningRequest/" + NameOf(csr),
-             [this, decided = std::move(decided), name = NameOf(csr), node, serving,
+  worker_.Do("CertificateSigningRequest/" + MetadataText(csr, "name"),
+             [this, decided = std::move(decided), name = MetadataText(csr, "name"), node, serving,
               approved = verdict.has_value()]() -> Status {
                const auto done = api_.Replace(kRequests, "", name, "approval", decided);
                if (!done && done.error().code == Code::kNotFound) return Ok();

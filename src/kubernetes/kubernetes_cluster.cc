@@ -22,18 +22,6 @@ Status UnlessGone(const Result<json::value>& result) {
   return result ? Ok() : UnlessGone(Status(tl::unexpected(result.error())));
 }
 
-bool HasToleration(const json::value& pod, const std::string& node) {
-  const json::array* tolerations = FindArray(site::SpecOf(pod), "tolerations");
-  return tolerations != nullptr && std::ranges::any_of(*tolerations, [&](const json::value& t) {
-           return StringOr(t, "key", "") == site::kBurstKey && StringOr(t, "value", "") == node;
-         });
-}
-
-json::object Toleration(const std::string& node) {
-  return {
-      {"key", site::kBurstKey}, {"operator", "Equal"}, {"value", node}, {"effect", "NoSchedule"}};
-}
-
 bool NodeReady(const json::value& node) {
   const json::object* ready = site::ConditionOf(node, "Ready");
   return ready != nullptr && StringOr(json::value(*ready), "status", "") == "True";
@@ -47,12 +35,6 @@ int TaintAt(const json::value& node, std::string_view key) {
   return -1;
 }
 
-PodPhase PhaseOf(const json::value& pod) {
-  for (PodPhase phase : {PodPhase::kRunning, PodPhase::kSucceeded, PodPhase::kFailed})
-    if (Name(phase) == site::PodPhaseOf(pod)) return phase;
-  return PodPhase::kPending;
-}
-
 std::string FirstContainer(const json::value& pod) {
   const json::array* containers = FindArray(site::SpecOf(pod), "containers");
   return containers == nullptr || containers->empty()
@@ -63,11 +45,6 @@ std::string FirstContainer(const json::value& pod) {
 // Below a directory named like the namespace: no team writes into another's.
 bool IsOwnPlace(const std::string& ns, const std::string& directory) {
   return directory == ns || directory.starts_with(ns + "/");
-}
-
-std::string NameOf(const json::value& object) {
-  const json::value* metadata = Find(object, "metadata");
-  return metadata == nullptr ? "" : std::string(StringOr(*metadata, "name", ""));
 }
 
 }  // namespace
@@ -127,7 +104,7 @@ void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value
     const std::lock_guard lock(mutex_);
     burst_nodes_.clear();
     for (json::value& object : objects) {
-      const std::string name = NameOf(object);
+      const std::string name = MetadataText(object, "name");
       burst_nodes_[name] = Trimmed(std::move(object), context_.from_real);
     }
   } else {
@@ -154,7 +131,7 @@ void KubernetesCluster::Changed(const Resource& resource, json::value object, bo
   if (&resource == &kBurstNodes) {
     {
       const std::lock_guard lock(mutex_);
-      const std::string name = NameOf(object);
+      const std::string name = MetadataText(object, "name");
       if (gone)
         burst_nodes_.erase(name);
       else
@@ -174,7 +151,7 @@ void KubernetesCluster::Changed(const Resource& resource, json::value object, bo
 // Kubernetes cannot revoke a kubelet's certificate: whoever kept the one of a machine that was
 // given back could make its Node again.
 void KubernetesCluster::RefuseReturned(const json::value& node) {
-  const std::string name = NameOf(node);
+  const std::string name = MetadataText(node, "name");
   const store::ObjectPtr object = store_.Get({"BurstNode", "", name});
   const json::value* status = object == nullptr ? nullptr : Find(object->body, "status");
   if (status == nullptr || StringOr(*status, "phase", "") != Name(Phase::kGone)) return;
@@ -300,16 +277,16 @@ Status KubernetesCluster::AdmitPods(const std::string& node, const std::vector<P
     const store::ObjectKey key = site::PodKey(ref.key);
     const store::ObjectPtr pod = store_.Get(key);
     if (pod == nullptr || pod->uid != ref.uid || !site::NodeOf(pod->body).empty() ||
-        site::Finished(pod->body) || HasToleration(pod->body, node))
+        site::Finished(pod->body) || site::ToleratesBurst(pod->body, node))
       continue;
     // Admission gives every pod two tolerations, so the list is there; the test makes sure that a
     // pod of the same name does not get it.
     const Status patched = UnlessGone(options_.api->Patch(
         kPods, key.ns, key.name, "", PatchKind::kJson,
-        json::array{
-            json::object{{"op", "test"}, {"path", "/metadata/uid"}, {"value", ref.uid}},
-            json::object{
-                {"op", "add"}, {"path", "/spec/tolerations/-"}, {"value", Toleration(node)}}}));
+        json::array{json::object{{"op", "test"}, {"path", "/metadata/uid"}, {"value", ref.uid}},
+                    json::object{{"op", "add"},
+                                 {"path", "/spec/tolerations/-"},
+                                 {"value", site::BurstToleration(node)}}}));
     if (!patched && patched.error().code != Code::kInvalid) return patched;
   }
   const store::ObjectPtr object = store_.Get({"Node", "", node});
@@ -462,7 +439,7 @@ std::vector<control::PodReport> KubernetesCluster::PodReports(const BurstNode& n
   auto add = [&](const store::StoredObject& pod) {
     const bool over = site::Finished(pod.body);
     const bool here = site::NodeOf(pod.body) == node.name;
-    reports.push_back({pod.key.ns + "/" + pod.key.name, pod.uid, PhaseOf(pod.body),
+    reports.push_back({pod.key.ns + "/" + pod.key.name, pod.uid, site::PhaseOf(pod.body),
                        std::string(site::NodeOf(pod.body)), site::StartedAt(pod.body),
                        site::FinishedAt(pod.body),
                        over && (!here || (logged.contains(pod.uid) &&
@@ -479,7 +456,7 @@ std::vector<control::PodReport> KubernetesCluster::PodReports(const BurstNode& n
         std::ranges::any_of(reports, [&](const auto& r) { return r.uid == pod->uid; });
     const std::string_view where = site::NodeOf(pod->body);
     if (!listed && ((where == node.name && !IsDaemonPod(pod->body)) ||
-                    (where.empty() && HasToleration(pod->body, node.name))))
+                    (where.empty() && site::ToleratesBurst(pod->body, node.name))))
       add(*pod);
   }
   return reports;
@@ -523,6 +500,15 @@ Result<server::Backend::LogChunk> KubernetesCluster::Logs(const std::string& ns,
                                                        offset + server::Backend::kLogPiece));
   const std::size_t from = std::min(text.size(), static_cast<std::size_t>(offset));
   return server::Backend::LogChunk{text.substr(from), finished};
+}
+
+std::vector<std::string> KubernetesCluster::Simulated() const {
+  for (const store::ObjectPtr& provider : store_.List("CloudProvider"))
+    if (StringOr(site::SpecOf(provider->body), "type", "") == "simulated")
+      return {
+          "GPUs: those of the rented machines are numbers that a device plug-in hands out, "
+          "nothing computes on them."};
+  return {};
 }
 
 void KubernetesCluster::AddFindings(std::vector<server::Finding>& findings) const {

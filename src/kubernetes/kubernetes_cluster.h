@@ -75,7 +75,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   Result<server::Backend::LogChunk> Logs(const std::string& ns, const std::string& pod,
                                          std::int64_t offset) override;
   void AddFindings(std::vector<server::Finding>& findings) const override;
-  std::vector<std::string> Simulated() const override { return {}; }
+  std::vector<std::string> Simulated() const override;
 
  private:
   KubernetesCluster(daemon::ClusterContext context, KubernetesOptions options);

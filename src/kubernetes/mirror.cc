@@ -61,12 +61,14 @@ json::value Trimmed(json::value object, const std::function<Time(Time)>& from_re
   return object;
 }
 
-store::ObjectKey KeyOf(const Resource& resource, const json::value& object) {
+std::string MetadataText(const json::value& object, std::string_view key) {
   const json::value* metadata = Find(object, "metadata");
-  if (metadata == nullptr) return {std::string(resource.kind), "", ""};
-  return {std::string(resource.kind),
-          resource.namespaced ? std::string(StringOr(*metadata, "namespace", "")) : "",
-          std::string(StringOr(*metadata, "name", ""))};
+  return metadata == nullptr ? "" : std::string(StringOr(*metadata, key, ""));
+}
+
+store::ObjectKey KeyOf(const Resource& resource, const json::value& object) {
+  return {std::string(resource.kind), resource.namespaced ? MetadataText(object, "namespace") : "",
+          MetadataText(object, "name")};
 }
 
 }  // namespace spillway::kubernetes

@@ -23,6 +23,8 @@ inline constexpr std::array kMirrored{&kNamespaces,     &kNodes,      &kPods,   
 // Moments become those of our clock, which may run faster than the server's.
 json::value Trimmed(json::value object, const std::function<Time(Time)>& from_real);
 
+// "name", "uid", ... of an object's metadata; empty where it has none.
+std::string MetadataText(const json::value& object, std::string_view key);
 store::ObjectKey KeyOf(const Resource& resource, const json::value& object);
 
 }  // namespace spillway::kubernetes

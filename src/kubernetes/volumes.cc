@@ -4,18 +4,10 @@
 
 #include <algorithm>
 
+#include "kubernetes/mirror.h"
 #include "site/objects.h"
 
 namespace spillway::kubernetes {
-namespace {
-
-std::string MetadataText(const json::value& object, std::string_view key) {
-  const json::value* metadata = Find(object, "metadata");
-  return metadata == nullptr ? "" : std::string(StringOr(*metadata, key, ""));
-}
-
-}  // namespace
-
 bool WantsVolume(const json::value& claim) {
   const json::value& spec = site::SpecOf(claim);
   return StringOr(spec, "storageClassName", "") == kStorageClass && !site::Deleting(claim) &&

@@ -92,6 +92,16 @@ void Headers::Add(std::string name, std::string value) {
   fields_.emplace_back(std::move(name), std::move(value));
 }
 
+void Headers::TakeLine(std::string_view line) {
+  while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
+  if (line.starts_with("HTTP/")) return fields_.clear();
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return;
+  std::string_view value = line.substr(colon + 1);
+  while (value.starts_with(' ') || value.starts_with('\t')) value.remove_prefix(1);
+  Add(std::string(line.substr(0, colon)), std::string(value));
+}
+
 std::string_view Headers::Get(std::string_view name) const {
   for (const auto& [key, value] : fields_)
     if (EqualNoCase(key, name)) return value;

@@ -20,6 +20,9 @@ class EventStream;
 class Headers {
  public:
   void Add(std::string name, std::string value);
+  // A line of a response's head as it came: a field is added, a status line begins anew (what came
+  // before belonged to an interim response), anything else says nothing.
+  void TakeLine(std::string_view line);
   // The first field of that name, or an empty view.
   std::string_view Get(std::string_view name) const;
   std::size_t Count(std::string_view name) const;

@@ -16,32 +16,16 @@ Status UnlessGone(Status status) {
   return status;
 }
 
-bool HasToleration(const json::value& pod, const std::string& node) {
-  const json::array* tolerations = FindArray(SpecOf(pod), "tolerations");
-  return tolerations != nullptr &&
-         std::any_of(tolerations->begin(), tolerations->end(), [&](const json::value& t) {
-           return StringOr(t, "key", "") == kBurstKey && StringOr(t, "value", "") == node;
-         });
-}
-
-PodPhase PhaseOf(const json::value& pod) {
-  for (PodPhase phase :
-       {PodPhase::kPending, PodPhase::kRunning, PodPhase::kSucceeded, PodPhase::kFailed})
-    if (Name(phase) == PodPhaseOf(pod)) return phase;
-  return PodPhase::kPending;
-}
-
 }  // namespace
 
 Status AdmitPods(store::Store& store, const std::string& node, const std::vector<PodRef>& pods) {
   for (const PodRef& ref : pods) {
     SPW_TRY(UnlessGone(store.Update(PodKey(ref.key), [&](json::value& body) {
-      if (StringOr(body.at("metadata"), "uid", "") != ref.uid || HasToleration(body, node))
+      if (StringOr(body.at("metadata"), "uid", "") != ref.uid || ToleratesBurst(body, node))
         return false;
       json::value& list = body.at("spec").get_object()["tolerations"];
       if (!list.is_array()) list = json::array{};
-      list.get_array().push_back(json::object{
-          {"key", kBurstKey}, {"operator", "Equal"}, {"value", node}, {"effect", "NoSchedule"}});
+      list.get_array().push_back(BurstToleration(node));
       return true;
     })));
   }
@@ -145,7 +129,7 @@ std::vector<control::PodReport> PodReports(const store::Store& store, const Burs
     const bool listed = std::any_of(reports.begin(), reports.end(),
                                     [&](const auto& r) { return r.uid == pod->uid; });
     if (!listed && (NodeOf(pod->body) == node.name ||
-                    (HasToleration(pod->body, node.name) && NodeOf(pod->body).empty())))
+                    (ToleratesBurst(pod->body, node.name) && NodeOf(pod->body).empty())))
       add(*pod);
   }
   return reports;

@@ -117,6 +117,25 @@ std::string_view NodeOf(const json::value& pod) {
   return StringOr(SpecOf(pod), "nodeName", "");
 }
 
+bool ToleratesBurst(const json::value& pod, const std::string& node) {
+  const json::array* tolerations = FindArray(SpecOf(pod), "tolerations");
+  return tolerations != nullptr &&
+         std::any_of(tolerations->begin(), tolerations->end(), [&](const json::value& t) {
+           return StringOr(t, "key", "") == kBurstKey && StringOr(t, "value", "") == node;
+         });
+}
+
+PodPhase PhaseOf(const json::value& pod) {
+  for (PodPhase phase :
+       {PodPhase::kPending, PodPhase::kRunning, PodPhase::kSucceeded, PodPhase::kFailed})
+    if (Name(phase) == PodPhaseOf(pod)) return phase;
+  return PodPhase::kPending;
+}
+
+json::object BurstToleration(const std::string& node) {
+  return {{"key", kBurstKey}, {"operator", "Equal"}, {"value", node}, {"effect", "NoSchedule"}};
+}
+
 bool Disrupted(const json::value& pod) {
   const json::object* condition = ConditionOf(pod, "DisruptionTarget");
   return condition != nullptr && StringOr(json::value(*condition), "status", "") == "True";

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/time.h"
+#include "model/snapshot.h"
 #include "store/store.h"
 
 namespace spillway::site {
@@ -31,7 +32,11 @@ std::optional<Time> CreatedAt(const json::value& object);
 std::string_view PodPhaseOf(const json::value& pod);  // "Pending" when nothing is known
 bool Finished(const json::value& pod);                // Succeeded or Failed
 std::string_view NodeOf(const json::value& pod);      // spec.nodeName
-bool Disrupted(const json::value& pod);               // condition DisruptionTarget is True
+PodPhase PhaseOf(const json::value& pod);             // kPending when nothing is known
+// What lets a pod onto a rented node, and whether it has it.
+json::object BurstToleration(const std::string& node);
+bool ToleratesBurst(const json::value& pod, const std::string& node);
+bool Disrupted(const json::value& pod);  // condition DisruptionTarget is True
 std::optional<Time> StartedAt(const json::value& pod);
 std::optional<Time> FinishedAt(const json::value& pod);
 int ExitCodeOf(const json::value& pod);        // -1: has none
