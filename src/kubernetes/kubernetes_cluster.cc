@@ -35,6 +35,15 @@ int TaintAt(const json::value& node, std::string_view key) {
   return -1;
 }
 
+bool KnowsDriver(const store::Store& store, const std::string& node) {
+  const store::ObjectPtr object = store.Get({"CSINode", "", node});
+  const json::array* drivers =
+      object == nullptr ? nullptr : FindArray(site::SpecOf(object->body), "drivers");
+  return drivers != nullptr && std::ranges::any_of(*drivers, [](const json::value& driver) {
+           return StringOr(driver, "name", "") == kDriver;
+         });
+}
+
 std::string FirstContainer(const json::value& pod) {
   const json::array* containers = FindArray(site::SpecOf(pod), "containers");
   return containers == nullptr || containers->empty()
@@ -362,6 +371,9 @@ Result<std::optional<control::NodeReport>> KubernetesCluster::Join(
   // when that has taken too long.
   if (seen.allocatable.gpus < node.offer.allocatable.gpus)
     return std::optional<control::NodeReport>();
+  // Nor has it the data: a kubelet that does not know the volume driver would keep every pod
+  // waiting until the node's lifetime is over.
+  if (!KnowsDriver(store_, node.name)) return std::optional<control::NodeReport>();
   control::NodeReport believed = report;
   // A simulated machine's processors and memory are this computer's, whatever the offer says.
   const bool simulated = report.labels.contains(kSimulatedLabel);
