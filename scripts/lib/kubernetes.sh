@@ -64,8 +64,8 @@ kubernetes_demo() {
   site_node "$repository" a100-01 "$directory"
   site_node "$repository" a100-02 "$directory"
 
-  step "installing Spillway: kubectl apply -f deploy/crds -f deploy/kubernetes"
-  kubectl apply -f "$repository/deploy/crds" -f "$repository/deploy/kubernetes"
+  step "installing Spillway: kubectl apply -f deploy/crds -f deploy/kubernetes/install.yaml"
+  kubectl apply -f "$repository/deploy/crds" -f "$repository/deploy/kubernetes/install.yaml"
   kubectl wait --for=condition=Established crd --all --timeout=60s >/dev/null
   daemon_account "$directory/daemon.kubeconfig"
   machine_program "$directory/machine" "$repository"

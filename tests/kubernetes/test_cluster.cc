@@ -211,7 +211,7 @@ rules:
 
 void TestCluster::Install() const {
   const Outcome applied = Kubectl({"apply", "-f", SPILLWAY_SOURCE_DIR "/deploy/crds", "-f",
-                                   SPILLWAY_SOURCE_DIR "/deploy/kubernetes"});
+                                   SPILLWAY_SOURCE_DIR "/deploy/kubernetes/install.yaml"});
   ASSERT_EQ(applied.exit, 0) << applied.err;
   const Outcome served =
       Kubectl({"wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"});
