@@ -5,48 +5,111 @@
 #
 # The cluster is made anew each time and taken down at the end, unless --keep is among the options.
 
-DEMO_CLUSTER=${TMPDIR:-/tmp}/spillway-demo-kubernetes
-DEMO_NET=64
+DEMO_CLUSTER=${DEMO_CLUSTER:-${TMPDIR:-/tmp}/spillway-demo-kubernetes}
+DEMO_NET=${DEMO_NET:-64}
+DEMO_TIME_SCALE=15
 
-# A kubeconfig for spillwayd's own account, which has no more rights than deploy/kubernetes gives it.
-daemon_account() {
-  local file="$1"
-  (
-    umask 077
-    kubectl create token spillway -n spillway-system --duration=6h >"$file.token"
-    cat >"$file" <<YAML
-apiVersion: v1
-kind: Config
-clusters: [{name: demo, cluster: {server: "$KUBERNETES_API", certificate-authority: "$KUBERNETES_CA"}}]
-users: [{name: spillway, user: {tokenFile: "$file.token"}}]
-contexts: [{name: demo, context: {cluster: demo, user: spillway}}]
-current-context: demo
-YAML
-  )
-}
-
-# What a simulated machine runs: a real kubelet, with spillway-node beside it.
-machine_program() {
-  cat >"$1" <<SH
+# The simulated providers' machines: real kubelets, with spillway-node beside them. spillwayd asks for them
+# from its pod, through DIRECTORY/machines.
+machines_server() {
+  local repository="$1" machines="$2/machines"
+  mkdir -p "$machines"
+  cp "$(command -v pretend-machines)" "$machines/boot"
+  cat >"$machines/machine" <<SH
 #!/bin/sh
 export HOME='$HOME' PATH='$PATH' SPILLWAY_CACHE='${SPILLWAY_CACHE:-}'
-exec "$2/scripts/partners/kubernetes-machine" --dir "$DEMO_CLUSTER" --agent "$2/build/bin/spillway-node" "\$@"
+exec "$repository/scripts/partners/kubernetes-machine" --dir "$DEMO_CLUSTER" \
+  --agent "$repository/build/bin/spillway-node" "\$@"
 SH
-  chmod 700 "$1"
+  chmod 700 "$machines/machine"
+  setsid pretend-machines serve "$machines/socket" "$machines/machine" \
+    >"$2/machines.log" 2>&1 </dev/null &
+  MACHINES_SERVER=$!
+  disown
+}
+
+# What a site's own settings are: its storage, the address of the API server for rented machines. The rest is
+# the demonstration's: simulated providers, a clock that runs faster, and searching rented disks.
+write_kustomization() {
+  local repository="$1" directory="$2" into="$2/install" claim path
+  mkdir -p "$into"
+  cat >"$into/kustomization.yaml" <<YAML
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: ["$(realpath --relative-to="$into" "$repository/deploy")", volumes.yaml]
+patches: [{path: settings.yaml}, {path: spillwayd.yaml}, {path: site-volumes.yaml}]
+YAML
+  cat >"$into/settings.yaml" <<YAML
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: spillway, namespace: spillway-system}
+data: {nodeApiServer: "$KUBERNETES_API", clusterId: demo}
+YAML
+  : >"$into/volumes.yaml"
+  for claim in state data results; do
+    case $claim in
+      state) path=$directory ;;
+      data) path=$repository/build/demo/data ;;
+      results) path=$directory/results ;;
+    esac
+    cat >>"$into/volumes.yaml" <<YAML
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: site-$claim}
+spec:
+  capacity: {storage: 1Ti}
+  accessModes: [ReadWriteOnce, ReadOnlyMany, ReadWriteMany]
+  claimRef: {namespace: spillway-system, name: spillway-$claim}
+  hostPath: {path: "$path", type: Directory}
+YAML
+  done
+  cat >"$into/spillwayd.yaml" <<YAML
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: spillway, namespace: spillway-system}
+spec:
+  template:
+    spec:
+      containers:
+        - name: spillwayd
+          args:
+            - --kubernetes
+            - --state=$directory/state
+            - --data-root=/srv/data
+            - --results-root=/srv/results
+            - --evidence=$directory/evidence
+            - --socket=$directory/state/spillway.sock
+            - --log=$directory/daemon.log
+            - --node-api-server=\$(NODE_API_SERVER)
+            - --cluster-id=\$(CLUSTER_ID)
+            - --time-scale=$DEMO_TIME_SCALE
+            - --inspect-rented-disks
+            - --node-program=$directory/machines/boot
+          # Under the path that it has on the machine too: simulated machines are told of files in it.
+          volumeMounts: [{name: state, mountPath: "$directory"}]
+YAML
+  cat >"$into/site-volumes.yaml" <<YAML
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: site-volumes, namespace: spillway-volumes}
+spec:
+  template:
+    spec:
+      volumes:
+        - {name: data, hostPath: {path: "$repository/build/demo/data"}}
+        - {name: results, hostPath: {path: "$directory/results"}}
+YAML
 }
 
 site_node() {
-  local repository="$1" name="$2" directory="$3"
-  "$repository/scripts/partners/kubernetes-add-node" "$name" --dir "$DEMO_CLUSTER" --gpus 4
-  "$repository/scripts/partners/kubernetes-exec" --dir "$DEMO_CLUSTER" "$name" \
-    "$repository/build/bin/spillway-node" --site --data-root "$repository/build/demo/data" \
-    --results-root "$directory/results" --kubelet-directory /var/lib/kubelet \
-    >"$directory/$name-volumes.log" 2>&1 &
-  disown # it ends with its node
+  "$1/kubernetes-add-node" "$2" --dir "$DEMO_CLUSTER" --gpus 4
+  "$1/kubernetes-exec" --dir "$DEMO_CLUSTER" "$2" ctr -n k8s.io images import "$3" >/dev/null
 }
 
 kubernetes_demo() {
   local repository="$1" partners="$1/scripts/partners" directory="$1/build/demo-kubernetes" keep='' code=0
+  local image=$1/build/spillway-image.tar
   shift
   [[ " $* " != *" --keep "* ]] || keep=yes
   "$partners/kubernetes-ready" || return
@@ -56,29 +119,32 @@ kubernetes_demo() {
   "$partners/kubernetes-image" train
   mkdir -p "$directory/results"
 
+  step "the container image of Spillway"
+  "$repository/scripts/image" --output "$image"
+
   step "a cluster: etcd, API server, controllers, scheduler, and the site's two machines"
   "$partners/kubernetes-down" --dir "$DEMO_CLUSTER" >/dev/null 2>&1 || true
+  # Whatever happens from here on: nothing is left running.
+  [ -n "$keep" ] || trap "demo_down '$partners'" EXIT
   "$partners/kubernetes-up" --dir "$DEMO_CLUSTER" --net "$DEMO_NET" --nodes 0
   # shellcheck disable=SC1091
   . "$DEMO_CLUSTER/env"
-  site_node "$repository" a100-01 "$directory"
-  site_node "$repository" a100-02 "$directory"
-
-  step "installing Spillway: kubectl apply -f deploy/crds -f deploy/kubernetes/install.yaml"
-  kubectl apply -f "$repository/deploy/crds" -f "$repository/deploy/kubernetes/install.yaml"
-  kubectl wait --for=condition=Established crd --all --timeout=60s >/dev/null
-  daemon_account "$directory/daemon.kubeconfig"
-  machine_program "$directory/machine" "$repository"
+  site_node "$partners" a100-01 "$image"
+  site_node "$partners" a100-02 "$image"
+  machines_server "$repository" "$directory"
+  write_kustomization "$repository" "$directory"
 
   step "the demonstration"
   "$repository/build/bin/spillway-demo" --directory "$directory" --data "$repository/build/demo/data" \
-    --time-scale 20 --kubeconfig "$KUBECONFIG" --daemon-kubeconfig "$directory/daemon.kubeconfig" \
-    --node-program "$directory/machine" "$@" || code=$?
+    --time-scale "$DEMO_TIME_SCALE" --kubeconfig "$KUBECONFIG" --install "$directory/install" "$@" || code=$?
   if [ -n "$keep" ]; then
     echo "The cluster stays: . $DEMO_CLUSTER/env && kubectl get burstnodes; end it with"
-    echo "  scripts/partners/kubernetes-down --dir $DEMO_CLUSTER"
-  else
-    "$partners/kubernetes-down" --dir "$DEMO_CLUSTER"
+    echo "  scripts/partners/kubernetes-down --dir $DEMO_CLUSTER; kill $MACHINES_SERVER"
   fi
   return "$code"
+}
+
+demo_down() {
+  "$1/kubernetes-down" --dir "$DEMO_CLUSTER" || true
+  [ -z "${MACHINES_SERVER:-}" ] || kill "$MACHINES_SERVER" 2>/dev/null || true
 }

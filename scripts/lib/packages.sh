@@ -4,11 +4,12 @@
 #
 #   need_packages demo        # builds and runs the demonstration
 #   need_packages test        # builds and runs the tests
+#   need_packages image       # builds the container image
 #
 # Nothing is asked of a machine that has them all. Otherwise every missing package is named with its
 # reason before apt-get runs, as root or through sudo. SPILLWAY_NO_INSTALL=1 only says what is missing.
 
-# One "package|reason" a line for a group: build, run or test.
+# One "package|reason" a line for a group: build, run, test or image.
 packages_of_group() {
   case "$1" in
     build)
@@ -50,8 +51,15 @@ clang-format-19|checks the formatting
 clang-tidy-19|checks the code
 LIST
       ;;
+    image)
+      cat <<'LIST'
+binutils|takes the debug information out of the programs
+buildah|makes the container image
+mmdebstrap|its libraries
+LIST
+      ;;
     *)
-      echo "packages_of_group: unknown group \"$1\"; known are build, run and test" >&2
+      echo "packages_of_group: unknown group \"$1\"; known are build, run, test and image" >&2
       return 2
       ;;
   esac
@@ -63,8 +71,9 @@ package_groups() {
     build) echo build ;;
     demo) echo build run ;;
     test) echo build run test ;;
+    image) echo build image ;;
     *)
-      echo "need_packages: unknown purpose \"$1\"; known are build, demo and test" >&2
+      echo "need_packages: unknown purpose \"$1\"; known are build, demo, test and image" >&2
       return 2
       ;;
   esac
@@ -105,7 +114,7 @@ apt_update() {
   as_root apt-get update -q
 }
 
-# need_packages build|demo|test: installs what is missing for that purpose, or says why it cannot.
+# need_packages build|demo|test|image: installs what is missing for that purpose, or says why it cannot.
 need_packages() {
   local purpose="$1" groups group list package reason
   local -a missing=()

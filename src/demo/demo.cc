@@ -1,6 +1,7 @@
 #include "demo/demo.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include "client/client.h"
 #include "data/certificate.h"
 #include "demo/claims.h"
+#include "demo/daemon.h"
 #include "demo/outcome.h"
 #include "demo/process.h"
 #include "demo/reference.h"
@@ -106,6 +108,13 @@ class Demonstration {
       SPW_TRY(Remove(o_.directory + "/" + name));
     for (const char* name : {"state", "results", "evidence", "reference"})
       fs::create_directories(o_.directory + "/" + name);
+    std::ofstream(o_.directory + "/daemon.log") << "";
+    if (Kubernetes())
+      for (const char* name : {"state", "results", "evidence", "daemon.log"})
+        if (chown((o_.directory + "/" + name).c_str(), o_.daemon_user, o_.daemon_user) != 0)
+          return Fail(Code::kInvalid,
+                      fmt::format("{}/{} cannot be given to the daemon's user {}: run this as root",
+                                  o_.directory, name, o_.daemon_user));
     // The directory itself stays: the site's machines may hold it open.
     for (const auto& entry : fs::directory_iterator(o_.directory + "/results"))
       SPW_TRY(Remove(entry.path().string()));
@@ -171,38 +180,40 @@ class Demonstration {
   }
 
   Status StartDaemon() {
-    stage_.Step(fmt::format("starting spillwayd; its clock runs {} times faster", o_.time_scale));
     const std::string log = o_.directory + "/daemon.log";
-    std::vector<std::string> argv = {
-        o_.programs + "/spillwayd",
-        "--state",
-        state_,
-        "--data-root",
-        Data(),
-        "--results-root",
-        o_.directory + "/results",
-        "--evidence",
-        o_.directory + "/evidence",
-        "--catalog",
-        o_.repository + "/catalog",
-        "--socket",
-        socket_,
-        "--time-scale",
-        std::to_string(o_.time_scale),
-        "--inspect-rented-disks",
-        "--node-program",
-        o_.node_program.empty() ? o_.programs + "/spillway-node" : o_.node_program,
-        "--cluster-id",
-        "demo",
-        "--log",
-        log};
     if (Kubernetes()) {
-      const std::string& account =
-          o_.daemon_kubeconfig.empty() ? o_.kubeconfig : o_.daemon_kubeconfig;
-      argv.insert(argv.end(), {"--kubernetes", "--kubeconfig", account});
+      stage_.Step(
+          fmt::format("installing Spillway: kubectl apply -k {}; its clock runs {} times "
+                      "faster",
+                      Shown(o_.install), o_.time_scale));
+      SPW_ASSIGN(daemon_, Deploy(o_.kubeconfig, o_.install));
+    } else {
+      stage_.Step(fmt::format("starting spillwayd; its clock runs {} times faster", o_.time_scale));
+      SPW_ASSIGN(daemon_, StartChild({o_.programs + "/spillwayd",
+                                      "--state",
+                                      state_,
+                                      "--data-root",
+                                      Data(),
+                                      "--results-root",
+                                      o_.directory + "/results",
+                                      "--evidence",
+                                      o_.directory + "/evidence",
+                                      "--catalog",
+                                      o_.repository + "/catalog",
+                                      "--socket",
+                                      socket_,
+                                      "--time-scale",
+                                      std::to_string(o_.time_scale),
+                                      "--inspect-rented-disks",
+                                      "--node-program",
+                                      o_.programs + "/spillway-node",
+                                      "--cluster-id",
+                                      "demo",
+                                      "--log",
+                                      log},
+                                     log));
     }
-    SPW_ASSIGN(daemon_, Child::Start(argv, log));
-    return Until("spillwayd to answer", 20s, [&]() -> Result<bool> {
+    return Until("spillwayd to answer", Kubernetes() ? 120s : 20s, [&]() -> Result<bool> {
       const auto health = client_.Health();
       return health.has_value() && BoolOr(*health, "ok", false);
     });
@@ -401,14 +412,13 @@ class Demonstration {
   }
 
   bool KeepRunning() {
-    out_ << fmt::format("\nspillwayd goes on as process {}; stop it with: kill {}\n",
-                        daemon_->pid(), daemon_->pid());
+    out_ << "\nspillwayd goes on; stop it with: " << daemon_->HowToStop() << "\n";
     return true;
   }
 
   bool StopAndCheck() {
     if (!daemon_) return true;
-    const Status stopped = daemon_->Stop(20s);
+    const Status stopped = daemon_->Stop(Kubernetes() ? 60s : 20s);
     if (!stopped) out_ << "error: " << stopped.error().message << "\n";
     const std::vector<std::string> left = Survivors(5s);
     for (const std::string& process : left) out_ << "error: still running: " << process << "\n";
@@ -425,7 +435,7 @@ class Demonstration {
   Duration end_;
   std::string state_, socket_, reference_, report_file_, ledger_file_;
   client::Client client_;
-  std::optional<Child> daemon_;
+  std::unique_ptr<DaemonHandle> daemon_;
   std::vector<schema::Source> general_, first_, others_;
   schema::Manifests manifests_;
   Sight sight_;

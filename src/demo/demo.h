@@ -16,12 +16,16 @@ struct DemoOptions {
   std::string programs;    // build/bin
   std::string data;        // what data/ stands for; empty: directory/data
   int time_scale = 30;
-  // On a real Kubernetes: examples are applied with kubectl as an administrator, and the daemon has
-  // an account of its own. Empty: the embedded mode.
-  std::string kubeconfig, daemon_kubeconfig;
-  std::string node_program;  // of the simulated machines; empty: spillway-node
-  bool keep = false;         // leave the daemon running
-  Duration limit = 5min;     // real time, for all of it
+  // On a real Kubernetes: everything is applied with kubectl as this administrator. Empty: the
+  // embedded mode.
+  std::string kubeconfig;
+  // There: the kustomization that installs Spillway. Its daemon keeps its state in
+  // directory/state, brings results to directory/results, logs to directory/daemon.log, and runs
+  // as daemon_user.
+  std::string install;
+  unsigned daemon_user = 65532;
+  bool keep = false;      // leave the daemon running
+  Duration limit = 5min;  // real time, for all of it
 };
 
 // Runs it and tells it on `out`. Returns the exit code: 0 only if every claim holds. `stop` ends it

@@ -320,6 +320,7 @@ Result<Access> InClusterAccess(const Surroundings& surroundings) {
   const std::string& directory = surroundings.service_account_directory;
   Access access;
   access.origin = "the pod's service account";
+  access.in_cluster = true;
   const bool v6 = surroundings.service_host.find(':') != std::string::npos;
   access.server = "https://" +
                   (v6 ? "[" + surroundings.service_host + "]" : surroundings.service_host) + ":" +

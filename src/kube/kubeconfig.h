@@ -27,9 +27,10 @@ struct ExecPlugin {
 // How to reach one cluster as one user. A file named here is absolute and is read when needed, so
 // that what is renewed on disk is seen.
 struct Access {
-  std::string origin;     // "context prod of /home/a/.kube/config", "the pod's service account"
-  std::string server;     // "https://10.0.0.1:6443", may have a path, no slash at the end
-  std::string proxy_url;  // empty: direct; the environment's proxies are not used
+  std::string origin;       // "context prod of /home/a/.kube/config", "the pod's service account"
+  std::string server;       // "https://10.0.0.1:6443", may have a path, no slash at the end
+  std::string proxy_url;    // empty: direct; the environment's proxies are not used
+  bool in_cluster = false;  // a pod's account, with the address that only the cluster can reach
   std::string tls_server_name;
   std::string ca_pem;  // empty: the system's authorities
   bool insecure = false;

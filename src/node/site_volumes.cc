@@ -54,8 +54,14 @@ Result<Fd> MakeDirectory(const Fd& root, const std::string& path) {
     const std::string name = path.substr(begin, end - begin);
     const bool made = ::mkdirat(at.get(), name.c_str(), 0755) == 0;
     if (!made && errno != EEXIST) return CannotOpen(path);
+    struct stat above{};
+    if (::fstat(at.get(), &above) != 0) return CannotOpen(path);
     at = OpenDirectory(at, name);
     if (!at) return CannotOpen(path);
+    // Its owner is that of the directory above: the site's daemon brings results to the same
+    // places.
+    if (made && ::fchownat(at.get(), "", above.st_uid, above.st_gid, AT_EMPTY_PATH) != 0)
+      return CannotOpen(path);
     // Whatever the umask says. O_PATH has no fchmod.
     const std::string self = fmt::format("/proc/self/fd/{}", at.get());
     if (made && ::chmod(self.c_str(), end == path.size() ? kResultsMode : 0755) != 0)

@@ -51,7 +51,11 @@ json::array RunningJson(const Snapshot& snapshot) {
       starting += pod.phase == PodPhase::kPending;
       ++where[pod.node];
     }
-    if (pods == 0) continue;
+    const bool away = std::any_of(where.begin(), where.end(), [&](const auto& place) {
+      return FindNode(snapshot.burst_nodes, place.first) != nullptr;
+    });
+    // A cluster runs much besides, which is of no concern here.
+    if (pods == 0 || (gpus == 0 && !away)) continue;
     json::array places;
     for (const auto& [name, count] : where) {
       const BurstNode* rented = FindNode(snapshot.burst_nodes, name);

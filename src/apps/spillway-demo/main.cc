@@ -33,9 +33,12 @@ int main(int argc, char** argv) {
   app.add_option("--data", options.data, "Directory of the data sets; default: DIRECTORY/data");
   app.add_option("--kubeconfig", options.kubeconfig,
                  "Administrator of a real cluster to run it on, instead of the embedded mode");
-  app.add_option("--daemon-kubeconfig", options.daemon_kubeconfig, "Account of spillwayd there");
-  app.add_option("--node-program", options.node_program, "What a simulated machine runs");
+  app.add_option("--install", options.install, "Kustomization that installs Spillway there");
   CLI11_PARSE(app, argc, argv);
+  if (options.kubeconfig.empty() != options.install.empty()) {
+    std::cerr << "error: --kubeconfig and --install go together\n";
+    return 2;
+  }
   if (!options.kubeconfig.empty()) options.limit = std::chrono::minutes(15);
   options.repository = fs::absolute(options.repository).lexically_normal().string();
   if (options.repository.ends_with('/')) options.repository.pop_back();

@@ -97,11 +97,15 @@ Result<Arguments> Parse(int argc, char** argv) {
       {"--results-root", &arguments.results_root},
       {"--node-name", &arguments.node_name}};
   for (int i = 1; i < argc; ++i) {
-    const std::string_view name = argv[i];
-    if (const auto flag = flags.find(name); flag != flags.end()) {
+    const std::string_view word = argv[i];  // "--name value" or "--name=value"
+    const std::size_t equals = word.find('=');
+    const std::string_view name = word.substr(0, equals);
+    if (const auto flag = flags.find(word); flag != flags.end()) {
       *flag->second = true;
     } else if (const auto value = values.find(name); value == values.end()) {
       return Fail(Code::kInvalid, std::string(name) + ": unknown option");
+    } else if (equals != std::string_view::npos) {
+      *value->second = word.substr(equals + 1);
     } else if (++i == argc) {
       return Fail(Code::kInvalid, std::string(name) + ": needs a value");
     } else {

@@ -34,6 +34,12 @@ KubernetesMode::~KubernetesMode() = default;
 Result<std::unique_ptr<KubernetesMode>> KubernetesMode::Connect(const KubernetesFlags& flags) {
   SPW_ASSIGN(const kube::Access access,
              kube::FindAccess(flags.kubeconfig, flags.context, kube::Surroundings::OfProcess()));
+  // A pod has the cluster's own service address, which means nothing to a machine elsewhere.
+  if (flags.node_server.empty() && access.in_cluster)
+    return Fail(
+        Code::kInvalid,
+        "--node-api-server is empty: in a pod it must be the URL of the API server as rented "
+        "machines reach it (nodeApiServer in the ConfigMap spillway-system/spillway)");
   auto parts = std::make_unique<Parts>();
   parts->node_server = flags.node_server.empty() ? access.server : flags.node_server;
   parts->server_ca = access.ca_pem;

@@ -322,7 +322,11 @@ int Main(int argc, char** argv) {
   fill(flags.evidence, flags.state + "/evidence");
   fill(flags.socket, cli::DefaultSocket(cli::RealSurroundings()));
   fill(flags.node_program, (ProgramDirectory() / "spillway-node").string());
-  fill(flags.catalog, (ProgramDirectory() / "../../catalog").lexically_normal().string());
+  const fs::path installed = ProgramDirectory() / "../share/spillway/catalog";
+  const bool is_installed = fs::exists(installed, error);
+  fill(flags.catalog, (is_installed ? installed : ProgramDirectory() / "../../catalog")
+                          .lexically_normal()
+                          .string());
   if (const Status status = RunDaemon(flags); !status) {
     fmt::print(stderr, "error: {}\n", status.error().message);
     return status.error().code == Code::kInvalid ? 2 : 1;
