@@ -107,6 +107,7 @@ Status Daemon::Create(const BurstNode& node) {
     spec.user_data = std::move(*user_data);
     // As late as can be: a process that was paused since may lead no more.
     if (!cluster_->MayAct()) return Fail(Code::kUnavailable, "another replica leads");
+    reaction_.Asked(node.pods, Reaction::Moment::clock::now());
     Result<ports::Instance> instance = cloud->Create(spec);
     if (instance)
       answer.instance = std::move(*instance);

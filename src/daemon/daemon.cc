@@ -145,7 +145,8 @@ Status Daemon::OpenAll() {
 }
 
 Status Daemon::Start() {
-  store_->OnChange([this](const std::vector<store::ObjectPtr>&, bool) {
+  store_->OnChange([this](const std::vector<store::ObjectPtr>& changed, bool removed) {
+    reaction_.Changed(changed, removed, Reaction::Moment::clock::now());
     Wake();
     Changed();
   });

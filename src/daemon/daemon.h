@@ -28,6 +28,7 @@
 #include "daemon/cluster.h"
 #include "daemon/executor.h"
 #include "daemon/inspection.h"
+#include "daemon/reaction.h"
 #include "gateway/gateway.h"
 #include "server/backend.h"
 #include "store/store.h"
@@ -152,6 +153,7 @@ class Daemon final : public server::Backend,
   std::unique_ptr<Inspector> inspector_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<control::Conductor> conductor_;
+  Reaction reaction_;
 
   mutable std::mutex answers_mutex_;
   // Newest answer per node, numbered: only one that a committed round has seen is forgotten.

@@ -99,6 +99,7 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
   view->problems = problems_;
   TellOfNodes(result.changed);
   TellOfDecisions(*view);
+  reaction_.Decided(view->snapshot, view->plan.decisions);
   {
     const std::lock_guard lock(view_mutex_);
     view_ = std::move(view);

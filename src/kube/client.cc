@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "kube/api_error.h"
+#include "kube/request_kind.h"
+#include "metrics/instruments.h"
 
 namespace spillway::kube {
 namespace {
@@ -23,6 +25,12 @@ std::string_view ContentType(PatchKind kind) {
       return "application/apply-patch+yaml";  // JSON is YAML
   }
   return "application/json";
+}
+
+void Count(const RequestKind& kind, const Result<net::HttpResponse>& answer) {
+  metrics::OfProcess().api_requests.Add(
+      {kind.verb, kind.resource,
+       answer ? std::to_string(answer->status) : std::string(CodeName(answer.error().code))});
 }
 
 }  // namespace
@@ -65,11 +73,16 @@ Result<net::HttpResponse> Client::Send(WireRequest request, const CallOptions& c
   request.timeout = call.timeout.value_or(options_.timeout);
   request.response_bytes = options_.response_bytes;
   request.own_connection = call.lane == Lane::kLease;
+  const RequestKind kind = KindOfRequest(request.method, request.target);
   bool renewed = false;
   for (int attempt = 1;; ++attempt) {
     SPW_TRY(TakeTurn(call));
     SPW_ASSIGN(request.credentials, credentials_.Get());
-    SPW_ASSIGN(net::HttpResponse response, transport_.Do(request, call.stop));
+    const metrics::Stopwatch watch;
+    Result<net::HttpResponse> answer = transport_.Do(request, call.stop);
+    metrics::OfProcess().api_seconds.Observe(watch.Read(), {kind.verb});
+    Count(kind, answer);
+    SPW_ASSIGN(net::HttpResponse response, std::move(answer));
     if (response.status / 100 == 2) return response;
     Error error = ErrorOf(What(request), request.method != "GET", response.status, response.headers,
                           response.body);
@@ -194,7 +207,9 @@ Status Client::Watch(const Resource& resource, std::string_view name_space,
   WireRequest request;
   request.target = CollectionPath(resource, name_space) + query;
   SPW_ASSIGN(request.credentials, credentials_.Get());
-  SPW_ASSIGN(const net::HttpResponse response, transport_.Stream(request, idle, on_bytes, stop));
+  Result<net::HttpResponse> answer = transport_.Stream(request, idle, on_bytes, stop);
+  Count(KindOfRequest(request.method, request.target), answer);
+  SPW_ASSIGN(const net::HttpResponse response, std::move(answer));
   if (response.status / 100 == 2) return Ok();
   if (response.status == 401) credentials_.Rejected(request.credentials);
   return Fail(ErrorOf("watching " + CollectionPath(resource, name_space), false, response.status,

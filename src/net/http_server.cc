@@ -184,7 +184,8 @@ Status HttpServer::Impl::Start() {
   SPW_TRY(CheckOptions());
   if (!options_.tcp_host.empty()) {
     int port = options_.tcp_port;
-    SPW_ASSIGN(tcp_listener_, ListenLoopback(options_.tcp_host, &port));
+    SPW_ASSIGN(tcp_listener_, options_.tcp_loopback_only ? ListenLoopback(options_.tcp_host, &port)
+                                                         : ListenAddress(options_.tcp_host, &port));
     tcp_port_ = port;
   }
   if (!options_.unix_path.empty()) {
@@ -380,7 +381,8 @@ std::optional<Refusal> HttpServer::Impl::Admit(Connection* connection) {
     const std::string given = Sha256Hex(request.headers.Get("Authorization"));
     if (!EqualConstantTime(AsBytes(expected), AsBytes(given)))
       return Refusal{401, {Code::kDenied, "a valid bearer token is required on this port", {}}};
-  } else if (connection->peer == PeerKind::kTcp && !IsLoopbackHost(request.headers.Get("Host"))) {
+  } else if (connection->peer == PeerKind::kTcp && options_.tcp_loopback_only &&
+             !IsLoopbackHost(request.headers.Get("Host"))) {
     return Refusal{403, {Code::kDenied, "the Host header must name a loopback address", {}}};
   }
   const std::int64_t limit =

@@ -1,4 +1,4 @@
-// HTTP/1.1 server on a Unix socket and/or loopback TCP, with a limit on everything a client can
+// HTTP/1.1 server on a Unix socket and/or TCP, with a limit on everything a client can
 // make it hold.
 #pragma once
 
@@ -17,10 +17,12 @@ namespace spillway::net {
 // Durations are real time. Bytes are counted as they arrive.
 struct ServerOptions {
   std::string unix_path;  // empty: no Unix socket. Mode 0600; needs no token
-  std::string tcp_host;   // empty: no TCP. Loopback only
+  std::string tcp_host;   // empty: no TCP
   int tcp_port = 0;       // 0: any free port, see HttpServer::tcp_port()
-  // Without a token, TCP requests must at least name a loopback host, which stops web pages that
-  // reach loopback through a name of their own (DNS rebinding).
+  // False: any address, for a router that changes nothing and tells everybody the same.
+  bool tcp_loopback_only = true;
+  // Without a token, TCP requests on loopback must at least name a loopback host, which stops web
+  // pages that reach loopback through a name of their own (DNS rebinding).
   bool tcp_token_required = true;
   std::string token;  // the bearer token for TCP; never logged
 

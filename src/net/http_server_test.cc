@@ -227,6 +227,18 @@ TEST_F(HttpServerTest, WithoutTokenOnlyLoopbackNamesAreServed) {
   }
 }
 
+TEST_F(HttpServerTest, OnAnyAddressEveryHostNameIsServed) {
+  for (const char* address : {"0.0.0.0", "::"}) {
+    options_.unix_path.clear();
+    options_.tcp_host = address;
+    options_.tcp_loopback_only = options_.tcp_token_required = false;
+    Start();
+    RawClient client = RawClient::Tcp(server_->tcp_port());
+    client.Send("GET /hello/a HTTP/1.1\r\nConnection: close\r\nHost: pod.example\r\n\r\n");
+    EXPECT_THAT(client.ReadToEnd(), StartsWith("HTTP/1.1 200")) << address;
+  }
+}
+
 TEST_F(HttpServerTest, HandlersThatFailOrThrowAnswer500WithoutDetails) {
   router_.Add("GET", "/throw", [](const Request&) -> Result<Response> {
     throw std::runtime_error("a secret detail");
@@ -323,6 +335,7 @@ TEST_F(HttpServerTest, OptionsThatCannotWorkAreRefused) {
   EXPECT_EQ(code({}), "invalid");
   EXPECT_EQ(code({.tcp_host = "127.0.0.1"}), "invalid");  // no token
   EXPECT_EQ(code({.tcp_host = "0.0.0.0", .token = "t"}), "invalid");
+  EXPECT_EQ(code({.tcp_host = "localhost", .tcp_loopback_only = false, .token = "t"}), "invalid");
   EXPECT_EQ(code({.tcp_host = "127.0.0.1", .tcp_port = 70000, .token = "t"}), "invalid");
   EXPECT_EQ(code({.unix_path = "/tmp/" + std::string(120, 'x')}), "invalid");
   EXPECT_EQ(code({.unix_path = dir_.File("missing/s.sock")}), "denied");

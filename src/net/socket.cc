@@ -113,31 +113,33 @@ Result<Fd> ListenLoopback(const std::string& host, int* port) {
     return Fail(Code::kInvalid, "listen host '" + host +
                                     "' is not loopback; use 127.0.0.1 and put a proxy with TLS "
                                     "before it to serve other machines");
+  return ListenAddress(host == "localhost" ? "127.0.0.1" : host, port);
+}
+
+Result<Fd> ListenAddress(const std::string& address, int* port) {
   if (*port < 0 || *port > 65535)
     return Fail(Code::kInvalid, "listen port " + std::to_string(*port) + " is not in 0..65535");
-  const bool v6 = host == "::1";
-  Fd fd(socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_storage storage{};
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
+  const bool is_v4 = inet_pton(AF_INET, address.c_str(), &v4->sin_addr) == 1;
+  if (!is_v4 && inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) != 1)
+    return Fail(Code::kInvalid,
+                "listen address '" + address + "' is not an IPv4 or IPv6 address, like 0.0.0.0");
+  storage.ss_family = is_v4 ? AF_INET : AF_INET6;
+  (is_v4 ? v4->sin_port : v6->sin6_port) = htons(static_cast<std::uint16_t>(*port));
+  socklen_t size = is_v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+  Fd fd(socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return Fail(Code::kInternal, "cannot make a socket: " + ErrnoText());
   const int on = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  sockaddr_storage storage{};
-  socklen_t size = v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-  auto* v4_address = reinterpret_cast<sockaddr_in*>(&storage);
-  auto* v6_address = reinterpret_cast<sockaddr_in6*>(&storage);
-  storage.ss_family = v6 ? AF_INET6 : AF_INET;
-  if (v6) {
-    v6_address->sin6_addr = in6addr_loopback;
-  } else {
-    v4_address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  }
-  (v6 ? v6_address->sin6_port : v4_address->sin_port) = htons(static_cast<std::uint16_t>(*port));
   if (bind(fd.get(), Generic(&storage), size) != 0 || listen(fd.get(), kBacklog) != 0) {
     const Code code = errno == EADDRINUSE ? Code::kConflict : Code::kDenied;
     return Fail(code,
-                "cannot listen on " + host + ":" + std::to_string(*port) + ": " + ErrnoText());
+                "cannot listen on " + address + ":" + std::to_string(*port) + ": " + ErrnoText());
   }
   if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&storage), &size) == 0)
-    *port = ntohs(v6 ? v6_address->sin6_port : v4_address->sin_port);
+    *port = ntohs(is_v4 ? v4->sin_port : v6->sin6_port);
   return fd;
 }
 

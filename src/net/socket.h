@@ -56,6 +56,8 @@ class UnixListener {
 // Listens on loopback only: "127.0.0.1", "::1" or "localhost"; anything else is kInvalid. Port 0
 // takes any free port; `*port` receives the one taken. kConflict if the port is in use.
 Result<Fd> ListenLoopback(const std::string& host, int* port);
+// The same on any IPv4 or IPv6 address of this machine: "0.0.0.0", "::", "192.0.2.7".
+Result<Fd> ListenAddress(const std::string& address, int* port);
 
 // Sends all parts to a non-blocking socket, or fails (kUnavailable) when the peer is gone or the
 // clock's SteadyNow() reaches `deadline`. Never raises SIGPIPE.

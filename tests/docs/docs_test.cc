@@ -10,6 +10,7 @@
 #include <set>
 
 #include "markdown.h"
+#include "metrics/definitions.h"
 #include "model/plan.h"
 #include "objects_reference.h"
 #include "schema/manifest.h"
@@ -82,6 +83,21 @@ TEST(Docs, AnnotationsInTheReferenceAreAcceptedAndNoOthers) {
   EXPECT_NE(problems("spillway.dev/select: in=a", "", ""), "");
   EXPECT_NE(problems("", "spillway.dev/dataset: d", ""), "");
   EXPECT_NE(problems("", "", "spillway.dev/gang: all-or-nothing"), "");
+}
+
+// One row for each metric that the code has, in its order, and no others.
+TEST(Docs, MetricsInTheReferenceAreThoseOfTheCode) {
+  std::string rows;
+  for (const metrics::Definition* what : metrics::kAll) {
+    std::string labels;
+    for (std::size_t i = 0; i < what->Labels(); ++i)
+      labels += fmt::format("{}`{}`", i == 0 ? " " : ", ", what->labels[i]);
+    rows +=
+        fmt::format("| `{}` | {} |{} | {} |\n", what->name, Name(what->type), labels, what->help);
+  }
+  const std::string text = ReadText(kRepository / "docs/reference/metrics.md");
+  const std::string head = "|---|---|---|---|\n";
+  EXPECT_EQ(text.substr(std::min(text.size(), text.find(head) + head.size())), rows);
 }
 
 TEST(Docs, EveryDocumentHasOneTitleAtItsTop) {

@@ -87,6 +87,10 @@ void KubernetesMode::StepDown() {
   parts_->thread = {};
 }
 
+bool KubernetesMode::Leads() const {
+  return parts_->election->IsLeader();
+}
+
 daemon::ClusterFactory KubernetesMode::Factory() const {
   return [parts = parts_.get()](daemon::ClusterContext context) {
     return kubernetes::KubernetesCluster::Open(

@@ -30,6 +30,8 @@ class KubernetesMode {
   // Gives leadership up, so that another replica goes on at once. After everything has stopped.
   void StepDown();
 
+  bool Leads() const;  // thread-safe
+
   daemon::ClusterFactory Factory() const;
 
  private:

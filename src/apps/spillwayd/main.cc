@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
@@ -24,8 +23,10 @@
 #include "daemon/daemon.h"
 #include "embedded/embedded_cluster.h"
 #include "kubernetes_mode.h"
+#include "listen.h"
 #include "net/http_server.h"
 #include "runtime/pod_init.h"
+#include "server/probes.h"
 #include "server/router.h"
 
 namespace spillway {
@@ -37,7 +38,7 @@ constexpr Duration kStatePatience{std::chrono::minutes(1)};
 
 struct Flags {
   std::string state, data_root, results_root, evidence, catalog, socket, node_program,
-      exec_directory, cluster_id = "site", log_file, listen, token_file, phase_hook;
+      exec_directory, cluster_id = "site", log_file, listen, token_file, metrics_listen, phase_hook;
   int time_scale = 1;
   bool inspect = false, verbose = false;
   KubernetesFlags kubernetes;
@@ -120,20 +121,11 @@ Result<net::ServerOptions> ServerOptionsFrom(const Flags& flags) {
   options.unix_path = flags.socket;
   options.body_bytes = 8 << 20;
   if (flags.listen.empty()) return options;
-  const std::size_t colon = flags.listen.rfind(':');
-  if (colon == std::string::npos || flags.token_file.empty())
+  if (flags.token_file.empty())
     return Fail(Code::kInvalid,
                 "--listen needs HOST:PORT of the loopback and --token-file FILE that holds the "
                 "bearer token");
-  options.tcp_host = flags.listen.substr(0, colon);
-  const char* port_end = flags.listen.data() + flags.listen.size();
-  const auto [parsed_to, error] =
-      std::from_chars(flags.listen.data() + colon + 1, port_end, options.tcp_port);
-  if (error != std::errc{} || parsed_to != port_end || options.tcp_port < 0 ||
-      options.tcp_port > 65535)
-    return Fail(
-        Code::kInvalid,
-        fmt::format("--listen {}: the port must be a number from 0 to 65535", flags.listen));
+  SPW_TRY(ReadAddress("--listen", flags.listen, &options));
   std::ifstream file(flags.token_file);
   std::getline(file, options.token);
   if (options.token.size() < 16)
@@ -163,10 +155,15 @@ void RunPhaseHook(const std::string& program, const BurstNode& node) {
     log::Warn("the phase hook failed", {{"program", program}, {"node", node.name}});
 }
 
-// SIGTERM and SIGINT, which are blocked in every thread, as a stop token.
+// SIGTERM and SIGINT as a stop token. Made before other threads are: it blocks both in all of them.
 class StopSignal {
  public:
-  explicit StopSignal(const sigset_t& signals) {
+  StopSignal() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::thread([signals, source = source_]() mutable {
       int signal = 0;
       sigwait(&signals, &signal);
@@ -196,18 +193,19 @@ void EndAtOnce() {
 Status RunDaemon(Flags flags) {
   SPW_TRY(RedirectLog(flags.log_file));
   if (flags.verbose) log::SetLevel(log::Level::kDebug);
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   umask(077);
 
-  const StopSignal stop(signals);
+  const StopSignal stop;
   std::unique_ptr<KubernetesMode> kubernetes;
   if (flags.kubernetes.on) {
     SPW_ASSIGN(kubernetes, KubernetesMode::Connect(flags.kubernetes));
+  }
+  server::Probes probes(kubernetes == nullptr ? "embedded" : "kubernetes",
+                        [&] { return kubernetes == nullptr || kubernetes->Leads(); });
+  SPW_ASSIGN(const std::unique_ptr<net::HttpServer> probe_server,
+             StartProbes(flags.metrics_listen, probes));
+  if (kubernetes != nullptr) {
     log::Info("waiting to lead", {{"lease", flags.kubernetes.lease}});
     // The state belongs to the leader, so it is opened afterwards.
     if (!kubernetes->Lead(stop.token(), EndAtOnce)) return Ok();
@@ -252,11 +250,13 @@ Status RunDaemon(Flags flags) {
   net::HttpServer server(std::move(server_options), server::MakeRouter(*daemon));
   SPW_TRY(daemon->Start());
   SPW_TRY(server.Start());
+  probes.Serve(daemon.get());
   log::Info("ready",
             {{"socket", flags.socket}, {"state", flags.state}, {"timeScale", flags.time_scale}});
   stop.Wait();
   // Nothing new is taken while the daemon ends.
   server.Stop();
+  probes.Serve(nullptr);
   daemon->Stop();
   if (kubernetes != nullptr) kubernetes->StepDown();
   return Ok();
@@ -292,6 +292,9 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--listen", flags.listen, "also serve the API on this loopback HOST:PORT");
   app.add_option("--token-file", flags.token_file, "file with the bearer token for --listen");
+  app.add_option("--metrics-listen", flags.metrics_listen,
+                 "serve /metrics, /healthz and /readyz, and nothing else, to everybody who reaches "
+                 "this ADDRESS:PORT");
   app.add_option("--time-scale", flags.time_scale, "let the clock run so many times faster")
       ->check(CLI::Range(1, 1000));
   app.add_option("--cluster-id", flags.cluster_id, "tag of everything that is rented");

@@ -1,0 +1,70 @@
+#include "metrics/instruments.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/result.h"
+
+namespace spillway::metrics {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::array<std::chrono::microseconds, 17> kBounds{
+    1ms, 2500us, 5ms, 10ms, 25ms, 50ms, 100ms, 250ms, 500ms,
+    1s,  2500ms, 5s,  10s,  30s,  1min, 2min,  5min};
+
+// The series of these labels, or the one of all that came too late.
+template <typename Series>
+Series& SeriesOf(const Definition& what, std::map<LabelValues, Series>& all, LabelViews labels) {
+  SPW_CHECK(labels.size() == what.Labels(), what.name);
+  LabelValues values(labels.begin(), labels.end());
+  const auto it = all.find(values);
+  if (it != all.end()) return it->second;
+  if (all.size() >= kMostSeries) std::ranges::fill(values, "other");
+  return all[std::move(values)];
+}
+
+}  // namespace
+
+void Counter::Add(LabelViews labels, std::int64_t amount) {
+  SPW_CHECK(amount >= 0, what_.name);
+  const std::lock_guard lock(mutex_);
+  SeriesOf(what_, series_, labels) += amount;
+}
+
+void Counter::WriteTo(Page& page) const {
+  const std::lock_guard lock(mutex_);
+  if (what_.Labels() == 0 && series_.empty()) page.Add(what_, {}, 0);
+  for (const auto& [labels, count] : series_) page.Add(what_, labels, count);
+}
+
+void Histogram::Observe(std::chrono::nanoseconds took, LabelViews labels) {
+  const auto bucket = std::ranges::find_if(kBounds, [&](auto bound) { return took <= bound; });
+  const std::lock_guard lock(mutex_);
+  Series& series = SeriesOf(what_, series_, labels);
+  series.counts.resize(kBounds.size() + 1);
+  ++series.counts[static_cast<std::size_t>(bucket - kBounds.begin())];
+  series.sum += took;
+}
+
+void Histogram::WriteTo(Page& page) const {
+  const std::lock_guard lock(mutex_);
+  const std::vector<std::int64_t> none(kBounds.size() + 1);
+  if (what_.Labels() == 0 && series_.empty()) page.AddHistogram(what_, {}, kBounds, none, 0ns);
+  for (const auto& [labels, series] : series_)
+    page.AddHistogram(what_, labels, kBounds, series.counts, series.sum);
+}
+
+void Instruments::WriteTo(Page& page) const {
+  reaction.WriteTo(page);
+  api_requests.WriteTo(page);
+  api_seconds.WriteTo(page);
+}
+
+Instruments& OfProcess() {
+  static Instruments instruments;
+  return instruments;
+}
+
+}  // namespace spillway::metrics
