@@ -83,6 +83,7 @@ spec:
             - --log=$directory/daemon.log
             - --node-api-server=\$(NODE_API_SERVER)
             - --cluster-id=\$(CLUSTER_ID)
+            - --metrics-listen=0.0.0.0:9464
             - --time-scale=$DEMO_TIME_SCALE
             - --inspect-rented-disks
             - --node-program=$directory/machines/boot
@@ -125,6 +126,7 @@ kubernetes_demo() {
   step "a cluster: etcd, API server, controllers, scheduler, and the site's two machines"
   "$partners/kubernetes-down" --dir "$DEMO_CLUSTER" >/dev/null 2>&1 || true
   # Whatever happens from here on: nothing is left running.
+  # shellcheck disable=SC2064 # the place is known now, and not when it is needed
   [ -n "$keep" ] || trap "demo_down '$partners'" EXIT
   "$partners/kubernetes-up" --dir "$DEMO_CLUSTER" --net "$DEMO_NET" --nodes 0
   # shellcheck disable=SC1091

@@ -73,6 +73,9 @@ TEST_F(SiteVolumesTest, ADatasetIsReadOnlyAndRepeatsAreHarmless) {
 }
 
 TEST_F(SiteVolumesTest, AResultsPlaceIsMadeForPodsOfAnyUser) {
+  // The site's daemon need not be root, and brings results to the same places.
+  const uid_t owner =
+      ::chown(dir_.File("results").c_str(), 65532, 65532) == 0 ? 65532 : ::geteuid();
   const csi::PublishRequest request = Request("results", "vision/run1");
   const mode_t before = ::umask(077);
   const Status published = volumes_->Publish(request);
@@ -85,6 +88,7 @@ TEST_F(SiteVolumesTest, AResultsPlaceIsMadeForPodsOfAnyUser) {
   EXPECT_EQ(info.st_mode & 0777, 0777u);
   ASSERT_EQ(::stat(dir_.File("results/vision").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0755u);
+  EXPECT_EQ(info.st_uid, owner);
   ASSERT_TRUE(volumes_->Unpublish("vision/c", request.target_path));
   EXPECT_EQ(ReadFile(dir_.File("results/vision/run1/model")), "weights");
 }
