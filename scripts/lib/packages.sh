@@ -47,6 +47,7 @@ LIST
 libgtest-dev|unit tests
 libgmock-dev|matchers in unit tests
 libbenchmark-dev|measurements in bench/
+prometheus|its promtool checks the metrics and the alerts
 clang-format-19|checks the formatting
 clang-tidy-19|checks the code
 LIST

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "daemon/measured.h"
 
 namespace spillway::daemon {
 namespace {
@@ -62,6 +63,7 @@ void Accounts::Sync(const std::vector<store::ObjectPtr>& providers,
     Result<OpenedCloud> opened = factory_(provider->body);
     if (opened) {
       account.opened = std::move(*opened);
+      account.opened.cloud = Measured(provider->key.name, std::move(account.opened.cloud));
     } else {
       account.polled = true;
       account.not_ready = opened.error().message;

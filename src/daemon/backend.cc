@@ -109,6 +109,10 @@ Result<std::vector<LedgerEntry>> Daemon::Ledger() {
   return entries;
 }
 
+Result<std::int64_t> Daemon::LedgerRecords() {
+  return store_->LedgerRecords();
+}
+
 Result<std::string> Daemon::LedgerExport() {
   return store_->LedgerExport();
 }

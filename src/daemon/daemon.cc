@@ -152,7 +152,8 @@ Status Daemon::Start() {
   });
   executor_ = std::make_unique<Executor>(kExecutorThreads,
                                          [this](const control::Command& command) { Run(command); });
-  conductor_.reset(new control::Conductor(*clock_, *store_, *this, *executor_));
+  journal_ = std::make_unique<MeasuredJournal>(*store_);
+  conductor_.reset(new control::Conductor(*clock_, *journal_, *this, *executor_));
   SPW_TRY(cluster_->Start());
   SPW_TRY(gateway_->Start());
   started_ = true;
@@ -225,7 +226,11 @@ void Daemon::RoundLoop() {
       awake_ = false;
     }
     Duration sleep = kLookAtLeast;
+    const metrics::Stopwatch watch;
     const Result<std::optional<Time>> pass = Pass();
+    metrics::OfProcess().round_seconds.Observe(watch.Read());
+    metrics::OfProcess().rounds.Add({pass ? "ok" : "failed"});
+    if (pass) metrics::OfProcess().round_age.Mark();
     if (!pass) {
       log::Error("a round failed; it is tried again", {{"error", pass.error().message}});
     } else if (*pass) {

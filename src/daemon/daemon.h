@@ -28,8 +28,10 @@
 #include "daemon/cluster.h"
 #include "daemon/executor.h"
 #include "daemon/inspection.h"
+#include "daemon/measured.h"
 #include "daemon/reaction.h"
 #include "gateway/gateway.h"
+#include "metrics/instruments.h"
 #include "server/backend.h"
 #include "store/store.h"
 
@@ -90,6 +92,7 @@ class Daemon final : public server::Backend,
   json::value DecisionOf(const std::string& workload) override;
   std::vector<server::TransferView> Transfers() override;
   Result<std::vector<LedgerEntry>> Ledger() override;
+  Result<std::int64_t> LedgerRecords() override;
   Result<std::string> LedgerExport() override;
   Result<std::vector<std::string>> Certificates() override;
   Result<std::string> Certificate(const std::string& name) override;
@@ -152,6 +155,7 @@ class Daemon final : public server::Backend,
   std::unique_ptr<Accounts> accounts_;
   std::unique_ptr<Inspector> inspector_;
   std::unique_ptr<Executor> executor_;
+  std::unique_ptr<MeasuredJournal> journal_;
   std::unique_ptr<control::Conductor> conductor_;
   Reaction reaction_;
 
@@ -163,6 +167,8 @@ class Daemon final : public server::Backend,
   std::int64_t answers_seen_ = 0;  // up to this number the running round has seen them
   // The running round's, used by its thread only.
   std::vector<std::string> problems_;
+  std::map<std::string, server::ProviderView> providers_;
+  metrics::Stopwatch deciding_;                        // begins when everything was observed
   std::map<std::string, control::NodeReport> joined_;  // what is heard of each node
 
   mutable std::mutex view_mutex_;

@@ -34,7 +34,14 @@ Result<server::RoundView> Daemon::ViewOf(store::Store& store, std::vector<BurstN
   site::SnapshotResult built = site::BuildSnapshot(store, std::move(inputs));
   SPW_ASSIGN(const std::vector<BurstNode> all, store_->Nodes(clock_->Now() - kLongestPeriod));
   control::FillBudgets(built.snapshot.budgets, all, built.snapshot.now);
-  return server::RoundView{std::move(built.snapshot), {}, std::move(built.problems)};
+  server::RoundView view{std::move(built.snapshot), {}, std::move(built.problems), {}};
+  for (const BurstNode& node : all) {
+    if (node.Live()) continue;
+    server::ProviderView& provider = view.providers[node.offer.provider];
+    provider.settled += node.cost;
+    ++provider.returned[server::WipeOutcomeOf(node)];
+  }
+  return view;
 }
 
 control::Observation Daemon::ObservationOf(
@@ -81,10 +88,16 @@ Result<control::World> Daemon::Observe(std::vector<BurstNode> nodes, std::int64_
     if (std::find(problems_.begin(), problems_.end(), problem) == problems_.end())
       log::Warn("an object cannot be understood", {{"problem", problem}});
   problems_ = std::move(view.problems);
+  providers_ = std::move(view.providers);
+  for (const auto& [name, inventory] : world.inventories)
+    providers_[name].listed_at = inventory.read_at;
+  deciding_ = {};
+  journal_->TakeCommitTime();
   return world;
 }
 
 void Daemon::Published(const control::World& world, const control::RoundResult& result) {
+  metrics::OfProcess().plan_seconds.Observe(deciding_.Read() - journal_->TakeCommitTime());
   if (!world.synced) return;
   {
     // Answers that this round saw are consumed.
@@ -97,6 +110,10 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
   view->snapshot = world.snapshot;
   view->plan = result.plan;
   view->problems = problems_;
+  view->providers = providers_;
+  for (const control::Command& command : result.commands)
+    if (const auto* orphan = std::get_if<control::DeleteOrphan>(&command))
+      ++view->providers[orphan->provider].unknown;
   TellOfNodes(result.changed);
   TellOfDecisions(*view);
   reaction_.Decided(view->snapshot, view->plan.decisions);

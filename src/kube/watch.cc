@@ -4,6 +4,7 @@
 
 #include "kube/api_error.h"
 #include "kube/line_reader.h"
+#include "metrics/instruments.h"
 
 namespace spillway::kube {
 namespace {
@@ -83,6 +84,16 @@ std::string Watcher::WatchQuery(bool with_list) {
                 {"resourceVersionMatch", with_list ? "NotOlderThan" : ""}});
 }
 
+void Watcher::Restart() {
+  metrics::OfProcess().relists.Add({resource_.plural});
+  sink_.Restart();
+}
+
+void Watcher::Heard() {
+  metrics::OfProcess().watch_silence.Mark({resource_.plural});
+  sink_.Heard();
+}
+
 Status Watcher::OnEvent(std::string_view type, const json::object& object, bool* listing) {
   if (type == "BOOKMARK") {
     if (!VersionOf(object).empty() && (!*listing || EndsInitialEvents(object)))
@@ -115,7 +126,7 @@ Status Watcher::OnLine(std::string_view line, bool* listing) {
     return Fail(Code::kCorrupt, "watching " + resource_.plural + ": an event without an object");
   SPW_TRY(OnEvent(StringOr(*event, "type", ""), *object, listing));
   heard_ = true;
-  sink_.Heard();
+  Heard();
   return Ok();
 }
 
@@ -123,7 +134,7 @@ Status Watcher::ListOnce(const std::stop_token& stop) {
   CallOptions call;
   call.stop = stop;
   auto version = ListAll(
-      client_, resource_, query_, [&] { sink_.Restart(); },
+      client_, resource_, query_, [&] { Restart(); },
       [&](json::object&& object) { sink_.Apply(object); }, call, options_.list);
   if (!version) return Fail(version.error());
   if (version->empty())
@@ -131,14 +142,14 @@ Status Watcher::ListOnce(const std::stop_token& stop) {
   version_ = *std::move(version);
   page_next_ = false;
   sink_.Synced();
-  sink_.Heard();
+  Heard();
   return Ok();
 }
 
 Status Watcher::WatchOnce(bool with_list, const std::stop_token& stop) {
   LineReader reader(options_.line_bytes);
   bool listing = with_list;
-  if (with_list) sink_.Restart();
+  if (with_list) Restart();
   const auto on_line = [&](std::string_view line) { return OnLine(line, &listing); };
   const Status ended = client_.Watch(
       resource_, query_.name_space, WatchQuery(with_list), options_.idle_timeout,
@@ -159,6 +170,7 @@ Duration Watcher::AfterFailure(const Error& error, bool list_in_stream) {
   Duration wait =
       std::max(backoff_.Next(), std::min(error.retry_after.value_or(0ms), options_.backoff_cap));
   if (expired) wait = std::min(wait, options_.backoff_first);
+  metrics::OfProcess().watch_failures.Add({resource_.plural});
   sink_.Trouble(error, wait);
   return wait;
 }

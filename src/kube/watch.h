@@ -61,6 +61,8 @@ class Watcher {
   void Run(const std::stop_token& stop);
 
  private:
+  void Restart();
+  void Heard();
   Status ListOnce(const std::stop_token& stop);
   Status WatchOnce(bool with_list, const std::stop_token& stop);
   Status OnLine(std::string_view line, bool* listing);

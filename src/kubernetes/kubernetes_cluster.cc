@@ -68,8 +68,8 @@ KubernetesCluster::KubernetesCluster(daemon::ClusterContext context, KubernetesO
                AddEvent({"BurstNode", "", node}, warning, reason, message);
              }),
       logs_(context_.state_dir + "/logs"),
-      event_worker_(options_.leads, 2'000),
-      worker_(options_.leads, 20'000) {}
+      event_worker_(options_.leads, 2'000, "events"),
+      worker_(options_.leads, 20'000, "objects") {}
 
 KubernetesCluster::~KubernetesCluster() {
   Stop();

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "metrics/instruments.h"
 
 namespace spillway::kubernetes {
 namespace {
@@ -19,8 +20,9 @@ bool WorthRepeating(Code code) {
 
 }  // namespace
 
-Worker::Worker(std::function<bool()> may_act, std::size_t most)
-    : may_act_(std::move(may_act)), most_(most) {
+Worker::Worker(std::function<bool()> may_act, std::size_t most, std::string queue)
+    : may_act_(std::move(may_act)), most_(most), queue_(std::move(queue)) {
+  metrics::OfProcess().writes_dropped.Add({queue_}, 0);
   for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
@@ -35,6 +37,7 @@ void Worker::Do(const std::string& key, Task task) {
     const auto it = entries_.find(key);
     if (it == entries_.end() && entries_.size() >= most_) {
       log::Error("too many writes wait; one is dropped", {{"key", key}});
+      metrics::OfProcess().writes_dropped.Add({queue_});
       return;
     }
     Entry& entry = it == entries_.end() ? entries_[key] : it->second;

@@ -23,8 +23,8 @@ class Worker {
   using Task = std::function<Status()>;
 
   // Tasks run only while `may_act` says so; otherwise they are dropped, because whoever acts now
-  // knows better. At most `most` keys wait.
-  Worker(std::function<bool()> may_act, std::size_t most);
+  // knows better. At most `most` keys wait. `queue` names it in the metrics.
+  Worker(std::function<bool()> may_act, std::size_t most, std::string queue);
   ~Worker();  // ends what runs, drops what waits
 
   // Runs `task` soon. A waiting task of the same key is replaced: only the newest matters. Tasks of
@@ -49,6 +49,7 @@ class Worker {
 
   const std::function<bool()> may_act_;
   const std::size_t most_;
+  const std::string queue_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Entry> entries_;

@@ -11,7 +11,7 @@ namespace {
 using ::testing::ElementsAre;
 
 TEST(Worker, ANewerTaskReplacesAWaitingOne) {
-  Worker worker([] { return true; }, 100);
+  Worker worker([] { return true; }, 100, "test");
   std::mutex mutex;
   std::condition_variable changed;
   bool go = false;
@@ -44,7 +44,7 @@ TEST(Worker, ANewerTaskReplacesAWaitingOne) {
 }
 
 TEST(Worker, WhatMayPassIsRepeatedAndWhatCannotIsNot) {
-  Worker worker([] { return true; }, 100);
+  Worker worker([] { return true; }, 100, "test");
   std::atomic<int> unavailable = 0, invalid = 0;
   worker.Do("a", [&]() -> Status {
     return ++unavailable < 3 ? Status(Fail(Code::kUnavailable, "down")) : Ok();
@@ -61,7 +61,7 @@ TEST(Worker, WhatMayPassIsRepeatedAndWhatCannotIsNot) {
 
 TEST(Worker, WhoeverLeadsNoMoreDoesNothing) {
   std::atomic<int> ran = 0;
-  Worker worker([] { return false; }, 100);
+  Worker worker([] { return false; }, 100, "test");
   worker.Do("a", [&]() -> Status {
     ++ran;
     return Ok();
@@ -71,7 +71,7 @@ TEST(Worker, WhoeverLeadsNoMoreDoesNothing) {
 }
 
 TEST(Worker, StopDropsWhatWaits) {
-  Worker worker([] { return true; }, 100);
+  Worker worker([] { return true; }, 100, "test");
   std::atomic<int> tries = 0;
   worker.Do("a", [&]() -> Status {
     ++tries;

@@ -56,10 +56,26 @@ void Histogram::WriteTo(Page& page) const {
     page.AddHistogram(what_, labels, kBounds, series.counts, series.sum);
 }
 
+void Age::Mark(LabelViews labels) {
+  const auto now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  SeriesOf(what_, series_, labels) = now;
+}
+
+void Age::WriteTo(Page& page) const {
+  const auto now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  for (const auto& [labels, at] : series_) page.Add(what_, labels, std::max(0ns, now - at));
+}
+
 void Instruments::WriteTo(Page& page) const {
-  reaction.WriteTo(page);
-  api_requests.WriteTo(page);
-  api_seconds.WriteTo(page);
+  for (const Histogram* histogram :
+       {&reaction, &round_seconds, &plan_seconds, &commit_seconds, &provider_seconds, &api_seconds})
+    histogram->WriteTo(page);
+  for (const Counter* counter : {&rounds, &commit_failures, &provider_calls, &api_requests,
+                                 &watch_failures, &relists, &writes_dropped})
+    counter->WriteTo(page);
+  for (const Age* age : {&round_age, &watch_silence}) age->WriteTo(page);
 }
 
 Instruments& OfProcess() {

@@ -50,6 +50,19 @@ class Histogram {
   std::map<LabelValues, Series> series_;
 };
 
+// A gauge of how long ago something last happened, in real time. Absent until it happens.
+class Age {
+ public:
+  explicit Age(const Definition& what) : what_(what) {}
+  void Mark(LabelViews labels = {});
+  void WriteTo(Page& page) const;
+
+ private:
+  const Definition& what_;
+  mutable std::mutex mutex_;
+  std::map<LabelValues, std::chrono::steady_clock::time_point> series_;
+};
+
 // Measures until it is asked, by the steady clock.
 class Stopwatch {
  public:
@@ -60,9 +73,12 @@ class Stopwatch {
 };
 
 struct Instruments {
-  Histogram reaction{kReaction};
-  Counter api_requests{kApiRequests};
-  Histogram api_seconds{kApiSeconds};
+  Histogram reaction{kReaction}, round_seconds{kRoundSeconds}, plan_seconds{kPlanSeconds},
+      commit_seconds{kCommitSeconds}, provider_seconds{kProviderSeconds}, api_seconds{kApiSeconds};
+  Counter rounds{kRounds}, commit_failures{kCommitFailures}, provider_calls{kProviderCalls},
+      api_requests{kApiRequests}, watch_failures{kWatchFailures}, relists{kRelists},
+      writes_dropped{kWritesDropped};
+  Age round_age{kRoundAge}, watch_silence{kWatchSilence};
 
   void WriteTo(Page& page) const;
 };

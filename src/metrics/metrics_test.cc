@@ -83,6 +83,22 @@ TEST(Histogram, WithoutLabelsItIsThereFromTheBeginning) {
   EXPECT_THAT(page.Text(), HasSubstr("_bucket{le=\"+Inf\"} 0\n"));
 }
 
+TEST(Age, IsAbsentUntilItHappensAndGrows) {
+  Age age(kWatchSilence);
+  Page before;
+  age.WriteTo(before);
+  EXPECT_EQ(before.Text(), "");
+  age.Mark({"pods"});
+  Page after;
+  age.WriteTo(after);
+  const std::string text = after.Text();
+  const std::string name = "spillway_watch_silence_seconds{resource=\"pods\"} ";
+  ASSERT_NE(text.find(name), std::string::npos) << text;
+  const double seconds = std::stod(text.substr(text.find(name) + name.size()));
+  EXPECT_GE(seconds, 0);
+  EXPECT_LT(seconds, 60);
+}
+
 TEST(Counter, SeriesBeyondTheLimitAreCountedTogether) {
   Counter counter(kLabelled);
   for (int i = 0; i < static_cast<int>(kMostSeries) + 50; ++i)

@@ -2,6 +2,8 @@
 // the API itself (routes, views, event stream) is the same for every mode.
 #pragma once
 
+#include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,11 +19,33 @@
 
 namespace spillway::server {
 
+// What is proven of a machine that was given back.
+enum class WipeOutcome : std::uint8_t {
+  kFull,         // overwritten and read back
+  kCryptoErase,  // only the key is destroyed
+  kUnproven,
+  kNotNeeded,  // no data was ever there
+};
+inline constexpr std::array kWipeOutcomes{WipeOutcome::kFull, WipeOutcome::kCryptoErase,
+                                          WipeOutcome::kUnproven, WipeOutcome::kNotNeeded};
+std::string_view Name(WipeOutcome outcome);
+WipeOutcome WipeOutcomeOf(const BurstNode& node);
+
+// What is known of a provider besides its object.
+struct ProviderView {
+  std::optional<Time> listed_at;  // when the newest listing was asked for
+  int unknown = 0;                // things with our tag that belong to no live BurstNode
+  // Of the nodes that went in the last 366 days.
+  Money settled;
+  std::map<WipeOutcome, std::int64_t> returned;
+};
+
 // The newest complete round: what was known and what was decided. Never changes once published.
 struct RoundView {
   Snapshot snapshot;
   Plan plan;
-  std::vector<std::string> problems;  // objects that could not be understood
+  std::vector<std::string> problems;              // objects that could not be understood
+  std::map<std::string, ProviderView> providers;  // by name of the CloudProvider
 };
 
 struct ObjectRef {
@@ -119,6 +143,7 @@ class Backend {
   virtual std::vector<TransferView> Transfers() = 0;
 
   virtual Result<std::vector<LedgerEntry>> Ledger() = 0;
+  virtual Result<std::int64_t> LedgerRecords() = 0;
   virtual Result<std::string> LedgerExport() = 0;
   // Wipe certificates: names, and the text of one.
   virtual Result<std::vector<std::string>> Certificates() = 0;

@@ -377,6 +377,7 @@ class FakeBackend final : public Backend {
   std::vector<TransferView> Transfers() override { return {{"bn-00002", 512, 1024, 0.25, 1, ""}}; }
 
   Result<std::vector<LedgerEntry>> Ledger() override { return std::vector<LedgerEntry>(5); }
+  Result<std::int64_t> LedgerRecords() override { return 5; }
   Result<std::string> LedgerExport() override { return "{\"seq\":1}\n"; }
   Result<std::vector<std::string>> Certificates() override {
     return std::vector<std::string>{"bn-00003.json", "bn-00001.json"};

@@ -4,14 +4,15 @@
 
 #include "metrics/instruments.h"
 #include "metrics/process.h"
+#include "server/metrics_view.h"
 
 namespace spillway::server {
 
 using net::Request;
 using net::Response;
 
-Probes::Probes(std::string mode, std::function<bool()> leads)
-    : mode_(std::move(mode)), leads_(std::move(leads)) {}
+Probes::Probes(std::string mode, std::function<std::optional<Duration>()> right)
+    : mode_(std::move(mode)), right_(std::move(right)) {}
 
 void Probes::Serve(Backend* backend) {
   const std::unique_lock lock(mutex_);
@@ -21,7 +22,20 @@ void Probes::Serve(Backend* backend) {
 std::string Probes::Metrics() const {
   metrics::Page page;
   page.Add(metrics::kBuildInfo, {SPILLWAY_VERSION, mode_}, 1);
-  page.Add(metrics::kLeader, {}, leads_());
+  const std::optional<Duration> right = right_();
+  page.Add(metrics::kLeader, {}, right.has_value());
+  if (right != Duration::max())
+    page.Add(metrics::kLeaseLeft, {}, metrics::Value(right.value_or(0ms)));
+  {
+    const std::shared_lock lock(mutex_);
+    if (const auto round = backend_ == nullptr ? nullptr : backend_->LastRound()) {
+      const auto records = backend_->LedgerRecords();
+      WriteMetrics(*round,
+                   {backend_->Transfers(), records ? std::optional(*records) : std::nullopt,
+                    backend_->Now()},
+                   page);
+    }
+  }
   metrics::OfProcess().WriteTo(page);
   metrics::WriteProcess(page);
   return page.Text();
@@ -29,18 +43,22 @@ std::string Probes::Metrics() const {
 
 Response Probes::Ready() const {
   const std::shared_lock lock(mutex_);
-  if (!leads_()) return Response::Text("ok: another replica leads\n");
+  if (!right_()) return Response::Text("ok: another replica leads\n");
   if (backend_ != nullptr && backend_->LastRound() != nullptr) return Response::Text("ok\n");
   Response response = Response::Text("not everything was looked at yet; see the log\n");
   response.status = 503;
   return response;
 }
 
-net::Router Probes::MakeRouter() const {
-  net::Router router;
-  router.Add("GET", "/metrics", [this](const Request&) -> Result<Response> {
+void Probes::AddMetrics(net::Router* router) const {
+  router->Add("GET", "/metrics", [this](const Request&) -> Result<Response> {
     return Response::Text(Metrics(), std::string(metrics::kContentType));
   });
+}
+
+net::Router Probes::MakeRouter() const {
+  net::Router router;
+  AddMetrics(&router);
   router.Add("GET", "/healthz",
              [](const Request&) -> Result<Response> { return Response::Text("ok\n"); });
   router.Add("GET", "/readyz", [this](const Request&) -> Result<Response> { return Ready(); });

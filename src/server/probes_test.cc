@@ -18,7 +18,7 @@ net::Response Get(const net::Router& router, const std::string& path) {
 }
 
 TEST(Probes, AReplicaThatStandsByIsHealthyAndReady) {
-  Probes probes("kubernetes", [] { return false; });
+  Probes probes("kubernetes", [] { return std::optional<Duration>(); });
   const net::Router router = probes.MakeRouter();
   EXPECT_EQ(Get(router, "/healthz").status, 200);
   EXPECT_EQ(Get(router, "/readyz").status, 200);
@@ -29,23 +29,26 @@ TEST(Probes, AReplicaThatStandsByIsHealthyAndReady) {
 }
 
 TEST(Probes, ALeaderIsReadyWhenItHasLookedAtEverything) {
-  bool leads = true;
-  Probes probes("kubernetes", [&] { return leads; });
+  std::optional<Duration> right = 9s;
+  Probes probes("kubernetes", [&] { return right; });
   const net::Router router = probes.MakeRouter();
   EXPECT_EQ(Get(router, "/readyz").status, 503);
   EXPECT_EQ(Get(router, "/healthz").status, 200);
   FakeBackend backend;
   probes.Serve(&backend);
   EXPECT_EQ(Get(router, "/readyz").status, 200);
-  EXPECT_THAT(Get(router, "/metrics").body, HasSubstr("\nspillway_leader 1\n"));
+  const std::string text = Get(router, "/metrics").body;
+  EXPECT_THAT(text, HasSubstr("\nspillway_leader 1\n"));
+  EXPECT_THAT(text, HasSubstr("\nspillway_lease_left_seconds 9\n"));
+  EXPECT_THAT(text, HasSubstr("\nspillway_ledger_records 5\n"));
   probes.Serve(nullptr);
   EXPECT_EQ(Get(router, "/readyz").status, 503);
-  leads = false;
+  right.reset();
   EXPECT_THAT(Get(router, "/readyz").body, StartsWith("ok"));
 }
 
 TEST(Probes, NothingElseIsServed) {
-  Probes probes("embedded", [] { return true; });
+  Probes probes("embedded", [] { return std::optional(Duration::max()); });
   EXPECT_THAT(probes.MakeRouter().List(),
               testing::ElementsAre("GET /healthz", "GET /metrics", "GET /readyz"));
 }

@@ -11,9 +11,6 @@
 namespace spillway::server {
 namespace {
 
-// A deletion that takes longer than this is something a person should look at.
-constexpr Duration kDeletingTooLong = 10min;
-
 json::object SiteJson(const Snapshot& snapshot) {
   std::map<std::string_view, std::pair<std::int64_t, std::int64_t>> use;  // GPUs, pods
   for (const Pod& pod : snapshot.pods) {
@@ -72,15 +69,6 @@ json::array RunningJson(const Snapshot& snapshot) {
                                {"where", std::move(places)}});
   }
   return out;
-}
-
-// What is metered at this moment.
-Money PerHour(const BurstNode& node) {
-  Money sum;
-  if (node.meter_start && !node.meter_stop) sum += node.offer.price_per_hour;
-  for (const SideObject& object : node.side_objects)
-    if (!object.gone) sum += object.price_per_hour;
-  return sum;
 }
 
 json::object RentedJson(const BurstNode& node, const std::vector<TransferView>& transfers,

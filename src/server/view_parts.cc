@@ -192,6 +192,69 @@ Owners OwnersOf(const std::vector<json::value>& pods) {
   return owners;
 }
 
+bool Overdue(const BurstNode& node, Time now) {
+  const auto limit = [&]() -> Duration {
+    const Deadlines& most = node.deadlines;
+    switch (node.phase) {
+      case Phase::kPlanned:
+        return most.create;
+      case Phase::kRequested:
+        return most.create + most.boot;
+      case Phase::kProvisioned:
+        return most.boot;
+      case Phase::kJoined:
+        return most.stage;
+      case Phase::kStaged:  // the gang's other nodes
+        return most.create + most.boot + most.stage;
+      case Phase::kRunning:
+        return most.lifetime;
+      case Phase::kReturning:
+        return most.give_back;
+      case Phase::kWiping:
+        return most.wipe;
+      case Phase::kDeleting:
+        return kDeletingTooLong;
+      case Phase::kGone:
+        return Duration::max();
+    }
+    return Duration::max();
+  };
+  const Time since = node.phase == Phase::kRunning ? node.created_at : node.phase_since;
+  return now - since > limit();
+}
+
+Money PerHour(const BurstNode& node) {
+  Money sum;
+  if (node.meter_start && !node.meter_stop) sum += node.offer.price_per_hour;
+  for (const SideObject& object : node.side_objects)
+    if (!object.gone) sum += object.price_per_hour;
+  return sum;
+}
+
+std::string_view Name(WipeOutcome outcome) {
+  switch (outcome) {
+    case WipeOutcome::kFull:
+      return "full";
+    case WipeOutcome::kCryptoErase:
+      return "crypto-erase only";
+    case WipeOutcome::kUnproven:
+      return "unproven";
+    case WipeOutcome::kNotNeeded:
+      return "not needed";
+  }
+  return "unproven";
+}
+
+WipeOutcome WipeOutcomeOf(const BurstNode& node) {
+  if (node.wipe_class == WipeClass::kCryptoEraseOnly) return WipeOutcome::kCryptoErase;
+  if (node.wipe_class == WipeClass::kFull)
+    return node.wipe_verified ? WipeOutcome::kFull : WipeOutcome::kUnproven;
+  // Data goes to a machine from the moment it has joined.
+  const bool joined = std::ranges::any_of(
+      node.history, [](const auto& step) { return step.first == Phase::kJoined; });
+  return joined ? WipeOutcome::kUnproven : WipeOutcome::kNotNeeded;
+}
+
 Amounts& Amounts::operator+=(const Amounts& other) {
   paid_ms += other.paid_ms;
   computed_ms += other.computed_ms;

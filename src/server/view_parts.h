@@ -39,6 +39,12 @@ std::string_view PolicyVerdictName(OfferReason reason);
 std::string VerdictSentence(OfferReason reason, std::string_view detail);
 const ProviderFacts* FactsOf(const Snapshot& snapshot, const Offer& offer);  // nullptr: unknown
 
+// A deletion that takes longer than this is something a person should look at.
+inline constexpr Duration kDeletingTooLong = 10min;
+// Longer in its phase than its deadline allows, so that it should have left it by itself.
+bool Overdue(const BurstNode& node, Time now);
+Money PerHour(const BurstNode& node);  // what is metered at this moment
+
 // Seconds and money of one BurstNode, so far or final. Sums of shares are exact.
 struct Amounts {
   std::int64_t paid_ms = 0, computed_ms = 0;

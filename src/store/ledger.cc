@@ -222,6 +222,11 @@ Result<std::vector<LedgerRow>> ReadLedger(Database& db) {
   return rows;
 }
 
+Result<std::int64_t> CountRecords(Database& db) {
+  SPW_ASSIGN(const Head head, ReadHead(db));
+  return head.records;
+}
+
 AuditReport VerifyExport(std::string_view text, const Verifier& verify,
                          const std::optional<std::string>& expected_public_key) {
   std::vector<RawRecord> records;

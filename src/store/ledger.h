@@ -41,6 +41,7 @@ struct LedgerRow {
   std::string hash;  // hex
 };
 Result<std::vector<LedgerRow>> ReadLedger(Database& db);
+Result<std::int64_t> CountRecords(Database& db);
 
 // Outcome of an offline check.
 struct AuditReport {

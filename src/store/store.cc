@@ -331,6 +331,11 @@ Result<std::vector<LedgerRow>> Store::Ledger() const {
   return ReadLedger(db_);
 }
 
+Result<std::int64_t> Store::LedgerRecords() const {
+  const std::lock_guard lock(mutex_);
+  return CountRecords(db_);
+}
+
 Result<std::string> Store::LedgerExport() const {
   const std::lock_guard lock(mutex_);
   return ExportLedger(db_);

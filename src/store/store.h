@@ -107,6 +107,7 @@ class Store final : public ports::Journal {
   std::int64_t Revision() const;
 
   Result<std::vector<LedgerRow>> Ledger() const;
+  Result<std::int64_t> LedgerRecords() const;
   Result<std::string> LedgerExport() const;
 
   // ports::Journal. BurstNodes are objects of kind BurstNode.

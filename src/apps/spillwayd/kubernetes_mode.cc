@@ -87,8 +87,9 @@ void KubernetesMode::StepDown() {
   parts_->thread = {};
 }
 
-bool KubernetesMode::Leads() const {
-  return parts_->election->IsLeader();
+std::optional<Duration> KubernetesMode::Right() const {
+  const Duration left = parts_->election->Token().Left();
+  return left > 0ms ? std::optional(left) : std::nullopt;
 }
 
 daemon::ClusterFactory KubernetesMode::Factory() const {

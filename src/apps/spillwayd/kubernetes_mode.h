@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -30,7 +31,8 @@ class KubernetesMode {
   // Gives leadership up, so that another replica goes on at once. After everything has stopped.
   void StepDown();
 
-  bool Leads() const;  // thread-safe
+  // How long it may still act if nothing renews its right; nullopt: it does not lead. Thread-safe.
+  std::optional<Duration> Right() const;
 
   daemon::ClusterFactory Factory() const;
 

@@ -201,8 +201,9 @@ Status RunDaemon(Flags flags) {
   if (flags.kubernetes.on) {
     SPW_ASSIGN(kubernetes, KubernetesMode::Connect(flags.kubernetes));
   }
-  server::Probes probes(kubernetes == nullptr ? "embedded" : "kubernetes",
-                        [&] { return kubernetes == nullptr || kubernetes->Leads(); });
+  server::Probes probes(kubernetes == nullptr ? "embedded" : "kubernetes", [&] {
+    return kubernetes == nullptr ? std::optional(Duration::max()) : kubernetes->Right();
+  });
   SPW_ASSIGN(const std::unique_ptr<net::HttpServer> probe_server,
              StartProbes(flags.metrics_listen, probes));
   if (kubernetes != nullptr) {
@@ -247,7 +248,9 @@ Status RunDaemon(Flags flags) {
   if (error)
     return Fail(Code::kInvalid, fmt::format("--socket {}: {}", flags.socket, error.message()));
   SPW_ASSIGN(net::ServerOptions server_options, ServerOptionsFrom(flags));
-  net::HttpServer server(std::move(server_options), server::MakeRouter(*daemon));
+  net::Router router = server::MakeRouter(*daemon);
+  probes.AddMetrics(&router);
+  net::HttpServer server(std::move(server_options), std::move(router));
   SPW_TRY(daemon->Start());
   SPW_TRY(server.Start());
   probes.Serve(daemon.get());
