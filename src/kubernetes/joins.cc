@@ -52,16 +52,18 @@ Joins::Joins(store::Store& store, Api& api, Worker& worker, const Clock& clock, 
 Joins::Record Joins::Read(const std::string& node) const {
   const store::ObjectPtr object = store_.Get(RecordKey(node));
   if (object == nullptr) return {};
-  return {std::string(StringOr(object->body, "tokenId", "")),
-          std::string(StringOr(object->body, "client", "")),
-          std::string(StringOr(object->body, "serving", ""))};
+  const auto text = [&](const char* key) { return std::string(StringOr(object->body, key, "")); };
+  return {text("tokenId"), text("client"), text("serving"), text("clientName"),
+          text("servingName")};
 }
 
 Status Joins::Write(const std::string& node, const Record& record) {
   const auto written = store_.Apply({{RecordKey(node),
                                       json::object{{"tokenId", record.token_id},
                                                    {"client", record.client_uid},
-                                                   {"serving", record.serving_uid}},
+                                                   {"serving", record.serving_uid},
+                                                   {"clientName", record.client_name},
+                                                   {"servingName", record.serving_name}},
                                       std::nullopt}});
   return written ? Ok() : Status(tl::unexpected(written.error()));
 }
@@ -120,6 +122,7 @@ Status Joins::Judge(const json::value& csr, const std::string& node, Record& rec
     SPW_TRY(CheckClientRequest(csr, node, record.token_id));
   }
   granted = uid;
+  (serving ? record.serving_name : record.client_name) = MetadataText(csr, "name");
   // Stored before it is granted: a crash in between grants the same request again and no other.
   return Write(node, record);
 }
@@ -208,6 +211,14 @@ Status Joins::Forget(const std::string& node) {
   waiting_.erase(node);
   SPW_TRY(DeleteToken(record.token_id));
   if (store_.Get(RecordKey(node)) == nullptr) return Ok();
+  // What was refused stays, as evidence, until the cluster removes it.
+  for (const auto& [name, uid] : {std::pair(record.client_name, record.client_uid),
+                                  std::pair(record.serving_name, record.serving_uid)}) {
+    if (name.empty()) continue;
+    const Status gone = api_.Delete(kRequests, "", name, uid, -1);
+    if (!gone && gone.error().code != Code::kNotFound && gone.error().code != Code::kConflict)
+      return gone;
+  }
   const auto removed = store_.Apply({{RecordKey(node), {}, std::nullopt, true}});
   return removed ? Ok() : Status(tl::unexpected(removed.error()));
 }

@@ -35,13 +35,15 @@ class Joins {
   // The Node object changed: a serving certificate may have waited for its addresses.
   void NodeChanged(const std::string& node);
 
-  // For a node that is gone or leaving: no token, no certificate any more.
+  // For a node that is gone or leaving: no token, no certificate any more; the requests that were
+  // granted are deleted.
   Status Forget(const std::string& node);
 
  private:
   struct Record {
     std::string token_id;
     std::string client_uid, serving_uid;  // requests that were granted
+    std::string client_name, serving_name;
   };
   Record Read(const std::string& node) const;
   Status Write(const std::string& node, const Record& record);

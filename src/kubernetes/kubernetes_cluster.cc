@@ -327,8 +327,9 @@ Status KubernetesCluster::EvictPods(const std::string& node, const std::vector<P
 }
 
 Status KubernetesCluster::RemoveNode(const std::string& node) {
-  SPW_TRY(UnlessGone(options_.api->Delete(kNodes, "", node, "", -1)));
+  // The Node object last: as long as it is there this is tried again.
   SPW_TRY(joins_.Forget(node));
+  SPW_TRY(UnlessGone(options_.api->Delete(kNodes, "", node, "", -1)));
   const std::lock_guard lock(mutex_);
   released_.erase(node);
   return Ok();

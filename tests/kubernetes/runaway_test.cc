@@ -82,6 +82,8 @@ TEST_F(RunawayTest, JobRunsOnARentedNodeAndNothingStays) {
   EXPECT_EQ(ExpectNothingLeft(), 1);
   ExpectResults("hash");
   EXPECT_EQ(Requests("kubernetes.io/kube-apiserver-client-kubelet", node, "Denied"), 0);
+  EXPECT_EQ(Requests("kubernetes.io/kube-apiserver-client-kubelet", node, "Approved"), 0);
+  EXPECT_EQ(Requests("kubernetes.io/kubelet-serving", node, "Approved"), 0);
 
   const std::vector<json::value> events = EventsOf("Pod", NameOf(pod));
   EXPECT_GE(events.size(), 1u) << Story();
