@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "plan/bindable.h"
 #include "plan/pack.h"
 
 namespace spillway::plan {
@@ -113,41 +114,24 @@ bool Drafter::Together(const std::vector<Item>& items, int first, int count, std
   return placed == count;
 }
 
-// Whether the scheduler could bind all pods of the draft and of the rentals before it, each to its
-// own instance: one after the other, as they fit, and each as the last one, too, since the
-// scheduler takes them in an order of its own. All of these nodes may be there before the first pod
-// is bound.
+// Whether the scheduler could bind all pods of the draft and of the rentals before it. All of these
+// nodes may be there before the first pod is bound.
 bool Drafter::RulesHold(const Draft& draft) {
   Placement& ground = market_.ground;
-  std::vector<std::pair<std::int32_t, std::int32_t>> placed;  // shape, node
-  std::vector<std::pair<std::int32_t, std::int32_t>> waiting = market_.rented_pods();
-  for (const auto& [shape, node] : waiting) ground.Remove(shape, node);
+  std::vector<Bound> pods;
   for (std::size_t i = 0; i < draft.rentals.size(); ++i) {
     Node node = NodeOf(index_.snapshot.offers[static_cast<std::size_t>(draft.rentals[i].offer)],
                        index_.snapshot.daemons, fmt::format("{} no. {}", kNewNode, i));
     const std::int32_t at = ground.AddNode(std::move(node));
     for (const std::int32_t pod : draft.rentals[i].pods)
-      waiting.emplace_back(index_.snapshot.pods[static_cast<std::size_t>(pod)].shape, at);
+      pods.emplace_back(index_.snapshot.pods[static_cast<std::size_t>(pod)].shape, at);
   }
-  for (bool progress = true; progress && !waiting.empty();) {
-    progress = false;
-    std::erase_if(waiting, [&](const auto& pod) {
-      if (!ground.Fits(pod.first, pod.second, Entry::kAdmitted)) return false;
-      ground.Put(pod.first, pod.second);
-      placed.push_back(pod);
-      return progress = true;
-    });
-  }
-  bool hold = waiting.empty();
-  for (const auto& [shape, node] : placed) {
-    if (!hold) break;
-    ground.Remove(shape, node);
-    hold = ground.Fits(shape, node, Entry::kAdmitted);
-    ground.Put(shape, node);
-  }
-  for (const auto& [shape, node] : placed) ground.Remove(shape, node);
+  for (const auto& [shape, node] : pods) ground.Put(shape, node);
+  pods.insert(pods.end(), market_.rented_pods().begin(), market_.rented_pods().end());
+  const bool hold = Unbindable(ground, pods).empty();
+  pods.resize(pods.size() - market_.rented_pods().size());
+  for (const auto& [shape, node] : pods) ground.Remove(shape, node);
   for (std::size_t i = 0; i < draft.rentals.size(); ++i) ground.DropLastNode();
-  for (const auto& [shape, node] : market_.rented_pods()) ground.Put(shape, node);
   return hold;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -23,7 +24,8 @@ class Explainer {
         index_(market.index),
         question_(question),
         policy_(index_.snapshot.policies[static_cast<std::size_t>(question.policy)]) {
-    for (const Item& item : question.items) shapes_.insert(item.shape);
+    for (const Item& item : question.items) AddShape(item.shape);
+    for (const auto& [offer, total] : question.chosen) chosen_total_ += total.micro();
   }
 
   Explanation Run() {
@@ -60,13 +62,34 @@ class Explainer {
     int instances = 0;                     // alone, of an allowed offer
   };
 
+  // What was rented has changed how other pods stand: then a shape that asks for no more than
+  // another one, and the same of a node otherwise, is not judged for itself.
+  void AddShape(std::int32_t shape) {
+    if (question_.chosen.empty()) {
+      shapes_.insert(shape);
+      return;
+    }
+    if (!footprints_.insert(index_.footprint[static_cast<std::size_t>(shape)]).second) return;
+    auto covers = [&](std::int32_t a, std::int32_t b) {
+      const std::vector<PodShape>& all = index_.snapshot.shapes;
+      return index_.node_demand[static_cast<std::size_t>(a)] ==
+                 index_.node_demand[static_cast<std::size_t>(b)] &&
+             all[static_cast<std::size_t>(a)].requests.Covers(
+                 all[static_cast<std::size_t>(b)].requests);
+    };
+    if (std::any_of(shapes_.begin(), shapes_.end(),
+                    [&](std::int32_t other) { return covers(other, shape); }))
+      return;
+    std::erase_if(shapes_, [&](std::int32_t other) { return covers(shape, other); });
+    shapes_.insert(shape);
+  }
+
   static int RankOf(OfferReason rule) { return 1 + static_cast<int>(rule); }
 
   const Objection& FirstObjection(std::int32_t offer) {
     const Objection* first = nullptr;
     for (const std::int32_t shape : shapes_) {
       first = &market_.Judge(question_.policy, shape, offer, question_.accounts_left);
-      // What was rented has changed how other pods stand.
       if (first->reason == OfferReason::kChosen && question_.chosen.empty())
         first = &market_.JudgeByPods(shape, offer);
       if (first->reason != OfferReason::kChosen) break;
@@ -107,6 +130,11 @@ class Explainer {
           fmt::format("{} needed, nodes.max leaves {}", entry.instances, question_.policy_left);
     } else {
       verdict.reason = OfferReason::kCostsMore;
+      if (question_.mixed && entry.total < chosen_total_) {
+        verdict.total.reset();
+        verdict.detail = "not part of the cheapest mix that was found";
+        return verdict;
+      }
       if (entry.instances > 1) verdict.detail = fmt::format("{} instances", entry.instances);
     }
     return verdict;
@@ -159,26 +187,41 @@ class Explainer {
   }
 
   std::vector<Alone> PriceMixed(const std::vector<std::int32_t>& allowed) {
+    // The same items cost the same on offers that are alike in these.
+    auto less = [&](std::int32_t a, std::int32_t b) {
+      const Offer& left = index_.snapshot.offers[static_cast<std::size_t>(a)];
+      const Offer& right = index_.snapshot.offers[static_cast<std::size_t>(b)];
+      return std::tie(left.price_per_hour, RoomOf(a), left.allocatable, left.catalog) <
+             std::tie(right.price_per_hour, RoomOf(b), right.allocatable, right.catalog);
+    };
+    std::map<std::int32_t, Alone, decltype(less)> known(less);
     std::vector<Alone> alone;
     for (const std::int32_t offer : allowed) {
-      Alone& result = alone.emplace_back();
-      const Resources& room = RoomOf(offer);
-      const int items = static_cast<int>(question_.items.size());
-      for (int first = 0; first < items;) {
-        Resources used;
-        int count = 0;
-        while (first + count < items && count < index_.options.max_pods_per_rental) {
-          used += Requests(first + count);
-          if (count > 0 && !room.Covers(used)) break;
-          ++count;
-        }
-        const Load load = BundleOf(index_, question_.items, first, count).load;
-        result.total += ExpectedTotal(index_, policy_, offer, load).micro();
-        ++result.instances;
-        first += count;
-      }
+      const auto [it, fresh] = known.try_emplace(offer);
+      if (fresh) it->second = MixedOn(offer);
+      alone.push_back(it->second);
     }
     return alone;
+  }
+
+  Alone MixedOn(std::int32_t offer) {
+    Alone result;
+    const Resources& room = RoomOf(offer);
+    const int items = static_cast<int>(question_.items.size());
+    for (int first = 0; first < items;) {
+      Resources used;
+      int count = 0;
+      while (first + count < items && count < index_.options.max_pods_per_rental) {
+        used += Requests(first + count);
+        if (count > 0 && !room.Covers(used)) break;
+        ++count;
+      }
+      const Load load = BundleOf(index_, question_.items, first, count).load;
+      result.total += ExpectedTotal(index_, policy_, offer, load).micro();
+      ++result.instances;
+      first += count;
+    }
+    return result;
   }
 
   const Resources& Requests(int item) const {
@@ -191,6 +234,8 @@ class Explainer {
   const Question& question_;
   const Policy& policy_;
   std::set<std::int32_t> shapes_;
+  std::set<int> footprints_;
+  std::int64_t chosen_total_ = 0;
   std::vector<Entry> entries_;
 };
 

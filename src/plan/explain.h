@@ -16,6 +16,7 @@ struct Question {
   std::vector<Item> items;               // in packing order, at least one
   std::map<std::int32_t, Money> chosen;  // offers that were taken, with what they cost together
   std::string_view not_rented;           // why nothing was taken, when nothing was
+  bool mixed = false;                    // not exactly the cheapest there is
   int policy_left = 0;                   // limits at the time of the decision
   std::vector<int> accounts_left;
 };

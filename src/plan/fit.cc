@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <tuple>
 
 namespace spillway::plan {
 namespace {
@@ -73,6 +75,21 @@ std::string WhyNeverOn(const PodShape& shape, const Node& node, Entry entry) {
   for (const VolumeRule& rule : shape.volume_rules)
     if (!Holds(rule, node)) return "node(s) had volume node affinity conflict";
   return {};
+}
+
+std::vector<std::int32_t> NodeDemands(const std::vector<PodShape>& shapes) {
+  auto demands = [](const PodShape& shape) {
+    return std::tie(shape.node_selector, shape.has_required_affinity, shape.required_terms,
+                    shape.tolerations, shape.volume_rules, shape.nowhere, shape.not_understood);
+  };
+  auto less = [&](const PodShape* a, const PodShape* b) { return demands(*a) < demands(*b); };
+  std::map<const PodShape*, std::int32_t, decltype(less)> known(less);
+  std::vector<std::int32_t> classes;
+  classes.reserve(shapes.size());
+  for (const PodShape& shape : shapes)
+    classes.push_back(
+        known.try_emplace(&shape, static_cast<std::int32_t>(known.size())).first->second);
+  return classes;
 }
 
 bool SpreadCounts(const PodShape& shape, const SpreadRule& rule, const Node& node, Entry entry) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "model/offer.h"
 #include "model/snapshot.h"
@@ -22,6 +23,10 @@ std::string FirstMismatch(const PodShape& shape, const Labels& labels, std::stri
 // Why the shape can not be on the node whatever else is there, in kube-scheduler's words; empty: it
 // can.
 std::string WhyNeverOn(const PodShape& shape, const Node& node, Entry entry = Entry::kAsItIs);
+
+// By shape: equal for shapes between which WhyNeverOn and SpreadCounts see no difference, beyond
+// the spread constraints themselves. Numbers from 0 in the order of first use.
+std::vector<std::int32_t> NodeDemands(const std::vector<PodShape>& shapes);
 
 // Whether a topology spread constraint of the shape counts the node.
 bool SpreadCounts(const PodShape& shape, const SpreadRule& rule, const Node& node, Entry entry);

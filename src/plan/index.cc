@@ -1,6 +1,7 @@
 #include "plan/index.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "plan/fit.h"
 #include "plan/parking.h"
@@ -41,24 +42,26 @@ void Index::ResolveOffers() {
 }
 
 void Index::ResolveDemands() {
-  std::vector<const PodShape*> representatives;
-  demand.reserve(snapshot.shapes.size());
-  for (const PodShape& shape : snapshot.shapes) {
-    const auto same =
-        std::find_if(representatives.begin(), representatives.end(), [&](const PodShape* other) {
-          return other->requests.gpus == shape.requests.gpus &&
-                 other->node_selector == shape.node_selector &&
-                 other->has_required_affinity == shape.has_required_affinity &&
-                 other->required_terms == shape.required_terms &&
-                 other->host_ports == shape.host_ports &&
-                 other->volume_rules == shape.volume_rules &&
-                 other->affinity_group == shape.affinity_group &&
-                 other->affinity_keys == shape.affinity_keys &&
-                 other->anti_affinity == shape.anti_affinity && other->spread == shape.spread;
-        });
-    demand.push_back(static_cast<int>(same - representatives.begin()));
-    if (same == representatives.end()) representatives.push_back(&shape);
+  auto wants = [](const PodShape& shape) {
+    return std::tie(shape.requests.gpus, shape.node_selector, shape.has_required_affinity,
+                    shape.required_terms, shape.host_ports, shape.volume_rules,
+                    shape.affinity_group, shape.affinity_keys, shape.anti_affinity, shape.spread);
+  };
+  auto less = [&](const PodShape* a, const PodShape* b) { return wants(*a) < wants(*b); };
+  std::map<const PodShape*, int, decltype(less)> known(less);
+  node_demand = NodeDemands(snapshot.shapes);
+  auto smaller = [&](std::size_t a, std::size_t b) {
+    const Resources& left = snapshot.shapes[a].requests;
+    const Resources& right = snapshot.shapes[b].requests;
+    return std::tie(node_demand[a], left) < std::tie(node_demand[b], right);
+  };
+  std::map<std::size_t, int, decltype(smaller)> sizes(smaller);
+  for (std::size_t i = 0; i < snapshot.shapes.size(); ++i) {
+    demand.push_back(
+        known.try_emplace(&snapshot.shapes[i], static_cast<int>(known.size())).first->second);
+    footprint.push_back(sizes.try_emplace(i, static_cast<int>(sizes.size())).first->second);
   }
+  footprints = static_cast<int>(sizes.size());
 }
 
 void Index::ResolvePolicies() {

@@ -41,6 +41,11 @@ class Index {
   // By shape: equal for shapes that want the same GPUs and make the same demands on labels and on
   // other pods. Their pods may share an instance.
   std::vector<int> demand;
+  // By shape: equal for shapes that ask the same of a node alone, its room aside (NodeDemands).
+  std::vector<std::int32_t> node_demand;
+  // By shape: equal for shapes with equal requests, too. Their number is `footprints`.
+  std::vector<int> footprint;
+  int footprints = 0;
 
   // Of the policies that name the namespace the one with the highest priority, then the first
   // name; -1: none.

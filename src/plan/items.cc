@@ -46,7 +46,7 @@ Bundle BundleOf(const Index& index, const std::vector<Item>& items, int first, i
     bundle.load.worst_run = std::max(bundle.load.worst_run, item.worst_run);
     bundle.load.result_bytes += item.result_bytes;
     bundle.requests += index.snapshot.shapes[static_cast<std::size_t>(item.shape)].requests;
-    bool seen = false;
+    bool seen = item.input_bytes == 0;
     for (int j = first; j < i && !seen; ++j)
       seen = items[static_cast<std::size_t>(j)].input == item.input;
     if (!seen) bundle.load.stage_bytes += item.input_bytes;

@@ -115,6 +115,12 @@ Objection ByFit(const Index& index, std::int32_t shape_index, std::int32_t offer
   const Node& node = index.offers[static_cast<std::size_t>(offer)].node;
   if (!node.allocatable.Covers(shape.requests))
     return {OfferReason::kTooSmall, node.allocatable.FirstShortage(shape.requests)};
+  return ByLabels(index, shape_index, offer);
+}
+
+Objection ByLabels(const Index& index, std::int32_t shape_index, std::int32_t offer) {
+  const PodShape& shape = index.snapshot.shapes[static_cast<std::size_t>(shape_index)];
+  const Node& node = index.offers[static_cast<std::size_t>(offer)].node;
   // Its node name is not known before it is rented: an affinity to a name never matches.
   if (std::string key = FirstMismatch(shape, node.labels, ""); !key.empty())
     return {OfferReason::kLabels, std::move(key)};

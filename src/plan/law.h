@@ -27,6 +27,8 @@ struct Objection {
 Objection ByLaw(const Index& index, const Policy& policy, std::int32_t offer);
 // Whether an empty instance could hold one pod of the shape (kTooSmall, kLabels).
 Objection ByFit(const Index& index, std::int32_t shape, std::int32_t offer);
+// Its second half: what it asks of a node beyond room. Equal for shapes of one Index::node_demand.
+Objection ByLabels(const Index& index, std::int32_t shape, std::int32_t offer);
 // Whether the pods that are there now, at the site and on rented nodes, let one pod of the shape
 // onto a new instance (kLabels). `ground` is put back as it was.
 Objection ByPods(const Index& index, Placement& ground, std::int32_t shape, std::int32_t offer);

@@ -17,7 +17,7 @@ Market::Market(const Index& the_index, Placement& the_ground)
       ground(the_ground),
       purse(the_index.snapshot),
       law_(the_index.snapshot.policies.size()),
-      fit_(the_index.snapshot.shapes.size()),
+      labels_(the_index.snapshot.shapes.size()),
       by_pods_(the_index.snapshot.shapes.size()),
       full_{OfferReason::kProviderFull, "limits.nodes"} {
   const Snapshot& snapshot = index.snapshot;
@@ -49,12 +49,18 @@ const std::vector<Objection>& Market::Law(int policy) {
   return row;
 }
 
-const std::vector<Objection>& Market::Fit(std::int32_t shape) {
-  std::vector<Objection>& row = fit_[static_cast<std::size_t>(shape)];
+const std::vector<Objection>& Market::ForLabels(std::int32_t shape) {
+  std::vector<Objection>& row =
+      labels_[static_cast<std::size_t>(index.node_demand[static_cast<std::size_t>(shape)])];
   if (row.empty())
     for (std::size_t i = 0; i < index.offers.size(); ++i)
-      row.push_back(ByFit(index, shape, static_cast<std::int32_t>(i)));
+      row.push_back(ByLabels(index, shape, static_cast<std::int32_t>(i)));
   return row;
+}
+
+const Objection& Market::TooSmall(const std::string& resource) {
+  return too_small_.try_emplace(resource, Objection{OfferReason::kTooSmall, resource})
+      .first->second;
 }
 
 const Objection& Market::Judge(int policy, std::int32_t shape, std::int32_t offer,
@@ -62,13 +68,25 @@ const Objection& Market::Judge(int policy, std::int32_t shape, std::int32_t offe
   const auto at = static_cast<std::size_t>(offer);
   const Objection& law = Law(policy)[at];
   if (law.reason != OfferReason::kChosen) return law;
-  const Objection& fit = Fit(shape)[at];
-  if (fit.reason != OfferReason::kChosen) return fit;
+  const Resources& room = index.offers[at].node.allocatable;
+  const Resources& wants = index.snapshot.shapes[static_cast<std::size_t>(shape)].requests;
+  if (!room.Covers(wants)) return TooSmall(room.FirstShortage(wants));
+  const Objection& labels = ForLabels(shape)[at];
+  if (labels.reason != OfferReason::kChosen) return labels;
   const Objection& state = state_[at];
   if (state.reason != OfferReason::kChosen) return state;
   // An offer without an account did not get past the law.
   const int account = index.offers[at].account;
   return accounts_left[static_cast<std::size_t>(account)] == 0 ? full_ : state;
+}
+
+const Objection& Market::JudgeOffer(int policy, std::int32_t offer) {
+  const auto at = static_cast<std::size_t>(offer);
+  const Objection& law = Law(policy)[at];
+  if (law.reason != OfferReason::kChosen) return law;
+  if (state_[at].reason != OfferReason::kChosen) return state_[at];
+  const int account = index.offers[at].account;
+  return account_left_[static_cast<std::size_t>(account)] == 0 ? full_ : state_[at];
 }
 
 const Objection& Market::JudgeByPods(std::int32_t shape, std::int32_t offer) {

@@ -23,6 +23,9 @@ class Market {
   const Objection& Judge(int policy, std::int32_t shape, std::int32_t offer,
                          const std::vector<int>& accounts_left);
 
+  // The same without a pod: whether anything at all may be rented from the offer now.
+  const Objection& JudgeOffer(int policy, std::int32_t offer);
+
   // What the pods that are placed now have against it (ByPods).
   const Objection& JudgeByPods(std::int32_t shape, std::int32_t offer);
 
@@ -52,10 +55,12 @@ class Market {
 
  private:
   const std::vector<Objection>& Law(int policy);
-  const std::vector<Objection>& Fit(std::int32_t shape);
+  const std::vector<Objection>& ForLabels(std::int32_t shape);
+  const Objection& TooSmall(const std::string& resource);
 
   std::vector<std::vector<Objection>> law_;      // by policy, then offer; empty: not asked yet
-  std::vector<std::vector<Objection>> fit_;      // by shape, then offer; empty: not asked yet
+  std::vector<std::vector<Objection>> labels_;   // by node demand, then offer; empty: not asked yet
+  std::map<std::string, Objection> too_small_;   // by resource
   std::vector<std::vector<Objection>> by_pods_;  // by shape, then offer; empty: not asked yet
   std::vector<Objection> state_;                 // by offer
   const Objection none_;

@@ -24,8 +24,11 @@ std::int32_t ValueAt(const std::vector<std::int32_t>& by_domain, std::int32_t do
 Placement::Placement(const Snapshot& snapshot) : snapshot_(&snapshot) {
   pairs_of_group_.resize(snapshot.groups.size());
   ResolveShapes();
-  for (auto& ever : ever_) ever.resize(snapshot.shapes.size());
-  for (auto& spreads : spreads_) spreads.resize(snapshot.shapes.size());
+  class_of_ = NodeDemands(snapshot.shapes);
+  const auto classes =
+      class_of_.empty() ? 0 : *std::max_element(class_of_.begin(), class_of_.end());
+  for (auto& ever : ever_) ever.resize(static_cast<std::size_t>(classes) + 1);
+  for (auto& spreads : spreads_of_) spreads.resize(snapshot.shapes.size());
   for (const Node& node : snapshot.nodes) Enter({.node = &node});
   for (const Pod& pod : snapshot.pods) {
     const std::string& place = pod.node.empty() ? pod.nominated : pod.node;
@@ -107,13 +110,10 @@ void Placement::Enter(NodeState state) {
     const auto by_entry = static_cast<std::size_t>(entry);
     for (auto& ever : ever_[by_entry])
       if (!ever.empty()) ever.push_back(kNotAsked);
-    for (std::size_t shape = 0; shape < spreads_[by_entry].size(); ++shape) {
-      Spread& spread = spreads_[by_entry][shape];
-      for (std::size_t i = 0; i < spread.rules.size(); ++i) {
-        const PodShape& wants = snapshot_->shapes[shape];
-        spread.rules[i].AddNode(state.domains[static_cast<std::size_t>(spread.rules[i].key())],
-                                SpreadCounts(wants, wants.spread[i], node, entry));
-      }
+    for (SharedSpread& spread : spreads_[by_entry]) {
+      const PodShape& wants = Shape(spread.shape);
+      spread.count.AddNode(state.domains[static_cast<std::size_t>(spread.count.key())],
+                           SpreadCounts(wants, wants.spread[spread.rule], node, entry));
     }
   }
   nodes_.push_back(std::move(state));
@@ -132,9 +132,8 @@ void Placement::DropLastNode() {
   for (std::size_t by_entry = 0; by_entry < 2; ++by_entry) {
     for (auto& ever : ever_[by_entry])
       if (!ever.empty()) ever.pop_back();
-    for (Spread& spread : spreads_[by_entry])
-      for (SpreadCount& rule : spread.rules)
-        rule.DropLastNode(state.domains[static_cast<std::size_t>(rule.key())]);
+    for (SharedSpread& spread : spreads_[by_entry])
+      spread.count.DropLastNode(state.domains[static_cast<std::size_t>(spread.count.key())]);
   }
   if (const auto it = node_by_name_.find(state.node->name);
       it != node_by_name_.end() && it->second == size() - 1)
@@ -144,9 +143,46 @@ void Placement::DropLastNode() {
   ++version_;
 }
 
+void Placement::Exchange(std::int32_t node, Node by) {
+  const auto at = static_cast<std::size_t>(node);
+  NodeState& state = nodes_[at];
+  SPW_CHECK(state.owned != nullptr, "only nodes that are not there yet are exchanged");
+  free_[at] -= state.node->allocatable;
+  free_[at] += by.allocatable;
+  by.name = state.node->name;
+  state.owned = std::make_shared<const Node>(std::move(by));
+  state.node = state.owned.get();
+  for (auto& by_entry : ever_)
+    for (auto& ever : by_entry)
+      if (!ever.empty()) ever[at] = kNotAsked;
+  ++version_;
+}
+
+std::vector<std::string> Placement::Domains(const Node& node) const {
+  std::vector<std::string> domains;
+  for (const std::string& key : keys_) {
+    if (key == kHostnameLabel) continue;
+    const auto it = node.labels.find(key);
+    domains.push_back(it == node.labels.end() ? "-" : "=" + it->second);
+  }
+  return domains;
+}
+
+Placement::SpreadView Placement::ViewSpread(std::int32_t shape, std::size_t rule, std::int32_t node,
+                                            Entry entry) const {
+  SpreadView view;
+  const auto shared = static_cast<std::size_t>(SpreadIndex(shape, rule, entry));
+  const SpreadCount& count = spreads_[static_cast<std::size_t>(entry)][shared].count;
+  view.domain = At(node).domains[static_cast<std::size_t>(count.key())];
+  if (view.domain >= 0) view.pods = count.In(view.domain);
+  view.fewest = count.Fewest(Shape(shape).spread[rule].min_domains);
+  return view;
+}
+
 bool Placement::MayEver(std::int32_t shape, std::int32_t node, Entry entry) const {
+  const std::int32_t of_class = class_of_[static_cast<std::size_t>(shape)];
   std::vector<std::uint8_t>& kept =
-      ever_[static_cast<std::size_t>(entry)][static_cast<std::size_t>(shape)];
+      ever_[static_cast<std::size_t>(entry)][static_cast<std::size_t>(of_class)];
   if (kept.empty()) kept.resize(nodes_.size());
   std::uint8_t& answer = kept[static_cast<std::size_t>(node)];
   if (answer == kNotAsked)
@@ -184,13 +220,15 @@ Obstruction Placement::CheckPods(std::int32_t shape, std::int32_t node, Entry en
       if (ValueAt(pairs_[static_cast<std::size_t>(pair)].owners, domain(pair)) > 0)
         return Obstruction::kTheirAntiAffinity;
   if (wants.spread.empty()) return Obstruction::kNothing;
-  const Spread& spread = SpreadOf(shape, entry);
+  const std::vector<std::int32_t>& spreads = SpreadsOf(shape, entry);
   for (std::size_t i = 0; i < wants.spread.size(); ++i) {
     const SpreadRule& rule = wants.spread[i];
     const std::int32_t at = state.domains[static_cast<std::size_t>(info.spread_keys[i])];
     if (at < 0) return Obstruction::kSpread;
-    const std::int64_t skew = std::int64_t{spread.rules[i].In(at)} + (rule.counts_self ? 1 : 0) -
-                              spread.rules[i].Fewest(rule.min_domains);
+    const SpreadCount& count =
+        spreads_[static_cast<std::size_t>(entry)][static_cast<std::size_t>(spreads[i])].count;
+    const std::int64_t skew =
+        std::int64_t{count.In(at)} + (rule.counts_self ? 1 : 0) - count.Fewest(rule.min_domains);
     if (skew > rule.max_skew) return Obstruction::kSpread;
   }
   return Obstruction::kNothing;
@@ -223,26 +261,40 @@ bool Placement::TooManyVolumes(const PodShape& shape, const NodeState& state) co
   return false;
 }
 
-const Placement::Spread& Placement::SpreadOf(std::int32_t shape, Entry entry) const {
-  Spread& spread = spreads_[static_cast<std::size_t>(entry)][static_cast<std::size_t>(shape)];
-  if (spread.known) return spread;
-  spread.known = true;
-  const PodShape& wants = Shape(shape);
-  for (std::size_t i = 0; i < wants.spread.size(); ++i) {
-    const SpreadRule& rule = wants.spread[i];
-    SpreadCount& count = spread.rules.emplace_back(rule.group, Info(shape).spread_keys[i]);
-    for (std::int32_t node = 0; node < size(); ++node) {
-      const NodeState& state = At(node);
-      const std::int32_t domain = state.domains[static_cast<std::size_t>(count.key())];
-      count.AddNode(domain, SpreadCounts(wants, rule, *state.node, entry));
-      if (rule.group < 0) continue;
-      const auto members =
-          std::count_if(state.counted.begin(), state.counted.end(),
-                        [&](std::int32_t other) { return Shape(other).MemberOf(rule.group); });
-      if (members > 0) count.Add(node, domain, static_cast<int>(members));
-    }
+const std::vector<std::int32_t>& Placement::SpreadsOf(std::int32_t shape, Entry entry) const {
+  auto& kept = spreads_of_[static_cast<std::size_t>(entry)][static_cast<std::size_t>(shape)];
+  if (!kept) {
+    kept.emplace();
+    for (std::size_t rule = 0; rule < Shape(shape).spread.size(); ++rule)
+      kept->push_back(ShareSpread(shape, rule, entry));
   }
-  return spread;
+  return *kept;
+}
+
+std::int32_t Placement::ShareSpread(std::int32_t shape, std::size_t rule, Entry entry) const {
+  const auto by_entry = static_cast<std::size_t>(entry);
+  const PodShape& wants = Shape(shape);
+  const SpreadRule& asks = wants.spread[rule];
+  const std::vector<std::int32_t>& keys = Info(shape).spread_keys;
+  const bool any_node = !asks.honor_affinity && !asks.honor_taints;
+  const auto [it, fresh] = spread_index_[by_entry].try_emplace(
+      {asks.group, keys[rule], asks.honor_affinity, asks.honor_taints,
+       any_node ? -1 : class_of_[static_cast<std::size_t>(shape)], keys},
+      static_cast<std::int32_t>(spreads_[by_entry].size()));
+  if (!fresh) return it->second;
+  SpreadCount& count =
+      spreads_[by_entry].emplace_back(SharedSpread{{asks.group, keys[rule]}, shape, rule}).count;
+  for (std::int32_t node = 0; node < size(); ++node) {
+    const NodeState& state = At(node);
+    const std::int32_t domain = state.domains[static_cast<std::size_t>(count.key())];
+    count.AddNode(domain, SpreadCounts(wants, asks, *state.node, entry));
+    if (asks.group < 0) continue;
+    const auto members =
+        std::count_if(state.counted.begin(), state.counted.end(),
+                      [&](std::int32_t other) { return Shape(other).MemberOf(asks.group); });
+    if (members > 0) count.Add(node, domain, static_cast<int>(members));
+  }
+  return it->second;
 }
 
 void Placement::Put(std::int32_t shape, std::int32_t node, bool spreads) {
@@ -294,11 +346,10 @@ void Placement::Count(std::int32_t shape, std::int32_t node, bool spreads, int s
     state.counted.push_back(shape);
   else
     erase_one(state.counted, shape);
-  for (auto& by_shape : spreads_)
-    for (Spread& spread : by_shape)
-      for (SpreadCount& rule : spread.rules)
-        if (rule.group() >= 0 && pod.MemberOf(rule.group()))
-          rule.Add(node, state.domains[static_cast<std::size_t>(rule.key())], sign);
+  for (auto& by_entry : spreads_)
+    for (SharedSpread& spread : by_entry)
+      if (spread.count.group() >= 0 && pod.MemberOf(spread.count.group()))
+        spread.count.Add(node, state.domains[static_cast<std::size_t>(spread.count.key())], sign);
 }
 
 std::string Placement::WhyNot(std::int32_t shape, std::int32_t node, Entry entry) const {

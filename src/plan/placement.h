@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "plan/fit.h"
@@ -51,6 +52,11 @@ class Placement {
   bool Fits(std::int32_t shape, std::int32_t node, Entry entry = Entry::kAsItIs) const {
     return Check(shape, node, entry) == Obstruction::kNothing;
   }
+  // The same, room and number of pods aside.
+  bool MayJoin(std::int32_t shape, std::int32_t node, Entry entry) const {
+    return MayEver(shape, node, entry) &&
+           (Info(shape).simple || CheckPods(shape, node, entry) == Obstruction::kNothing);
+  }
   // In kube-scheduler's words; empty: it fits.
   std::string WhyNot(std::int32_t shape, std::int32_t node, Entry entry = Entry::kAsItIs) const;
 
@@ -65,6 +71,23 @@ class Placement {
   // it.
   std::int32_t AddNode(Node node);
   void DropLastNode();
+  // A larger or smaller node in the place of one of AddNode, with the pods that are on it. The
+  // labels that rules between pods name have the same values on both.
+  void Exchange(std::int32_t node, Node by);
+  // Equal for nodes that have the same values of these labels, their host names aside.
+  std::vector<std::string> Domains(const Node& node) const;
+
+  // Equal for constraints that count the same pods on the same nodes.
+  std::int32_t SpreadIndex(std::int32_t shape, std::size_t rule, Entry entry) const {
+    return SpreadsOf(shape, entry)[rule];
+  }
+  // A spread constraint of a shape, seen from a node.
+  struct SpreadView {
+    std::int32_t domain = -1;
+    int pods = 0;    // in the node's domain
+    int fewest = 0;  // that any domain has
+  };
+  SpreadView ViewSpread(std::int32_t shape, std::size_t rule, std::int32_t node, Entry entry) const;
 
  private:
   struct NodeState {
@@ -89,10 +112,11 @@ class Placement {
     std::vector<std::int32_t> met;  // pairs of the groups that it belongs to
     bool meets_anti = false;        // some shape keeps one of its groups off
   };
-  // One shape's spread rules, once somebody asks.
-  struct Spread {
-    bool known = false;
-    std::vector<SpreadCount> rules;  // as PodShape::spread
+  // A spread constraint, shared by all shapes for which the same nodes and the same pods count.
+  struct SharedSpread {
+    SpreadCount count;
+    std::int32_t shape = 0;  // one of them
+    std::size_t rule = 0;    // of its PodShape::spread
   };
 
   const NodeState& At(std::int32_t node) const { return nodes_[static_cast<std::size_t>(node)]; }
@@ -110,7 +134,8 @@ class Placement {
   Obstruction CheckPods(std::int32_t shape, std::int32_t node, Entry entry) const;
   bool HasAffinity(const ShapeInfo& info, const PodShape& shape, const NodeState& state) const;
   bool TooManyVolumes(const PodShape& shape, const NodeState& state) const;
-  const Spread& SpreadOf(std::int32_t shape, Entry entry) const;
+  const std::vector<std::int32_t>& SpreadsOf(std::int32_t shape, Entry entry) const;
+  std::int32_t ShareSpread(std::int32_t shape, std::size_t rule, Entry entry) const;
   void Count(std::int32_t shape, std::int32_t node, bool spreads, int sign);
 
   const Snapshot* snapshot_;
@@ -126,9 +151,17 @@ class Placement {
   std::vector<ShapeInfo> shapes_;
   std::map<std::string, int, std::less<>> claims_in_use_;  // ReadWriteOncePod ones
   std::uint64_t version_ = 0;
-  // Answers that are kept. By entry, then shape.
-  mutable std::vector<std::vector<std::uint8_t>> ever_[2];  // by node: 0 not asked, 1 no, 2 yes
-  mutable std::vector<Spread> spreads_[2];
+  // Answers that are kept, by entry. Shapes of one class ask the same of a node alone.
+  std::vector<std::int32_t> class_of_;                      // by shape
+  mutable std::vector<std::vector<std::uint8_t>> ever_[2];  // by class, node: 0 not asked, 1 no, 2
+                                                            // yes; empty: nobody asked
+  // What makes constraints share: group, key, policies, class (-1: any node counts), all keys of
+  // the shape's constraints.
+  using SpreadKey =
+      std::tuple<std::int32_t, std::int32_t, bool, bool, std::int32_t, std::vector<std::int32_t>>;
+  mutable std::vector<SharedSpread> spreads_[2];
+  mutable std::map<SpreadKey, std::int32_t> spread_index_[2];
+  mutable std::vector<std::optional<std::vector<std::int32_t>>> spreads_of_[2];  // by shape, rule
 };
 
 }  // namespace spillway::plan

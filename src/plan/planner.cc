@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "plan/home.h"
+#include "plan/pool.h"
 #include "plan/report.h"
 #include "plan/wait.h"
 
@@ -29,7 +30,7 @@ class Planner {
     for (std::size_t i = 0; i < cases_.size(); ++i) WaitOrClaim(i);
     const Limits first = FirstLimits();
     std::vector<UnitResult> results;
-    for (const Unit& unit : units_) results.push_back(RentFor(market_, maker_, unit, plan_));
+    Rent(results);
     Reporter reporter(market_, maker_, first, units_, results, plan_);
     for (std::size_t i = 0; i < cases_.size(); ++i)
       plan_.decisions.push_back(reporter.Decide(cases_[i], thoughts_[i]));
@@ -96,7 +97,7 @@ class Planner {
     const Case& one = cases_[at];
     const Workload& workload = WorkloadOf(one);
     if (workload.gang) {
-      units_.push_back({one.policy, true, {Claim{one.workload, pods, site_start}}});
+      units_.push_back({one.policy, true, {Claim{one.workload, at, pods, site_start}}});
       thoughts_[at].claims.emplace_back(units_.size() - 1, 0);
       return;
     }
@@ -105,16 +106,34 @@ class Planner {
       const UnitKey key(workload.ns, one.policy, workload.data_class, workload.priority,
                         index_.demand[static_cast<std::size_t>(shape)]);
       const auto [it, fresh] = unit_by_key_.try_emplace(key, units_.size());
-      if (fresh) units_.push_back({one.policy, false, {}});
+      if (fresh) {
+        const PoolKey pool(workload.ns, one.policy, workload.data_class, workload.priority);
+        pools_[pool].push_back(units_.size());
+        units_.push_back({one.policy, false, {}});
+        pool_of_.emplace(it->second, &pools_[pool]);
+      }
       std::vector<Claim>& claims = units_[it->second].claims;
       if (claims.empty() || claims.back().workload != one.workload) {
-        claims.push_back({one.workload, {}, site_start});
+        claims.push_back({one.workload, at, {}, site_start});
         thoughts_[at].claims.emplace_back(it->second, claims.size() - 1);
       }
       claims.back().pods.push_back(pod);
     }
   }
 
+  // In the order of the units; those of one pool together when the first of them comes.
+  void Rent(std::vector<UnitResult>& results) {
+    std::vector<Unit> rest = units_;
+    results.resize(units_.size());
+    for (std::size_t i = 0; i < rest.size(); ++i) {
+      if (!results[i].together) results[i] = NothingRented(market_, units_[i]);
+      if (const auto pool = pool_of_.find(i); pool != pool_of_.end() && pool->second->front() == i)
+        RentTogether(market_, maker_, *pool->second, rest, results, plan_);
+      results[i] = RentFor(market_, maker_, rest[i], std::move(results[i]), plan_);
+    }
+  }
+
+  using PoolKey = std::tuple<std::string, int, DataClass, int>;
   using UnitKey = std::tuple<std::string, int, DataClass, int, int>;
 
   const Index index_;
@@ -129,6 +148,8 @@ class Planner {
   std::vector<std::optional<Time>> starts_;  // by pod
   std::vector<Unit> units_;
   std::map<UnitKey, std::size_t> unit_by_key_;
+  std::map<PoolKey, std::vector<std::size_t>> pools_;  // units that may share instances
+  std::map<std::size_t, const std::vector<std::size_t>*> pool_of_;  // by unit; no gangs
 };
 
 }  // namespace

@@ -15,6 +15,8 @@
 //  7. Is it worth it (hourIsWorth), and is it in the budget, worst case reserved?
 #pragma once
 
+#include <cstddef>
+
 #include "model/plan.h"
 #include "model/snapshot.h"
 
@@ -26,6 +28,9 @@ struct Options {
   std::int64_t wipe_bytes_per_second = 1'000'000'000;
   Duration unknown_run{1h};  // assumed computing time when nobody said
   int max_pods_per_rental = 64;
+  // Up to so many pods that may share instances are packed exactly, if not too many of them differ;
+  // more are mixed (pool.h).
+  std::size_t exact_pods = 128;
 };
 
 Plan MakePlan(const Snapshot& snapshot, const Options& options = {});

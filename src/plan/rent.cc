@@ -33,23 +33,21 @@ struct Obstacle {
 // One call of RentFor.
 class Renter {
  public:
-  Renter(Market& market, ItemMaker& maker, const Unit& unit, Plan& plan)
+  Renter(Market& market, ItemMaker& maker, const Unit& unit, UnitResult so_far, Plan& plan)
       : market_(market),
         index_(market.index),
         unit_(unit),
         policy_(index_.snapshot.policies[static_cast<std::size_t>(unit.policy)]),
-        plan_(plan) {
+        plan_(plan),
+        result_(std::move(so_far)) {
     ns_ = index_.snapshot.workloads[static_cast<std::size_t>(unit.claims.front().workload)].ns;
-    result_.outcomes.resize(unit.claims.size());
     for (std::size_t claim = 0; claim < unit.claims.size(); ++claim)
       for (const std::int32_t pod : unit.claims[claim].pods)
         queue_.push_back({maker.Make(pod, unit.policy), claim});
-    result_.policy_left = market.PolicyLeft(unit.policy);
-    result_.accounts_left = market.AccountsLeft();
   }
 
   UnitResult Run() {
-    FindOffers();
+    if (!queue_.empty()) FindOffers();
     while (!queue_.empty() && RentLot()) {
     }
     SortForPacking(index_, result_.rented);
@@ -73,7 +71,7 @@ class Renter {
       bool some = false;
       for (std::size_t i = 0; i < index_.offers.size(); ++i) {
         const auto offer = static_cast<std::int32_t>(i);
-        reasons.push_back(market_.Judge(unit_.policy, shape, offer, result_.accounts_left).reason);
+        reasons.push_back(market_.Judge(unit_.policy, shape, offer, market_.AccountsLeft()).reason);
         if (reasons.back() == OfferReason::kChosen && !unit_.gang)
           reasons.back() = market_.JudgeByPods(shape, offer).reason;
         if (reasons.back() != OfferReason::kChosen) continue;
@@ -393,8 +391,17 @@ class Renter {
 
 }  // namespace
 
-UnitResult RentFor(Market& market, ItemMaker& maker, const Unit& unit, Plan& plan) {
-  return Renter(market, maker, unit, plan).Run();
+UnitResult NothingRented(const Market& market, const Unit& unit) {
+  UnitResult result;
+  result.outcomes.resize(unit.claims.size());
+  result.policy_left = market.PolicyLeft(unit.policy);
+  result.accounts_left = market.AccountsLeft();
+  return result;
+}
+
+UnitResult RentFor(Market& market, ItemMaker& maker, const Unit& unit, UnitResult so_far,
+                   Plan& plan) {
+  return Renter(market, maker, unit, std::move(so_far), plan).Run();
 }
 
 std::string RentalSentence(const Index& index, const std::vector<const Rental*>& rentals,

@@ -15,6 +15,7 @@ namespace spillway::plan {
 // The pods of one workload that are to be rented for.
 struct Claim {
   std::int32_t workload = 0;
+  std::size_t order = 0;  // of its workload's decision
   std::vector<std::int32_t> pods;
   // When waiting could still be the cheaper way: the expected start at the site. nullopt: it has
   // waited long enough, or nobody knows when the site has room.
@@ -47,10 +48,17 @@ struct UnitResult {
   std::vector<Item> rented;  // in packing order
   int policy_left = 0;       // limits before anything was rented
   std::vector<int> accounts_left;
+  // The first of the units that were rented for together; nullopt: it was rented for alone.
+  std::optional<std::size_t> together;
 };
 
-// Appends to plan.rentals, and takes from the market what it rents.
-UnitResult RentFor(Market& market, ItemMaker& maker, const Unit& unit, Plan& plan);
+// What nothing was rented for yet.
+UnitResult NothingRented(const Market& market, const Unit& unit);
+
+// Appends to plan.rentals, and takes from the market what it rents. Goes on from `so_far`: the pods
+// of `unit` are those that nothing was rented for.
+UnitResult RentFor(Market& market, ItemMaker& maker, const Unit& unit, UnitResult so_far,
+                   Plan& plan);
 
 // "rents scaleway/fr-par-2/H100-SXM-4-80G for about 0.85 € (4 pods, 4m boot, 2m run): cheapest of
 // 37 allowed offers".

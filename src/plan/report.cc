@@ -188,23 +188,29 @@ std::int32_t Reporter::Explained(const Case& one, const Decision& decision,
   return it->second;
 }
 
-// One explanation for everything that was rented for a unit.
+// One explanation for everything that was rented for a unit, and for those together with it.
 std::int32_t Reporter::ExplainedRental(std::size_t unit) {
+  if (const auto& first = results_[unit].together) unit = *first;
   const auto [it, fresh] = explained_rentals_.try_emplace(unit, -1);
   if (!fresh) return it->second;
-  const UnitResult& result = results_[unit];
   Question question;
   question.policy = units_[unit].policy;
-  question.items = result.rented;
   std::set<std::int32_t> rentals;
-  for (const Outcome& outcome : result.outcomes)
-    rentals.insert(outcome.rentals.begin(), outcome.rentals.end());
+  for (std::size_t i = unit; i < results_.size(); ++i) {
+    const UnitResult& result = results_[i];
+    if (i != unit && result.together != unit) continue;
+    question.items.insert(question.items.end(), result.rented.begin(), result.rented.end());
+    for (const Outcome& outcome : result.outcomes)
+      rentals.insert(outcome.rentals.begin(), outcome.rentals.end());
+  }
+  SortForPacking(index_, question.items);
   for (const std::int32_t rental : rentals) {
     const Rental& taken = plan_.rentals[static_cast<std::size_t>(rental)];
     question.chosen[taken.offer] += taken.forecast.total;
   }
-  question.policy_left = result.policy_left;
-  question.accounts_left = result.accounts_left;
+  question.mixed = results_[unit].together.has_value();
+  question.policy_left = results_[unit].policy_left;
+  question.accounts_left = results_[unit].accounts_left;
   it->second = AddExplanation(ExplainOffers(market_, question));
   return it->second;
 }
