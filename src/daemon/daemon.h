@@ -25,6 +25,7 @@
 #include "control/conductor.h"
 #include "control/rule_clock.h"
 #include "daemon/accounts.h"
+#include "daemon/agreement.h"
 #include "daemon/cluster.h"
 #include "daemon/executor.h"
 #include "daemon/inspection.h"
@@ -108,6 +109,7 @@ class Daemon final : public server::Backend,
  private:
   Daemon(DaemonOptions options, const SystemClock& clock);
   Status OpenAll();
+  std::vector<schema::CatalogProvider> KnownProviders() const;
 
   // world.cc
   Result<control::World> Observe(std::vector<BurstNode> nodes, std::int64_t last_serial) override;
@@ -169,6 +171,7 @@ class Daemon final : public server::Backend,
   std::vector<std::string> problems_;
   std::map<std::string, server::ProviderView> providers_;
   metrics::Stopwatch deciding_;                        // begins when everything was observed
+  Agreement agreement_;
   std::map<std::string, control::NodeReport> joined_;  // what is heard of each node
 
   mutable std::mutex view_mutex_;

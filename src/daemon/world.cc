@@ -122,6 +122,7 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
     view_ = std::move(view);
   }
   WriteStatuses(*cluster_, world.snapshot, clock_->Now());
+  agreement_.Tell(*cluster_, *store_, KnownProviders(), clock_->Now());
   cluster_->Project(result.changed);
   Changed();
   if (options_.on_stored)

@@ -13,6 +13,7 @@
 namespace spillway::kubernetes {
 namespace {
 
+constexpr std::size_t kMaxClaimsTold = 2'000;
 constexpr int kLogTries = 5;
 
 Status UnlessGone(Status status) {
@@ -247,16 +248,27 @@ void KubernetesCluster::KeepLogs() {
   }
 }
 
+// Told once: a pass looks at every claim again.
+void KubernetesCluster::RefuseClaim(const store::StoredObject& claim, std::string_view reason,
+                                    const std::string& message) {
+  if (claims_told_.size() >= kMaxClaimsTold) claims_told_.clear();
+  if (claims_told_.insert(claim.uid + message).second) AddEvent(claim.key, true, reason, message);
+}
+
 // Every claim that names a Dataset or a results place gets its volume.
 void KubernetesCluster::SyncClaims() {
   for (const store::ObjectPtr& claim : store_.List("PersistentVolumeClaim")) {
+    if (!NamesOurs(claim->body)) continue;
+    const auto target = site::ResolveClaim(store_, claim->key.ns, claim->key.name);
+    if (!target) {
+      RefuseClaim(*claim, "DatasetUnknown", target.error().message);
+      continue;
+    }
     if (!WantsVolume(claim->body)) continue;
     const std::string name = VolumeName(claim->body);
     if (store_.Get({"PersistentVolume", "", name}) != nullptr) continue;
     const std::string key = "PersistentVolume/" + name;
     if (worker_.Has(key)) continue;
-    const auto target = site::ResolveClaim(store_, claim->key.ns, claim->key.name);
-    if (!target) continue;  // a pod that mounts it is told why
     std::string directory = target->directory;
     if (!target->results) {
       const auto dataset =
@@ -266,9 +278,9 @@ void KubernetesCluster::SyncClaims() {
       if (!info) continue;
       directory = info->directory;
     } else if (!IsOwnPlace(claim->key.ns, directory)) {
-      AddEvent(claim->key, true, "ResultsRefused",
-               fmt::format("results of namespace {} go below {}/, not to {}", claim->key.ns,
-                           claim->key.ns, directory));
+      RefuseClaim(*claim, "ResultsRefused",
+                  fmt::format("results of namespace {} go below {}/, not to {}", claim->key.ns,
+                              claim->key.ns, directory));
       continue;
     }
     worker_.Do(key,

@@ -87,6 +87,8 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   Status WriteBurstNode(const json::value& object, bool gone);
   void SyncBurstNodes();
   void SyncClaims();
+  void RefuseClaim(const store::StoredObject& claim, std::string_view reason,
+                   const std::string& message);
   void RefuseReturned(const json::value& node);
   bool HoldsResults(const store::StoredObject& pod) const;
   void IndexPods();
@@ -122,6 +124,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   // Of the daemon's round thread only.
   std::map<std::string, std::vector<store::ObjectPtr>> pods_of_;  // BurstNode -> its pods
   std::size_t logs_kept_size_ = 0;
+  std::set<std::string> claims_told_;  // by uid and sentence
   // Last: their tasks use everything above. Events have a queue of their own, in which they may be
   // dropped, and never stand in the way of what a machine waits for.
   Worker event_worker_, worker_;

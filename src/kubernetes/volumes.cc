@@ -8,12 +8,15 @@
 #include "site/objects.h"
 
 namespace spillway::kubernetes {
-bool WantsVolume(const json::value& claim) {
-  const json::value& spec = site::SpecOf(claim);
-  return StringOr(spec, "storageClassName", "") == kStorageClass && !site::Deleting(claim) &&
-         StringOr(spec, "volumeName", "").empty() &&
+
+bool NamesOurs(const json::value& claim) {
+  return StringOr(site::SpecOf(claim), "volumeName", "").empty() && !site::Deleting(claim) &&
          (!site::AnnotationOf(claim, site::kDatasetAnnotation).empty() ||
           !site::AnnotationOf(claim, site::kResultsAnnotation).empty());
+}
+
+bool WantsVolume(const json::value& claim) {
+  return NamesOurs(claim) && StringOr(site::SpecOf(claim), "storageClassName", "") == kStorageClass;
 }
 
 std::string VolumeName(const json::value& claim) {

@@ -16,7 +16,9 @@ inline constexpr std::string_view kTrustLabel = "node-restriction.kubernetes.io/
 // As a simulated machine's agent reports it.
 inline constexpr std::string_view kSimulatedLabel = "spillway.dev/simulated";
 
-// The claim waits for a volume of our storage class and has one of our annotations.
+// The claim has one of our annotations and no volume yet.
+bool NamesOurs(const json::value& claim);
+// And it is of our storage class.
 bool WantsVolume(const json::value& claim);
 std::string VolumeName(const json::value& claim);  // "spillway-UID"
 // `directory` is relative to the site's data or results root.

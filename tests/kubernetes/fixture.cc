@@ -186,35 +186,49 @@ void KubernetesTest::TearDown() {
   if (!HasFailure()) fs::remove_all(dir_, error);
 }
 
-void KubernetesTest::StartDaemons(int time_scale, int replicas, const std::string& phase_hook) {
-  for (int i = 0; i < replicas; ++i) {
-    const std::string socket = fmt::format("{}/spillway-{}.sock", dir_, i);
-    std::vector<std::string> argv = {Program("spillwayd"),
-                                     "--kubernetes",
-                                     "--kubeconfig",
-                                     k().daemon_kubeconfig(),
-                                     "--state",
-                                     dir_ + "/state",
-                                     "--data-root",
-                                     k().data(),
-                                     "--results-root",
-                                     k().results(),
-                                     "--evidence",
-                                     dir_ + "/evidence",
-                                     "--catalog",
-                                     SPILLWAY_SOURCE_DIR "/catalog",
-                                     "--socket",
-                                     socket,
-                                     "--time-scale",
-                                     std::to_string(time_scale),
-                                     "--node-program",
-                                     k().machine_program()};
-    if (!phase_hook.empty()) argv.insert(argv.end(), {"--phase-hook", phase_hook});
-    replicas_.push_back(std::make_unique<Replica>(std::move(argv), socket,
-                                                  fmt::format("{}/daemon-{}.log", dir_, i)));
+std::vector<std::string> KubernetesTest::CommandOf(const Daemons& daemons,
+                                                   const std::string& socket) const {
+  std::vector<std::string> argv = daemons.through;
+  argv.insert(argv.end(),
+              {Program("spillwayd"),
+               "--kubernetes",
+               "--kubeconfig",
+               daemons.kubeconfig.empty() ? k().daemon_kubeconfig() : daemons.kubeconfig,
+               "--node-api-server",
+               k().server(),
+               "--state",
+               dir_ + "/state",
+               "--data-root",
+               k().data(),
+               "--results-root",
+               k().results(),
+               "--evidence",
+               dir_ + "/evidence",
+               "--catalog",
+               daemons.quick_machines ? k().quick_catalog() : SPILLWAY_SOURCE_DIR "/catalog",
+               "--socket",
+               socket,
+               "--time-scale",
+               std::to_string(daemons.time_scale),
+               "--node-program",
+               k().machine_program()});
+  if (!daemons.phase_hook.empty()) argv.insert(argv.end(), {"--phase-hook", daemons.phase_hook});
+  return argv;
+}
+
+void KubernetesTest::StartDaemons(const Daemons& daemons) {
+  for (int i = 0; i < daemons.replicas; ++i) {
+    const std::size_t number = replicas_.size();
+    const std::string socket = fmt::format("{}/spillway-{}.sock", dir_, number);
+    replicas_.push_back(std::make_unique<Replica>(CommandOf(daemons, socket), socket,
+                                                  fmt::format("{}/daemon-{}.log", dir_, number)));
     replicas_.back()->Start();
   }
-  ASSERT_TRUE(Eventually([&] { return Leader() != nullptr; }, 40s)) << Story();
+  ASSERT_TRUE(Eventually([&] { return Leader() != nullptr; }, 90s)) << Story();
+}
+
+bool KubernetesTest::EventuallyRevived(const std::function<bool()>& done, Duration most) {
+  return Eventually([&] { return Revive(), done(); }, most);
 }
 
 void KubernetesTest::Revive() {
@@ -359,6 +373,9 @@ int KubernetesTest::ExpectNothingLeft(Duration most) {
   };
   EXPECT_TRUE(Eventually([&] { return left() == 0; }, 20s)) << provider;
   EXPECT_TRUE(Eventually([&] { return k().RentedNodes().empty(); }, 30s)) << "machines still run";
+  const Outcome ledger =
+      RunProgram({Program("spillway"), "audit", "verify", dir_ + "/state/state.db"});
+  EXPECT_EQ(ledger.exit, 0) << ledger.out << ledger.err;
   if (Replica* leader = Leader()) {
     const auto report = leader->Get("/api/v1/report");
     EXPECT_TRUE(report && IntOr(*report, "leftovers", -1) == 0)

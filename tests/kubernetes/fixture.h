@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,6 +45,17 @@ class Replica {
   int status_ = 0;
 };
 
+// How spillwayd is started.
+struct Daemons {
+  int time_scale = kTimeScale;
+  int replicas = 1;  // with one shared state
+  std::string phase_hook;
+  std::string kubeconfig;            // empty: the account's own
+  std::vector<std::string> through;  // a program, with arguments, that starts it
+  // Machines boot within seconds of the daemon's clock, for cases where it is slow.
+  bool quick_machines = false;
+};
+
 struct Job {
   std::string name = "hash";
   int gpus = 2;        // the site has one
@@ -56,10 +68,13 @@ class KubernetesTest : public ::testing::Test {
   void SetUp() override;
   void TearDown() override;
 
-  // Replicas with one shared state.
-  void StartDaemons(int time_scale, int replicas = 1, const std::string& phase_hook = "");
+  // Returns when one of them leads.
+  void StartDaemons(const Daemons& daemons = {});
+  void StartDaemons(int time_scale) { StartDaemons(Daemons{.time_scale = time_scale}); }
   // Starts replicas again that have ended, as a Deployment would.
   void Revive();
+  // Like Eventually, with replicas revived meanwhile.
+  bool EventuallyRevived(const std::function<bool()>& done, Duration most);
   Replica* Leader();
 
   void Apply(const std::string& yaml) const;
@@ -79,8 +94,9 @@ class KubernetesTest : public ::testing::Test {
 
   void ExpectComplete(const std::string& job, Duration most);
   void ExpectResults(const std::string& job) const;
-  // Every BurstNode is Gone, its Node and token too, and the provider's own records show each
-  // machine once and nothing left. The number of machines that were rented comes back.
+  // Every BurstNode is Gone, its Node and token too, the provider's own records show each machine
+  // once and nothing left, and the ledger verifies. The number of machines that were rented comes
+  // back.
   int ExpectNothingLeft(Duration most = 90s);
   std::string Story() const;  // for failure messages
 
@@ -91,6 +107,9 @@ class KubernetesTest : public ::testing::Test {
 
   std::string ns_, dir_, pictures_;
   std::vector<std::unique_ptr<Replica>> replicas_;
+
+ private:
+  std::vector<std::string> CommandOf(const Daemons& daemons, const std::string& socket) const;
 };
 
 // Text of a member along `path`; empty if it is not there.

@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <regex>
 
 #include "kube/kubeconfig.h"
 
@@ -132,7 +133,7 @@ std::string TestCluster::Absence() {
   return absence;
 }
 
-void TestCluster::Start() {
+void TestCluster::Start(bool site) {
   if (tried) return;
   tried = true;
   cluster.reset(new TestCluster);
@@ -148,7 +149,8 @@ void TestCluster::Start() {
   if (::testing::Test::HasFatalFailure()) return;
   cluster->SwitchAuditOn();
   cluster->Install();
-  cluster->AddSite();
+  cluster->MakeQuickCatalog();
+  if (site) cluster->AddSite();
   if (!::testing::Test::HasFatalFailure()) absence.clear();
 }
 
@@ -176,8 +178,11 @@ void TestCluster::Up() {
     _exit(127);
   }
   power_ = open(pipe.c_str(), O_WRONLY | O_CLOEXEC);
-  const Outcome up =
-      RunProgram({Partner("kubernetes-up"), "--dir", dir_, "--nodes", "0"}, "", 300s);
+  std::vector<std::string> start = {Partner("kubernetes-up"), "--dir", dir_, "--nodes", "0"};
+  // Which of the networks 10.NET.0.0/16; without it the first free one.
+  if (const std::string net = Environment("SPILLWAY_TEST_NET"); !net.empty())
+    start.insert(start.end(), {"--net", net});
+  const Outcome up = RunProgram(start, "", 300s);
   ASSERT_EQ(up.exit, 0) << up.out << up.err;
   const Outcome path =
       RunProgram({"bash", "-c", fmt::format(". '{}/env' && printf %s \"$PATH\"", dir_)});
@@ -219,17 +224,10 @@ void TestCluster::Install() const {
   const Outcome token =
       Kubectl({"create", "token", "spillway", "-n", "spillway-system", "--duration=6h"});
   ASSERT_EQ(token.exit, 0) << token.err;
-  const std::string token_file = daemon_kubeconfig() + ".token";
+  const std::string token_file = daemon_kubeconfig() + ".token";  // KubeconfigText names it
   WriteFile(token_file, token.out);
   chmod(token_file.c_str(), 0600);
-  WriteFile(daemon_kubeconfig(),
-            fmt::format("apiVersion: v1\nkind: Config\n"
-                        "clusters: [{{name: c, cluster: {{server: \"{}\", certificate-authority: "
-                        "\"{}\"}}}}]\n"
-                        "users: [{{name: u, user: {{tokenFile: \"{}\"}}}}]\n"
-                        "contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
-                        "current-context: c\n",
-                        server(), ca_file(), token_file));
+  WriteFile(daemon_kubeconfig(), KubeconfigText(server()));
   WriteFile(machine_program(),
             fmt::format("#!/bin/sh\n"
                         "export HOME='{}' PATH='{}' SPILLWAY_CACHE='{}'\n"
@@ -241,6 +239,24 @@ void TestCluster::Install() const {
                         hold_file(), held_file(), held_file(), held_file(),
                         Partner("kubernetes-machine"), dir_, Program("spillway-node")));
   chmod(machine_program().c_str(), 0700);
+}
+
+std::string TestCluster::KubeconfigText(const std::string& server) const {
+  return fmt::format(
+      "apiVersion: v1\nkind: Config\n"
+      "clusters: [{{name: c, cluster: {{server: \"{}\", certificate-authority: \"{}\"}}}}]\n"
+      "users: [{{name: u, user: {{tokenFile: \"{}.token\"}}}}]\n"
+      "contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
+      "current-context: c\n",
+      server, ca_file(), daemon_kubeconfig());
+}
+
+void TestCluster::MakeQuickCatalog() const {
+  static const std::regex kSeconds("(medianSeconds|median|p90Seconds|p90): *[0-9]+");
+  for (const auto& entry : fs::directory_iterator(SPILLWAY_SOURCE_DIR "/catalog"))
+    if (entry.path().extension() == ".yaml")
+      WriteFile(quick_catalog() + "/" + entry.path().filename().string(),
+                std::regex_replace(ReadFile(entry.path()), kSeconds, "$1: 5"));
 }
 
 void TestCluster::AddSite() {
@@ -299,6 +315,36 @@ void TestCluster::KillControlPlane(const std::vector<std::string>& programs) con
 void TestCluster::StartAgain() const {
   const Outcome up = RunProgram({Partner("kubernetes-up"), "--keep", "--dir", dir_}, "", 120s);
   ASSERT_EQ(up.exit, 0) << up.out << up.err;
+}
+
+pid_t TestCluster::StartSecondServer(int port) const {
+  std::string text = ReadFile(dir_ + "/run/kube-apiserver.cmd");
+  text.erase(text.find_last_not_of('\n') + 1);
+  const std::string log = fmt::format("{}/second-server.log", work_);
+  const pid_t pid = Spawn(
+      {"bash", "-c", fmt::format("{} --secure-port {} --audit-log-path ''", text, port)}, log);
+  const std::string first = server();
+  const std::string second = fmt::format("{}:{}", first.substr(0, first.rfind(':')), port);
+  EXPECT_TRUE(Eventually(
+      [&] { return Kubectl({"--server", second, "get", "--raw", "/readyz"}).exit == 0; }, 90s))
+      << ReadFile(log);
+  return pid;
+}
+
+void TestCluster::Compact() const {
+  const std::string text = ReadFile(dir_ + "/run/etcd.cmd");
+  const std::size_t at = text.find("http://");
+  const std::string etcd = text.substr(at, text.find_first_of(" \n", at) - at);
+  const Outcome state =
+      RunProgram({"curl", "-sf", "-d", R"({"key":"AA=="})", etcd + "/v3/kv/range"});
+  const auto parsed = ParseJson(state.out);
+  const json::value* revision = parsed ? FindPath(*parsed, {"header", "revision"}) : nullptr;
+  ASSERT_NE(revision, nullptr) << state.out << state.err;
+  const Outcome compacted =
+      RunProgram({"curl", "-sf", "-d",
+                  json::serialize(json::object{{"revision", *revision}, {"physical", true}}),
+                  etcd + "/v3/kv/compaction"});
+  EXPECT_EQ(compacted.exit, 0) << compacted.out << compacted.err;
 }
 
 void TestCluster::PowerOff(const std::string& node) const {

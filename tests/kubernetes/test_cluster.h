@@ -51,8 +51,8 @@ std::string Program(const std::string& name);
 class TestCluster {
  public:
   // Starts it, once per program; fails the test when that fails. It goes with the program, even if
-  // that is killed.
-  static void Start();
+  // that is killed. Without `site` it has no node.
+  static void Start(bool site = true);
   // nullptr: it does not run, and Absence() says why.
   static TestCluster* Get();
   static std::string Absence();
@@ -66,6 +66,11 @@ class TestCluster {
   // kill -9 of a program of the control plane; StartAgain starts what died.
   void KillControlPlane(const std::vector<std::string>& programs) const;
   void StartAgain() const;
+  // One more API server at this port, which knows nothing of what was before it. Ready when this
+  // returns; its number comes back.
+  pid_t StartSecondServer(int port) const;
+  // etcd forgets everything but the present.
+  void Compact() const;
   void PowerOff(const std::string& node) const;
   // Real nodes besides the site's.
   std::vector<std::string> RentedNodes() const;
@@ -78,6 +83,10 @@ class TestCluster {
   std::string data() const { return work_ + "/data"; }
   std::string results() const { return work_ + "/results"; }
   std::string daemon_kubeconfig() const { return work_ + "/daemon.kubeconfig"; }
+  // The same for another way to the API server.
+  std::string KubeconfigText(const std::string& server) const;
+  // The catalogue, with machines that boot and go within seconds.
+  std::string quick_catalog() const { return work_ + "/catalog"; }
   // What simulated machines run. While hold_file() exists a machine never joins: it leaves a copy
   // of its user data in held_file() and waits.
   std::string machine_program() const { return work_ + "/machine"; }
@@ -90,6 +99,7 @@ class TestCluster {
   void SwitchAuditOn() const;
   void AddSite();
   void Install() const;
+  void MakeQuickCatalog() const;
   std::string Partner(const std::string& name) const;
 
   std::string work_, dir_;
