@@ -240,6 +240,30 @@ TEST_F(SiteTest, SnapshotGroupsPodsIntoWorkloadsAndSharesShapes) {
   EXPECT_EQ(unschedulable, 3);
 }
 
+// A machine is paid from the first moment, and a file that changes all the time cannot be sealed.
+TEST_F(SiteTest, SnapshotRestsAWorkloadWhoseDataCouldNotBePrepared) {
+  AddNode("a", 1);
+  AddJob("sweep", "");
+  Round();
+  const auto workload_after = [&](Duration passed) {
+    BurstNode node;
+    node.workload = "vision/Job/sweep";
+    node.failure = Failure::kDataFailed;
+    node.failure_detail = "digits/a: changed while it was read";
+    node.phase = Phase::kGone;
+    node.phase_since = clock_.Now() - passed;
+    SnapshotInputs inputs;
+    inputs.now = clock_.Now();
+    inputs.burst_nodes = {node};
+    return BuildSnapshot(*store_, std::move(inputs)).snapshot.workloads.at(0);
+  };
+  const Workload soon = workload_after(1min);
+  EXPECT_FALSE(soon.inputs_known);
+  EXPECT_EQ(soon.inputs_problem, "digits/a: changed while it was read; it is tried again at " +
+                                     FormatTime(clock_.Now() + 9min));
+  EXPECT_TRUE(workload_after(10min).inputs_known);
+}
+
 TEST(Objects, ExpandsReferencesAsKubernetesDoes) {
   const auto pod = ParseJson(R"json({"metadata":{"annotations":{
       "batch.kubernetes.io/job-completion-index":"2",

@@ -8,6 +8,7 @@
 
 #include "model/decode.h"
 #include "model/decode_pods.h"
+#include "plan/parking.h"
 #include "site/cluster_pods.h"
 #include "site/objects.h"
 
@@ -15,6 +16,7 @@ namespace spillway::site {
 namespace {
 
 constexpr Duration kIncomplete{30s};
+constexpr Duration kDataRest{10min};  // until data that could not be prepared is tried again
 
 constexpr std::array<std::string_view, 7> kVolumesThatFollow = {"emptyDir",
                                                                 "configMap",
@@ -180,6 +182,19 @@ class Builder {
       }
       if (inputs_.selected_bytes)
         w.input_bytes += inputs_.selected_bytes(it->second, NarrowingOf(pod->body, mount.claim));
+    }
+    RestAfterDataFailed(w);
+  }
+
+  // What could not be read a moment ago would fail again, on a machine that is paid.
+  void RestAfterDataFailed(Workload& w) const {
+    for (const BurstNode& node : inputs_.burst_nodes) {
+      if (node.failure != Failure::kDataFailed || node.workload != w.key) continue;
+      const Time again = plan::FailedAt(node, inputs_.now) + kDataRest;
+      if (again <= inputs_.now) continue;
+      w.inputs_known = false;
+      w.inputs_problem =
+          fmt::format("{}; it is tried again at {}", node.failure_detail, FormatTime(again));
     }
   }
 

@@ -161,10 +161,11 @@ TEST_F(TroubleTest, EveryCallTakesTwoSeconds) {
 // seven minutes behind it.
 TEST_F(TroubleTest, ItsClockIsMinutesOff) {
   const auto off_by = [](const std::string& offset) {
-    return Daemons{.time_scale = 5,
-                   .through = {"env", "LD_PRELOAD=/usr/$LIB/faketime/libfaketimeMT.so.1",
-                               "FAKETIME=" + offset, "FAKETIME_DONT_FAKE_MONOTONIC=1"},
-                   .quick_machines = true};
+    return Daemons{
+        .time_scale = 5,
+        .through = {"env", "LD_PRELOAD=/usr/$LIB/faketime/libfaketimeMT.so.1", "FAKETIME=" + offset,
+                    "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"},
+        .quick_machines = true};
   };
   StartDaemons(off_by("+7m"));
   ApplyRules();
@@ -182,10 +183,11 @@ TEST_F(TroubleTest, ItsClockIsMinutesOff) {
 
 // Joining is what has moments in it that two clocks must agree on.
 TEST_F(TroubleTest, ItsClockIsMinutesBehindWhileAMachineJoins) {
-  StartDaemons(Daemons{.time_scale = 5,
-                       .through = {"env", "LD_PRELOAD=/usr/$LIB/faketime/libfaketimeMT.so.1",
-                                   "FAKETIME=-7m", "FAKETIME_DONT_FAKE_MONOTONIC=1"},
-                       .quick_machines = true});
+  StartDaemons(
+      Daemons{.time_scale = 5,
+              .through = {"env", "LD_PRELOAD=/usr/$LIB/faketime/libfaketimeMT.so.1", "FAKETIME=-7m",
+                          "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"},
+              .quick_machines = true});
   ApplyRules();
   ApplyJob({});
   if (HasFatalFailure()) return;
