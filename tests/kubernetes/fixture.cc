@@ -263,6 +263,12 @@ void KubernetesTest::OpenGate(const std::string& pod) const {
   EXPECT_EQ(opened.exit, 0) << opened.err;
 }
 
+void KubernetesTest::OpenGates(const std::string& job) const {
+  for (const json::value& pod : Pods(job))
+    if (Running(pod))
+      k().Kubectl({"exec", "-n", ns_, NameOf(pod), "--", "/bin/touch", "/tmp/open"});
+}
+
 std::vector<json::value> KubernetesTest::Pods(const std::string& job) const {
   std::vector<json::value> pods;
   for (json::value& pod : k().List(kPods, ns_))

@@ -80,7 +80,8 @@ class KubernetesTest : public ::testing::Test {
   void Apply(const std::string& yaml) const;
   void ApplyRules() const;  // namespace, provider, policy, Dataset, claims
   void ApplyJob(const Job& job) const;
-  void OpenGate(const std::string& pod) const;  // through kubectl exec
+  void OpenGate(const std::string& pod) const;   // through kubectl exec
+  void OpenGates(const std::string& job) const;  // of its pods that run now; none is fine
 
   std::vector<json::value> Pods(const std::string& job) const;  // of the Job, not being deleted
   std::vector<json::value> BurstNodes() const;
