@@ -170,7 +170,7 @@ class Daemon final : public server::Backend,
   // The running round's, used by its thread only.
   std::vector<std::string> problems_;
   std::map<std::string, server::ProviderView> providers_;
-  metrics::Stopwatch deciding_;                        // begins when everything was observed
+  metrics::Stopwatch deciding_;  // begins when everything was observed
   Agreement agreement_;
   std::map<std::string, control::NodeReport> joined_;  // what is heard of each node
 
