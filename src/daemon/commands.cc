@@ -92,7 +92,8 @@ Status Daemon::Create(const BurstNode& node) {
   if (node.phase != Phase::kRequested || node.Failed())
     return Fail(Code::kConflict, "the node is not waiting for a machine any more");
   const auto cloud = accounts_->Find(node.offer.provider);
-  Result<std::string> user_data = UserDataFor(node);
+  std::chrono::nanoseconds joining{0};
+  Result<std::string> user_data = UserDataFor(node, joining);
   if (cloud == nullptr) {
     answer.error = Error{Code::kUnavailable, "its account is not open", std::nullopt};
   } else if (!user_data) {
@@ -107,7 +108,7 @@ Status Daemon::Create(const BurstNode& node) {
     spec.user_data = std::move(*user_data);
     // As late as can be: a process that was paused since may lead no more.
     if (!cluster_->MayAct()) return Fail(Code::kUnavailable, "another replica leads");
-    reaction_.Asked(node.pods, Reaction::Moment::clock::now());
+    reaction_.Asked(node.pods, Reaction::Moment::clock::now(), joining);
     Result<ports::Instance> instance = cloud->Create(spec);
     if (instance)
       answer.instance = std::move(*instance);
@@ -120,8 +121,10 @@ Status Daemon::Create(const BurstNode& node) {
   return outcome;
 }
 
-Result<std::string> Daemon::UserDataFor(const BurstNode& node) {
+Result<std::string> Daemon::UserDataFor(const BurstNode& node, std::chrono::nanoseconds& joining) {
+  const metrics::Stopwatch watch;
   SPW_ASSIGN(json::object join, cluster_->PrepareJoin(node));
+  joining = watch.Read();
   SPW_ASSIGN(const std::string text, gateway_->UserDataFor(node.name));
   SPW_ASSIGN(json::value user_data, ParseJson(text));
   for (auto& member : join) user_data.get_object()[member.key()] = std::move(member.value());

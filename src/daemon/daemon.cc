@@ -220,6 +220,7 @@ Result<std::optional<Time>> Daemon::Pass() {
 }
 
 void Daemon::RoundLoop() {
+  metrics::OfProcess().rounds.Add({"failed"}, 0);  // an alert sees the step to 1
   while (!stopping_) {
     {
       const std::lock_guard lock(wake_mutex_);

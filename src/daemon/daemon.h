@@ -123,7 +123,8 @@ class Daemon final : public server::Backend,
   // commands.cc
   void Run(const control::Command& command);
   Status Create(const BurstNode& node);
-  Result<std::string> UserDataFor(const BurstNode& node);
+  // `joining`: how long the cluster took to prepare the join.
+  Result<std::string> UserDataFor(const BurstNode& node, std::chrono::nanoseconds& joining);
   Status DeletePass(const BurstNode& node, const std::string& instance_id);
   Status Prepare(const BurstNode& node);
   Result<BurstNode> NodeNamed(const std::string& name) const;

@@ -1,5 +1,7 @@
 #include "daemon/reaction.h"
 
+#include <algorithm>
+
 #include "metrics/instruments.h"
 #include "site/objects.h"
 
@@ -52,12 +54,14 @@ void Reaction::Decided(const Snapshot& snapshot, const std::vector<Decision>& de
   }
 }
 
-void Reaction::Asked(const std::vector<PodRef>& pods, Moment now) {
+void Reaction::Asked(const std::vector<PodRef>& pods, Moment now, std::chrono::nanoseconds waited) {
   const std::lock_guard lock(mutex_);
   for (const PodRef& pod : pods) {
     const auto it = pods_.find(pod.uid);
     if (it == pods_.end() || it->second.answered) continue;
-    metrics::OfProcess().reaction.Observe(now - it->second.since);
+    const auto took = now - it->second.since;
+    metrics::OfProcess().reaction.Observe(took);
+    metrics::OfProcess().reaction_own.Observe(std::max(took - waited, took - took));
     Answer(it->second);
   }
 }

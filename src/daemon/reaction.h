@@ -24,8 +24,9 @@ class Reaction {
   // Pods for which it was decided not to rent now: what happens later is no reaction to their
   // coming.
   void Decided(const Snapshot& snapshot, const std::vector<Decision>& decisions);
-  // A machine for these pods is asked for now.
-  void Asked(const std::vector<PodRef>& pods, Moment now);
+  // A machine for these pods is asked for now. `waited`: how much of the time others took, of whom
+  // something was needed first.
+  void Asked(const std::vector<PodRef>& pods, Moment now, std::chrono::nanoseconds waited);
 
  private:
   static constexpr std::size_t kMost = 200'000;  // pods; further ones are not measured

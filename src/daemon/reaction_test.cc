@@ -53,11 +53,14 @@ TEST_F(ReactionTest, FromTheFirstSightToTheCall) {
   reaction_.Changed({PodObject("a", "", false)}, false, start_);
   reaction_.Changed({PodObject("a", "", true)}, false, start_ + 10ms);
   reaction_.Changed({PodObject("a", "", true)}, false, start_ + 20ms);
-  reaction_.Asked({{"vision/a", "a"}, {"vision/b", "b"}}, start_ + 50ms);
+  reaction_.Asked({{"vision/a", "a"}, {"vision/b", "b"}}, start_ + 50ms, 15ms);
   EXPECT_EQ(Measured(), std::pair(std::int64_t{1}, std::int64_t{40}));
+  metrics::Page page;
+  metrics::OfProcess().reaction_own.WriteTo(page);
+  EXPECT_THAT(page.Text(), testing::HasSubstr("spillway_reaction_own_seconds_sum 0.025\n"));
   // Once only, also when a second machine is asked for after a failure.
   reaction_.Changed({PodObject("a", "", true)}, false, start_ + 60ms);
-  reaction_.Asked({{"vision/a", "a"}}, start_ + 90ms);
+  reaction_.Asked({{"vision/a", "a"}}, start_ + 90ms, 0ms);
   EXPECT_EQ(Measured().first, 0);
 }
 
@@ -65,7 +68,7 @@ TEST_F(ReactionTest, WhoHasANodeOrIsGoneIsNotMeasured) {
   reaction_.Changed({PodObject("a", "", true), PodObject("b", "", true)}, false, start_);
   reaction_.Changed({PodObject("a", "node", false)}, false, start_);
   reaction_.Changed({PodObject("b", "", true)}, true, start_);
-  reaction_.Asked({{"vision/a", "a"}, {"vision/b", "b"}}, start_ + 50ms);
+  reaction_.Asked({{"vision/a", "a"}, {"vision/b", "b"}}, start_ + 50ms, 15ms);
   EXPECT_EQ(Measured().first, 0);
 }
 
@@ -84,7 +87,7 @@ TEST_F(ReactionTest, WhoWasToldToWaitIsNotMeasured) {
   decisions[1].workload = 1;
   decisions[1].verdict = Verdict::kRent;
   reaction_.Decided(snapshot, decisions);
-  reaction_.Asked({{"vision/a", "a"}, {"vision/b", "b"}}, start_ + 5ms);
+  reaction_.Asked({{"vision/a", "a"}, {"vision/b", "b"}}, start_ + 5ms, 0ms);
   EXPECT_EQ(Measured(), std::pair(std::int64_t{1}, std::int64_t{5}));
 }
 

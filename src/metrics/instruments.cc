@@ -69,8 +69,8 @@ void Age::WriteTo(Page& page) const {
 }
 
 void Instruments::WriteTo(Page& page) const {
-  for (const Histogram* histogram :
-       {&reaction, &round_seconds, &plan_seconds, &commit_seconds, &provider_seconds, &api_seconds})
+  for (const Histogram* histogram : {&reaction, &reaction_own, &round_seconds, &plan_seconds,
+                                     &commit_seconds, &provider_seconds, &api_seconds})
     histogram->WriteTo(page);
   for (const Counter* counter : {&rounds, &commit_failures, &provider_calls, &api_requests,
                                  &watch_failures, &relists, &writes_dropped})

@@ -73,8 +73,9 @@ class Stopwatch {
 };
 
 struct Instruments {
-  Histogram reaction{kReaction}, round_seconds{kRoundSeconds}, plan_seconds{kPlanSeconds},
-      commit_seconds{kCommitSeconds}, provider_seconds{kProviderSeconds}, api_seconds{kApiSeconds};
+  Histogram reaction{kReaction}, reaction_own{kReactionOwn}, round_seconds{kRoundSeconds},
+      plan_seconds{kPlanSeconds}, commit_seconds{kCommitSeconds},
+      provider_seconds{kProviderSeconds}, api_seconds{kApiSeconds};
   Counter rounds{kRounds}, commit_failures{kCommitFailures}, provider_calls{kProviderCalls},
       api_requests{kApiRequests}, watch_failures{kWatchFailures}, relists{kRelists},
       writes_dropped{kWritesDropped};
