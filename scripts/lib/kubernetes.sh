@@ -79,7 +79,6 @@ spec:
             - --data-root=/srv/data
             - --results-root=/srv/results
             - --evidence=$directory/evidence
-            - --socket=$directory/state/spillway.sock
             - --log=$directory/daemon.log
             - --node-api-server=\$(NODE_API_SERVER)
             - --cluster-id=\$(CLUSTER_ID)
@@ -87,6 +86,7 @@ spec:
             - --time-scale=$DEMO_TIME_SCALE
             - --inspect-rented-disks
             - --node-program=$directory/machines/boot
+          env: [{name: SPILLWAY_SOCKET, value: "$directory/state/spillway.sock"}]
           # Under the path that it has on the machine too: simulated machines are told of files in it.
           volumeMounts: [{name: state, mountPath: "$directory"}]
 YAML

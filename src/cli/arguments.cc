@@ -12,21 +12,15 @@
 namespace spillway::cli {
 namespace {
 
-constexpr const char* kNoSocketDefault = "see below";
-
 // The words of one command line being read. CLI11 fills them through references.
 class Grammar {
  public:
-  Grammar(Arguments& arguments, const std::string& default_socket)
+  explicit Grammar(Arguments& arguments, const std::string& program = "spillway")
       : a_(arguments),
-        app_("Spillway: what waits, what is rented, why, and what it costs.", "spillway") {
-    a_.socket = default_socket;
+        app_("Spillway: what waits, what is rented, why, and what it costs.", program) {
     app_.require_subcommand(1);
     app_.fallthrough();
-    app_.add_option(
-            "--socket", a_.socket,
-            "Unix socket of spillwayd; default: $SPILLWAY_SOCKET, or where spillwayd puts it")
-        ->type_name("PATH");
+    PlaceOptions();
     app_.footer(
         "Exit codes: 0 done; 1 failed, or the answer is no; 2 wrong input or usage.\n"
         "Colour appears on a terminal only, and not with NO_COLOR.");
@@ -51,8 +45,24 @@ class Grammar {
     return Command(app_, name, what);
   }
 
+  void PlaceOptions() {
+    app_.add_option("--socket", a_.place.socket,
+                    "Unix socket of spillwayd on this machine; default: $SPILLWAY_SOCKET, or where "
+                    "spillwayd puts it")
+        ->type_name("PATH");
+    app_.add_option("--kubeconfig", a_.place.kubeconfig,
+                    "Kubeconfig of the cluster that spillwayd runs in; default: $KUBECONFIG or "
+                    "~/.kube/config, if there is no socket")
+        ->type_name("FILE");
+    app_.add_option("--context", a_.place.context, "Context of the kubeconfig")->type_name("NAME");
+    app_.add_option("--spillway-namespace", a_.place.system_namespace,
+                    "Namespace that Spillway is installed in; default: spillway-system")
+        ->type_name("NAME");
+  }
   void Namespace(CLI::App* c) {
-    c->add_option("-n,--namespace", a_.ns, "Namespace; default: default")->type_name("NAME");
+    c->add_option("-n,--namespace", a_.ns,
+                  "Namespace; default: that of the kubeconfig's context, or default")
+        ->type_name("NAME");
   }
   void Output(CLI::App* c, std::vector<std::string> forms) {
     std::string names;
@@ -199,6 +209,14 @@ class Grammar {
         ->required()
         ->check(CLI::IsMember({"bash"}).description(""));
     Command("help-all", "Print every command with its flags as markdown.");
+    // For programs: found in the reference, not in the help.
+    Command("dial-stdio",
+            "Join standard input and output to spillwayd's socket; what kubectl runs in the pod.")
+        ->group("");
+    CLI::App* complete =
+        Command("complete", "Print what the last word may become; what shells run.");
+    complete->add_option("WORDS", a_.files, "The line, without the program")->expected(0, 1000);
+    complete->group("");
   }
 
   Arguments& a_;
@@ -275,6 +293,9 @@ std::string Contradiction(Arguments& a) {
     return "-w prints tables or names; use it without -o " + a.output;
   if (a.command == "wait" && a.target.find('/') == std::string::npos)
     return "\"" + a.target + "\" is not RESOURCE/NAME, such as job/sweep";
+  if (!a.place.socket.empty() && a.place.NamesCluster() && !a.place.in_cluster)
+    return "--socket is of this machine: it cannot be used with --kubeconfig, --context or "
+           "--spillway-namespace";
   if (a.command == "offers" && !a.policy.empty() && !a.ns.empty())
     return "--policy and -n cannot be used together: the namespace chooses the policy";
   return {};
@@ -299,7 +320,8 @@ std::string HelpText(const CLI::App* app) {
   const auto subs = app->get_subcommands({});
   if (!subs.empty()) out += "\nCommands:\n";
   for (const CLI::App* sub : subs)
-    out += fmt::format("  {:<12} {}\n", sub->get_name(), sub->get_description());
+    if (!sub->get_group().empty())
+      out += fmt::format("  {:<12} {}\n", sub->get_name(), sub->get_description());
   std::string words, flags;
   for (const CLI::Option* option : app->get_options()) {
     std::string left = option->get_positional() ? option->get_name(true) : FlagsOf(option);
@@ -328,9 +350,9 @@ void ForEachCommand(const CLI::App& app, const std::function<void(const CLI::App
 }  // namespace
 
 std::variant<Arguments, Refusal> ParseArguments(const std::vector<std::string>& words,
-                                                const std::string& default_socket) {
+                                                const std::string& program) {
   Arguments arguments;
-  Grammar grammar(arguments, default_socket);
+  Grammar grammar(arguments, program);
   const std::string unknown = UnknownCommand(grammar.app(), words);
   if (!unknown.empty()) return Refusal{2, UsageText(&grammar.app(), unknown)};
   std::vector<std::string> reversed(words.rbegin(), words.rend());  // as CLI11 wants them
@@ -348,7 +370,7 @@ std::variant<Arguments, Refusal> ParseArguments(const std::vector<std::string>& 
 
 std::string HelpAll() {
   Arguments arguments;
-  Grammar grammar(arguments, kNoSocketDefault);
+  Grammar grammar(arguments);
   std::string out = "# spillway\n\n" + grammar.app().get_description() + "\n";
   const auto flag_line = [](const CLI::Option* option) {
     std::string left = option->get_positional() ? option->get_name(true) : FlagsOf(option);
@@ -372,16 +394,22 @@ std::string HelpAll() {
 
 std::vector<CommandWords> AllCommands() {
   Arguments arguments;
-  Grammar grammar(arguments, kNoSocketDefault);
-  std::vector<CommandWords> out;
-  ForEachCommand(grammar.app(), [&](const CLI::App& command) {
-    CommandWords words{PathOf(&command).substr(std::string("spillway ").size()), {}};
-    for (const CLI::Option* option : command.get_options()) {
+  Grammar grammar(arguments);
+  const auto flags_of = [](const CLI::App& app) {
+    std::vector<FlagWords> flags;
+    for (const CLI::Option* option : app.get_options()) {
       if (option->get_positional()) continue;
-      for (const std::string& name : option->get_snames()) words.flags.push_back("-" + name);
-      for (const std::string& name : option->get_lnames()) words.flags.push_back("--" + name);
+      FlagWords flag{{}, option->get_items_expected_max() > 0};
+      for (const std::string& name : option->get_snames()) flag.names.push_back("-" + name);
+      for (const std::string& name : option->get_lnames()) flag.names.push_back("--" + name);
+      flags.push_back(std::move(flag));
     }
-    out.push_back(std::move(words));
+    return flags;
+  };
+  std::vector<CommandWords> out{{"", flags_of(grammar.app())}};
+  ForEachCommand(grammar.app(), [&](const CLI::App& command) {
+    if (!command.get_group().empty())
+      out.push_back({PathOf(&command).substr(std::string("spillway ").size()), flags_of(command)});
   });
   return out;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "cli/place.h"
 
 namespace CLI {
 class App;
@@ -19,8 +20,11 @@ namespace spillway::cli {
 struct Arguments {
   std::string command;  // "get", "audit verify", ...
 
-  std::string socket;  // filled with the default
-  std::string ns;      // -n; empty: not said
+  PlaceFlags place;                           // where the daemon is, as said
+  net::Endpoint daemon;                       // and where it is; not of the parser
+  std::string ns;                             // -n; empty: not said
+  std::vector<std::string> kubectl;           // for the daemon's cluster; not of the parser
+  std::string default_namespace = "default";  // not of the parser
   bool all_namespaces = false;
   std::string output;    // -o; empty: a table
   std::string selector;  // -l
@@ -42,8 +46,8 @@ struct Arguments {
   std::string disk;
   std::string shell;  // completion
 
-  // Of the namespace to ask for: what was said, or "default".
-  std::string Namespace() const { return ns.empty() ? "default" : ns; }
+  // The namespace to ask for: what was said, or the place's own.
+  const std::string& Namespace() const { return ns.empty() ? default_namespace : ns; }
 };
 
 // What to do: a command, or text to print with an exit code (help: 0, wrong usage: 2).
@@ -52,17 +56,21 @@ struct Refusal {
   std::string text;
 };
 
-// Words without the program's name.
+// Words without the program's name, which is for the help: "spillway" or "kubectl spillway".
 std::variant<Arguments, Refusal> ParseArguments(const std::vector<std::string>& words,
-                                                const std::string& default_socket);
+                                                const std::string& program = "spillway");
 
 // Every command with its flags as markdown: the source of docs/reference/cli.md.
 std::string HelpAll();
 
 // One command for the completion: its words and its flags.
+struct FlagWords {
+  std::vector<std::string> names;  // "-n", "--namespace"
+  bool value = false;              // whether a value follows
+};
 struct CommandWords {
-  std::string name;                // "audit verify"
-  std::vector<std::string> flags;  // "-n", "--namespace", ...
+  std::string name;  // "audit verify"; empty: for every command
+  std::vector<FlagWords> flags;
 };
 std::vector<CommandWords> AllCommands();
 

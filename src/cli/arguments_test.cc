@@ -8,12 +8,13 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 using Words = std::vector<std::string>;
 
 Arguments Parsed(const Words& words) {
-  auto parsed = ParseArguments(words, "/default.sock");
+  auto parsed = ParseArguments(words);
   if (const Refusal* refusal = std::get_if<Refusal>(&parsed)) {
     ADD_FAILURE() << refusal->text;
     return {};
@@ -22,7 +23,7 @@ Arguments Parsed(const Words& words) {
 }
 
 Refusal Refused(const Words& words) {
-  auto parsed = ParseArguments(words, "/default.sock");
+  auto parsed = ParseArguments(words);
   if (const Refusal* refusal = std::get_if<Refusal>(&parsed)) return *refusal;
   ADD_FAILURE() << "was accepted";
   return {};
@@ -34,13 +35,13 @@ TEST(Arguments, ReadsKubectlsHabits) {
   EXPECT_THAT(apply.files, ElementsAre("a.yaml", "-"));
   EXPECT_TRUE(apply.dry_run);
   EXPECT_EQ(apply.Namespace(), "vision");
-  EXPECT_EQ(apply.socket, "/default.sock");
+  EXPECT_EQ(apply.place.socket, "");
 
   const Arguments get = Parsed({"get", "po", "-A", "-o", "wide", "--socket=/s"});
   EXPECT_EQ(get.resource, "po");
   EXPECT_TRUE(get.all_namespaces);
   EXPECT_EQ(get.output, "wide");
-  EXPECT_EQ(get.socket, "/s");
+  EXPECT_EQ(get.place.socket, "/s");
   EXPECT_EQ(get.Namespace(), "default");
 
   const Arguments describe = Parsed({"describe", "job/sweep"});
@@ -57,7 +58,7 @@ TEST(Arguments, ReadsKubectlsHabits) {
   EXPECT_EQ(Parsed({"wait", "job/x", "--for=delete"}).timeout, 30s);
 
   EXPECT_EQ(Parsed({"audit", "verify", "l.jsonl", "--key", "ab"}).command, "audit verify");
-  EXPECT_EQ(Parsed({"--socket", "/t", "status", "-w"}).socket, "/t");
+  EXPECT_EQ(Parsed({"--socket", "/t", "status", "-w"}).place.socket, "/t");
 }
 
 TEST(Arguments, WrongUsageSaysWhatIsWrongAndHowItGoes) {
@@ -81,6 +82,7 @@ TEST(Arguments, WrongUsageSaysWhatIsWrongAndHowItGoes) {
       {{"wait", "job", "--for=delete"}, "is not RESOURCE/NAME"},
       {{"wait", "job/x", "--for=delete", "--timeout", "5x"}, "\"5x\" is not a duration"},
       {{"offers", "--policy", "p", "-n", "x"}, "cannot be used together"},
+      {{"status", "--socket", "/s", "--context", "prod"}, "--socket is of this machine"},
       {{"cost", "--by", "colour"}, "colour not in"},
       {{"audit"}, "A subcommand is required"},
       {{"audit", "scan", "--sample", "x"}, "--disk is required"},
@@ -107,17 +109,31 @@ TEST(Arguments, HelpIsNoFailure) {
               HasSubstr("usage: spillway audit verify [LEDGER]"));
 }
 
+TEST(Arguments, ThePluginSaysItsOwnName) {
+  const auto parsed = ParseArguments({"get", "-h"}, "kubectl spillway");
+  EXPECT_THAT(std::get<Refusal>(parsed).text,
+              HasSubstr("usage: kubectl spillway get RESOURCE [NAME]"));
+}
+
+TEST(Arguments, WhatProgramsRunIsInTheReferenceOnly) {
+  EXPECT_THAT(HelpAll(), HasSubstr("\n## spillway dial-stdio\n"));
+  EXPECT_THAT(Refused({"--help"}).text, Not(HasSubstr("dial-stdio")));
+  EXPECT_EQ(Parsed({"dial-stdio", "--socket", "/s"}).command, "dial-stdio");
+}
+
 TEST(Arguments, HelpAllHasEveryCommandWithItsFlags) {
   const std::string help = HelpAll();
   EXPECT_THAT(help, StartsWith("# spillway\n"));
   for (const CommandWords& command : AllCommands()) {
     const std::size_t at = help.find("\n## spillway " + command.name + "\n");
+    if (command.name.empty()) continue;
     ASSERT_NE(at, std::string::npos) << command.name;
     const std::string section = help.substr(at, help.find("\n## ", at + 1) - at);
-    for (const std::string& flag : command.flags)
-      if (flag != "--help" && flag != "-h") {
-        EXPECT_THAT(section, HasSubstr(flag)) << command.name;
-      }
+    for (const FlagWords& flag : command.flags)
+      for (const std::string& name : flag.names)
+        if (name != "--help" && name != "-h") {
+          EXPECT_THAT(section, HasSubstr(name)) << command.name;
+        }
   }
 }
 

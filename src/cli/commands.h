@@ -19,14 +19,26 @@ struct Io {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
-  Terminal terminal;                        // of `out`
-  const std::atomic<bool>* stop = nullptr;  // set by Ctrl-C; ends -w and -f
+  Terminal terminal;                          // of `out`
+  const std::atomic<bool>* stop = nullptr;    // set by Ctrl-C; ends -w and -f
+  int in_descriptor = 0, out_descriptor = 1;  // of dial-stdio
 
   bool Stopped() const { return stop != nullptr && stop->load(); }
 };
 
+// How the program was started.
+struct Invocation {
+  Surroundings around;
+  bool plugin = false;  // as `kubectl spillway`: in the cluster, unless --socket says otherwise
+};
+
+// By its file's name: kubectl finds plug-ins as kubectl-spillway, and asks
+// kubectl_complete-spillway to complete their lines, for which `words` gets the command.
+Invocation InvocationAs(const std::string& path, std::vector<std::string>& words,
+                        Surroundings around);
+
 // Parses the words and runs the command.
-int Run(const std::vector<std::string>& words, const std::string& default_socket, Io& io);
+int Run(const std::vector<std::string>& words, const Invocation& invocation, Io& io);
 
 // "error: ..." on io.err, and the exit code that belongs to it.
 int Report(Io& io, const Error& error);
@@ -55,5 +67,8 @@ int AuditVerify(const Arguments& a, Io& io);
 int AuditCertificate(const Arguments& a, Io& io);
 int AuditExport(const Arguments& a, Io& io);
 int AuditScan(const Arguments& a, Io& io);
+
+// dial.cc
+int DialStdio(const Arguments& a, Io& io);
 
 }  // namespace spillway::cli

@@ -1,11 +1,11 @@
-// Completion for bash, made from the same declarations as the commands.
+// Completion for bash.
 #pragma once
 
 #include <string>
 
 namespace spillway::cli {
 
-// The script: commands, flags, kinds, and names that it asks the daemon for when one is reachable.
+// The script: it asks `spillway complete` for everything (complete.h).
 // deploy/completion/spillway.bash is this text; a test compares them.
 std::string BashCompletion();
 

@@ -14,8 +14,6 @@
 namespace spillway::cli {
 namespace {
 
-using ::testing::HasSubstr;
-
 TEST(Completion, InstalledFileIsWhatIsPrinted) {
   std::ifstream file(SPILLWAY_SOURCE_DIR "/deploy/completion/spillway.bash");
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -23,20 +21,16 @@ TEST(Completion, InstalledFileIsWhatIsPrinted) {
       << "run: build/bin/spillway completion bash > deploy/completion/spillway.bash";
 }
 
-// What bash offers for a line whose last word is being written.
-std::string Offered(const std::vector<std::string>& line) {
+// What bash offers for a line, and what it was told about the word, when `spillway` answers so.
+std::string Offered(const std::string& line, const std::string& answer) {
   const TempDir dir;
   dir.Write("completion", BashCompletion());
-  std::string words;
-  for (const std::string& word : line) words += " '" + word + "'";
-  const std::string script = dir.Write(
-      "ask",
-      "spillway() { [ \"$2\" = namespaces ] && printf 'namespace/vision\\nnamespace/nlp\\n'\n"
-      "  [ \"$2\" = job ] && printf 'job/sweep\\n'; return 0; }\n"
-      "compopt() { :; }\n. " +
-          dir.path() + "/completion\nCOMP_WORDS=(" + words +
-          ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_spillway\nprintf '%s ' "
-          "\"${COMPREPLY[@]}\"\n");
+  const std::string script =
+      dir.Write("ask", "spillway() { echo \"asked: $*\"; printf '" + answer +
+                           "'; }\ncompopt() { COMPREPLY+=(\"[$*]\"); }\n. " + dir.path() +
+                           "/completion\nCOMP_WORDS=(" + line +
+                           ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_spillway\nprintf '%s|' "
+                           "\"${COMPREPLY[@]}\"\n");
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(("bash " + script).c_str(), "r"), pclose);
   std::string out;
   std::array<char, 4096> piece{};
@@ -45,15 +39,12 @@ std::string Offered(const std::vector<std::string>& line) {
   return out;
 }
 
-TEST(Completion, OffersCommandsFlagsKindsAndNames) {
-  EXPECT_EQ(Offered({"spillway", "exp"}), "explain ");
-  EXPECT_EQ(Offered({"spillway", "audit", "ver"}), "verify ");
-  EXPECT_EQ(Offered({"spillway", "get", "burstn"}), "burstnodes ");
-  EXPECT_EQ(Offered({"spillway", "get", "-n", "v"}), "vision ");
-  EXPECT_EQ(Offered({"spillway", "get", "-n", "vision", "job", "s"}), "sweep ");
-  EXPECT_EQ(Offered({"spillway", "wait", "job/"}), "job/sweep ");
-  EXPECT_THAT(Offered({"spillway", "get", "-"}), HasSubstr("--all-namespaces"));
-  EXPECT_EQ(Offered({"spillway", "cost", "--by", "bud"}), "budget ");
+TEST(Completion, AsksAndFollowsTheDirective) {
+  EXPECT_EQ(Offered("spillway get burst", "burstnodes\\nburstpolicies\\n:4\\n"),
+            "asked: complete get burst|burstnodes|burstpolicies|");
+  EXPECT_EQ(Offered("spillway wait ''", "job/\\n:6\\n"),
+            "asked: complete wait |job/|[-o nospace]|");
+  EXPECT_EQ(Offered("spillway apply -f ''", ":0\\n"), "asked: complete apply -f |[-o default]|");
 }
 
 }  // namespace

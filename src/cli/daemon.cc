@@ -1,8 +1,16 @@
 #include "cli/daemon.h"
 
-namespace spillway::cli {
+#include <algorithm>
 
-Watcher::Watcher(std::string socket) : socket_(std::move(socket)), thread_([this] { Follow(); }) {}
+namespace spillway::cli {
+namespace {
+
+constexpr Duration kShortPause = 1s, kLongPause = 30s;
+
+}  // namespace
+
+Watcher::Watcher(net::Endpoint daemon)
+    : daemon_(std::move(daemon)), thread_([this] { Follow(); }) {}
 
 Watcher::~Watcher() {
   {
@@ -20,12 +28,14 @@ void Watcher::Wait(Duration patience) {
 }
 
 void Watcher::Follow() {
-  client::Client client(net::Endpoint{socket_, "", ""});
+  client::Client client(daemon_);
   std::optional<std::int64_t> last;
+  Duration pause = kShortPause;
   while (!stop_) {
     const auto ended = client.Watch(
         [&](std::int64_t revision) {
           last = revision;
+          pause = kShortPause;
           const std::lock_guard lock(mutex_);
           news_ = true;
           changed_.notify_all();
@@ -33,9 +43,11 @@ void Watcher::Follow() {
         },
         last, &stop_);
     if (ended) continue;
-    // Broken: callers look by themselves when their patience ends, so there is no hurry.
+    // Broken: callers look by themselves when their patience ends, so there is no hurry, least of
+    // all where a connection is a kubectl.
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, 1s, [&] { return stop_.load(); });
+    changed_.wait_for(lock, pause, [&] { return stop_.load(); });
+    pause = std::min(pause * 2, kLongPause);
   }
 }
 

@@ -12,7 +12,7 @@
 namespace spillway::cli {
 
 inline client::Client Connect(const Arguments& a) {
-  return client::Client(net::Endpoint{a.socket, "", ""});
+  return client::Client(a.daemon);
 }
 
 // What the daemon says of itself. Ages of objects are counted by its clock, which may run faster
@@ -30,7 +30,7 @@ inline Result<DaemonFacts> Facts(client::Client& daemon) {
 // Follows the daemon's event stream on a thread of its own, and connects again when it breaks.
 class Watcher {
  public:
-  explicit Watcher(std::string socket);
+  explicit Watcher(net::Endpoint daemon);
   ~Watcher();
 
   // Returns when something changed since the last call, or after `patience` (real time).
@@ -39,7 +39,7 @@ class Watcher {
  private:
   void Follow();
 
-  std::string socket_;
+  net::Endpoint daemon_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool news_ = false;

@@ -133,8 +133,8 @@ int AuditVerify(const Arguments& a, Io& io) {
   }
   const auto text = Connect(a).Ledger();
   if (!text) return Report(io, text.error());
-  return ShowAudit(store::VerifyExport(*text, VerifySignature, key), "the ledger of " + a.socket, a,
-                   io);
+  return ShowAudit(store::VerifyExport(*text, VerifySignature, key),
+                   "the ledger of " + a.daemon.Name(), a, io);
 }
 
 int AuditCertificate(const Arguments& a, Io& io) {

@@ -5,6 +5,7 @@
 
 #include "cli/daemon.h"
 #include "cli/fields.h"
+#include "cli/kubectl.h"
 #include "cli/object_view.h"
 #include "cli/sources.h"
 #include "cli/yaml_text.h"
@@ -55,6 +56,18 @@ std::string RefText(const json::value& ref, const Arguments& a) {
   return text;
 }
 
+// "job" of Kubernetes is a Job of batch, and nobody else's.
+std::string QualifiedName(const schema::Kind& kind) {
+  const std::size_t slash = kind.api_version.find('/');
+  return slash == std::string::npos ? kind.plural
+                                    : kind.plural + "." + kind.api_version.substr(0, slash);
+}
+
+std::vector<std::string> WithDryRun(std::vector<std::string> words, const Arguments& a) {
+  if (a.dry_run) words.emplace_back("--dry-run=server");
+  return words;
+}
+
 int DeleteOne(client::Client& daemon, const client::ObjectName& object, const Arguments& a,
               Io& io) {
   const auto answer = daemon.Delete(object, a.dry_run);
@@ -90,7 +103,7 @@ class Lister {
 
   // The table once, then a row for each object that changed, until Ctrl-C.
   int Follow() {
-    Watcher watcher(a_.socket);
+    std::optional<Watcher> watcher;           // after the first answer, which is worth more
     std::map<std::string, std::string> seen;  // identity -> resourceVersion
     bool header = true;
     while (!io_.Stopped()) {
@@ -105,7 +118,8 @@ class Lister {
         if (const int code = Print(changed, header); code != 0) return code;
       header = header && changed.empty();
       io_.out.flush();
-      watcher.Wait(500ms);
+      if (!watcher) watcher.emplace(a_.daemon);
+      watcher->Wait(500ms);
     }
     return 0;
   }
@@ -166,12 +180,18 @@ int Apply(const Arguments& a, Io& io) {
   }
   const JoinedSources joined(checked.sources);
   client::Client daemon = Connect(a);
-  auto answer = daemon.Apply(joined.name(), joined.text(), a.Namespace(), a.dry_run);
+  const bool only_check = a.dry_run || !a.kubectl.empty();
+  auto answer = daemon.Apply(joined.name(), joined.text(), a.Namespace(), only_check);
   if (!answer) {
     Error error = answer.error();
     if (error.code != Code::kInvalid) return Report(io, error);
     io.err << joined.Localise(error.message) << "\nerror: nothing was changed\n";
     return 2;
+  }
+  if (!a.kubectl.empty()) {
+    std::vector<std::string> words{"apply", "-f", "-"};
+    if (!a.output.empty()) words.insert(words.end(), {"-o", a.output});
+    return RunKubectl(a, WithDryRun(std::move(words), a), joined.text(), io);
   }
   if (a.output == "json") {
     io.out << PrettyJson(*answer);
@@ -213,10 +233,17 @@ int Delete(const Arguments& a, Io& io) {
   if (a.files.empty()) {
     const schema::Kind* kind = KindOf(a.resource, io);
     if (kind == nullptr) return 2;
+    if (!a.kubectl.empty())
+      return RunKubectl(
+          a, WithDryRun({"delete", "--wait=false", QualifiedName(*kind) + "/" + a.name}, a), "",
+          io);
     return DeleteOne(daemon, {kind->plural, kind->namespaced ? a.Namespace() : "", a.name}, a, io);
   }
   const Checked checked = ReadChecked(a, io);
   if (!checked.ok) return 2;
+  if (!a.kubectl.empty())
+    return RunKubectl(a, WithDryRun({"delete", "--wait=false", "-f", "-"}, a),
+                      JoinedSources(checked.sources).text(), io);
   int code = 0;
   // Last first, so that what others refer to goes after them.
   for (auto it = checked.manifests.objects.rbegin(); it != checked.manifests.objects.rend(); ++it) {

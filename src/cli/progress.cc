@@ -149,7 +149,6 @@ int Logs(const Arguments& a, Io& io) {
   auto readers = ReadersOf(daemon, a);
   if (!readers) return Report(io, readers.error());
   std::optional<Watcher> watcher;
-  if (a.follow) watcher.emplace(a.socket);
   while (true) {
     bool open = false;
     for (LogReader& reader : *readers) {
@@ -158,6 +157,7 @@ int Logs(const Arguments& a, Io& io) {
       open = open || !reader.finished;
     }
     if (!a.follow || !open || io.Stopped()) return 0;
+    if (!watcher) watcher.emplace(a.daemon);
     watcher->Wait(300ms);
   }
 }
@@ -175,7 +175,7 @@ int Wait(const Arguments& a, Io& io) {
   const client::ObjectName name{kind->plural, kind->namespaced ? a.Namespace() : "",
                                 a.target.substr(slash + 1)};
   client::Client daemon = Connect(a);
-  Watcher watcher(a.socket);
+  std::optional<Watcher> watcher;  // only if there is something to wait for
   const SystemClock clock;
   const Duration end = clock.SteadyNow() + a.timeout;
   const std::string label = kind->singular + "/" + name.name;
@@ -195,7 +195,8 @@ int Wait(const Arguments& a, Io& io) {
                             Safe(a.condition), label, LastKnown(*object));
       return 1;
     }
-    watcher.Wait(std::min<Duration>(left, 500ms));
+    if (!watcher) watcher.emplace(a.daemon);
+    watcher->Wait(std::min<Duration>(left, 500ms));
   }
 }
 

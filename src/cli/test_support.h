@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -52,17 +53,35 @@ struct Ran {
   std::string out, err;
 };
 
+// An environment of these variables and files.
+inline Surroundings Around(std::map<std::string, std::string> variables, bool root = false,
+                           std::vector<std::string> files = {}) {
+  return {[variables = std::move(variables)](const char* name) {
+            const auto it = variables.find(name);
+            return it == variables.end() ? std::string() : it->second;
+          },
+          root,
+          [files = std::move(files)](const std::string& path) {
+            return std::find(files.begin(), files.end(), path) != files.end();
+          }};
+}
+
 // Runs `spillway WORDS...` without a terminal.
-inline Ran RunWords(const std::vector<std::string>& words, const std::string& socket,
-                    const std::string& input = "", const std::atomic<bool>* stop = nullptr) {
+inline Ran RunIn(const Invocation& invocation, const std::vector<std::string>& words,
+                 const std::string& input = "", const std::atomic<bool>* stop = nullptr) {
   std::istringstream in(input);
   std::ostringstream out, err;
   Io io{in, out, err, {}, stop};
   Ran ran;
-  ran.code = Run(words, socket, io);
+  ran.code = Run(words, invocation, io);
   ran.out = out.str();
   ran.err = err.str();
   return ran;
+}
+
+inline Ran RunWords(const std::vector<std::string>& words, const std::string& socket,
+                    const std::string& input = "", const std::atomic<bool>* stop = nullptr) {
+  return RunIn({Around({{"SPILLWAY_SOCKET", socket}})}, words, input, stop);
 }
 
 // Serves canned answers on a Unix socket and remembers what it was asked.

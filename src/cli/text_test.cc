@@ -125,24 +125,15 @@ TEST(YamlText, ReadsBackAsTheSameValue) {
   EXPECT_EQ((*read)[0].value, v);
 }
 
-Surroundings Around(std::map<std::string, std::string> variables, bool root) {
-  return {[variables](const char* name) {
-            const auto it = variables.find(name);
-            return it == variables.end() ? std::string() : it->second;
-          },
-          root};
-}
-
 TEST(Paths, DaemonAndClientMeetWithoutAFlag) {
   EXPECT_EQ(DefaultSocket(Around({{"SPILLWAY_SOCKET", "/x/y"}}, true)), "/x/y");
   EXPECT_EQ(DefaultSocket(Around({}, true)), "/run/spillway/spillway.sock");
-  EXPECT_EQ(DefaultSocket(Around({{"XDG_RUNTIME_DIR", "/run/user/7"}}, false)),
+  EXPECT_EQ(DefaultSocket(Around({{"XDG_RUNTIME_DIR", "/run/user/7"}})),
             "/run/user/7/spillway/spillway.sock");
-  EXPECT_EQ(DefaultSocket(Around({{"HOME", "/home/ada"}, {"XDG_RUNTIME_DIR", "rel"}}, false)),
+  EXPECT_EQ(DefaultSocket(Around({{"HOME", "/home/ada"}, {"XDG_RUNTIME_DIR", "rel"}})),
             "/home/ada/.local/state/spillway/spillway.sock");
   EXPECT_EQ(DefaultStateDir(Around({}, true)), "/var/lib/spillway");
-  EXPECT_EQ(DefaultStateDir(Around({{"XDG_STATE_HOME", "/s"}, {"HOME", "/h"}}, false)),
-            "/s/spillway");
+  EXPECT_EQ(DefaultStateDir(Around({{"XDG_STATE_HOME", "/s"}, {"HOME", "/h"}})), "/s/spillway");
 }
 
 }  // namespace

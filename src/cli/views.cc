@@ -43,13 +43,14 @@ std::string Redrawn(const std::string& screen) {
 }
 
 int WatchStatus(client::Client& daemon, const Arguments& a, Io& io) {
-  Watcher watcher(a.socket);
+  std::optional<Watcher> watcher;  // after the first answer, which is worth more
   while (!io.Stopped()) {
     const auto status = daemon.Status();
     if (!status) return Report(io, status.error());
     const std::string screen = StatusView(*status, BurstNodes(daemon, *status), io.terminal);
     io.out << (io.terminal.is_terminal ? Redrawn(screen) : screen + "\n") << std::flush;
-    watcher.Wait(1s);
+    if (!watcher) watcher.emplace(a.daemon);
+    watcher->Wait(1s);
   }
   return 0;
 }
@@ -129,12 +130,15 @@ int Version(const Arguments& a, Io& io) {
   }
   io.out << "spillway " << SPILLWAY_VERSION << "\n";
   if (!answer) {
-    io.out << "spillwayd: not reachable at " << a.socket << "\n";
+    io.out << (a.daemon.dialer == nullptr
+                   ? "spillwayd: not reachable at " + a.daemon.Name()
+                   : "spillwayd: not reachable: " + Safe(answer.error().message))
+           << "\n";
     return 0;
   }
   const std::int64_t scale = IntOr(*answer, "timeScale", 1);
-  io.out << fmt::format("{} {}, API {}{}\n", TextOf(*answer, "program"), TextOf(*answer, "version"),
-                        TextOf(*answer, "api"),
+  io.out << fmt::format("{} {}, API {}, {}{}\n", TextOf(*answer, "program"),
+                        TextOf(*answer, "version"), TextOf(*answer, "api"), a.daemon.Name(),
                         scale > 1 ? fmt::format(", its clock runs {} times faster", scale) : "")
          << (SaysSimulated(*answer) ? "simulated:\n" : "");
   for (const json::value& sentence : ItemsOf(*answer, "simulated"))

@@ -54,7 +54,7 @@ Error ErrorOf(const net::HttpResponse& response) {
 }  // namespace
 
 Client::Client(net::Endpoint endpoint, net::ClientOptions options)
-    : place_(endpoint.unix_path.empty() ? endpoint.base_url : endpoint.unix_path),
+    : place_(endpoint.dialer == nullptr ? endpoint.Name() : ""),
       http_(std::move(endpoint), options) {}
 
 net::ClientOptions Client::DefaultOptions() {
@@ -65,10 +65,12 @@ net::ClientOptions Client::DefaultOptions() {
 }
 
 Error Client::Unreachable(const Error& error) const {
-  if (error.code != Code::kUnavailable) return error;
+  // A dialer's errors say what to do.
+  if (error.code != Code::kUnavailable || place_.empty()) return error;
   return {Code::kUnavailable,
-          fmt::format("spillwayd is not reachable at {}: start it with \"spillwayd\" ({})", place_,
-                      error.message),
+          fmt::format("spillwayd is not reachable at {}: start it with \"spillwayd\", or "
+                      "name its cluster with --kubeconfig or --context ({})",
+                      place_, error.message),
           error.retry_after};
 }
 

@@ -81,7 +81,7 @@ class Client {
   Result<json::value> Json(const net::HttpRequest& request);
   Error Unreachable(const Error& error) const;
 
-  std::string place_;  // of the daemon, for messages
+  std::string place_;  // of the daemon, for messages; empty where a dialer writes them
   net::HttpClient http_;
 };
 

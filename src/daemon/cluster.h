@@ -85,6 +85,9 @@ class Cluster {
   // For people. Losing an event must not stop the work.
   virtual void AddEvent(const store::ObjectKey& about, bool warning, std::string_view reason,
                         const std::string& message) = 0;
+  // An event that takes the place of the one before with the same reason: progress. Only for
+  // clusters whose people have nowhere else to see it.
+  virtual void UpdateEvent(const store::ObjectKey&, std::string_view, const std::string&) {}
   // Changes an object's status only; `change` returns false to leave it. kNotFound, kConflict.
   virtual Status UpdateStatus(const store::ObjectKey& key,
                               const std::function<bool(json::value& body)>& change) = 0;

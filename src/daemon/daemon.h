@@ -31,6 +31,7 @@
 #include "daemon/inspection.h"
 #include "daemon/measured.h"
 #include "daemon/reaction.h"
+#include "daemon/story.h"
 #include "gateway/gateway.h"
 #include "metrics/instruments.h"
 #include "server/backend.h"
@@ -117,8 +118,8 @@ class Daemon final : public server::Backend,
   Result<server::RoundView> ViewOf(store::Store& store, std::vector<BurstNode> nodes);
   control::Observation ObservationOf(const BurstNode& node,
                                      const std::map<std::string, ports::Inventory>& inventories);
-  void TellOfNodes(const std::vector<BurstNode>& changed);
-  void TellOfDecisions(const server::RoundView& view);
+  // Events about what is new, and records of decisions that are asked for later.
+  void TellPeople(const server::RoundView& view, const std::vector<BurstNode>& changed);
 
   // commands.cc
   void Run(const control::Command& command);
@@ -177,8 +178,7 @@ class Daemon final : public server::Backend,
 
   mutable std::mutex view_mutex_;
   std::shared_ptr<const server::RoundView> view_;
-  std::map<std::string, std::string> told_;  // workload -> what people were told last
-  std::set<std::string> failures_told_;      // BurstNodes that live
+  Story story_;  // what people were told
 
   std::mutex wake_mutex_;
   std::condition_variable wake_;

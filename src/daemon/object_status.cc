@@ -5,8 +5,10 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/quantity.h"
 #include "control/budget.h"
 #include "model/decode.h"
+#include "model/text.h"
 #include "site/objects.h"
 
 namespace spillway::daemon {
@@ -17,6 +19,16 @@ struct ConditionText {
   bool holds = false;
   std::string reason, message;
 };
+
+// "vision, labs", and how many more after the first five.
+std::string Names(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 5;
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < kShown; ++i)
+    text += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > kShown) text += fmt::format(" and {} more", names.size() - kShown);
+  return text;
+}
 
 // Sets the members and the condition if anything is different; `stamp` names a member that then
 // becomes the time of writing.
@@ -32,9 +44,11 @@ void Write(Cluster& cluster, const store::ObjectKey& key, const json::object& me
       have = member.value();
       changed = true;
     }
-    changed = site::SetCondition(body, condition.type, condition.holds, condition.reason,
-                                 condition.message, now) ||
-              changed;
+    // Kubernetes counts whole seconds.
+    changed =
+        site::SetCondition(body, condition.type, condition.holds, condition.reason,
+                           condition.message, std::chrono::floor<std::chrono::seconds>(now)) ||
+        changed;
     if (changed && !stamp.empty()) body.at("status").get_object()[stamp] = FormatTime(now);
     return changed;
   });
@@ -44,9 +58,9 @@ void Write(Cluster& cluster, const store::ObjectKey& key, const json::object& me
 }
 
 void WriteBudget(Cluster& cluster, const BudgetState& b, Time now) {
-  json::object members{{"spent", FormatMoney(b.spent)},
-                       {"reserved", FormatMoney(b.reserved)},
-                       {"left", FormatMoney(std::max(b.Left(), Money()))},
+  json::object members{{"spent", RoundedMoney(b.spent)},
+                       {"reserved", RoundedMoney(b.reserved)},
+                       {"left", RoundedMoney(std::max(b.Left(), Money()))},
                        {"periodEnd", FormatTime(b.period_ends)}};
   if (const auto period = control::PeriodAt(b.period, now))
     members["periodStart"] = FormatTime(period->start);
@@ -60,8 +74,8 @@ void WriteBudget(Cluster& cluster, const BudgetState& b, Time now) {
          out    ? "Exhausted"
          : warn ? "NearlyExhausted"
                 : "Available",
-         fmt::format("{} of {} is left until {}", HumanMoney(std::max(b.Left(), Money())),
-                     HumanMoney(b.amount), FormatTime(b.period_ends))},
+         fmt::format("{} of {} is left until {}", RoundedMoney(std::max(b.Left(), Money())),
+                     RoundedMoney(b.amount), FormatTime(b.period_ends))},
         now);
 }
 
@@ -69,12 +83,15 @@ void WritePolicy(Cluster& cluster, const Policy& p, const Snapshot& snapshot, Ti
   const auto nodes =
       std::count_if(snapshot.burst_nodes.begin(), snapshot.burst_nodes.end(),
                     [&](const BurstNode& n) { return n.Live() && n.policy == p.name; });
+  std::vector<std::string> classes;
+  for (const DataClass data_class : p.data_classes) classes.emplace_back(Name(data_class));
   Write(cluster, {"BurstPolicy", "", p.name},
         {{"nodes", static_cast<std::int64_t>(nodes)},
-         {"namespaces", static_cast<std::int64_t>(p.namespaces.size())}},
+         {"namespaces", static_cast<std::int64_t>(p.namespaces.size())},
+         {"appliesTo", Names(p.namespaces)},
+         {"mayLeave", Names(classes)}},
         {"Ready", !p.namespaces.empty(), p.namespaces.empty() ? "NoNamespace" : "Applies",
-         p.namespaces.empty() ? "no namespace matches"
-                              : fmt::format("applies to {} namespaces", p.namespaces.size())},
+         p.namespaces.empty() ? "no namespace matches" : "applies to " + Names(p.namespaces)},
         now);
 }
 
@@ -98,10 +115,11 @@ void WriteDataset(Cluster& cluster, const store::ObjectKey& key, const DatasetIn
   if (size) {
     members["files"] = size->leaves_objects;
     members["bytes"] = size->leaves_bytes;
+    members["size"] = HumanBytes(size->leaves_bytes);
     ready.reason = "SourceRead";
-    ready.message = fmt::format("{} files with {} bytes may leave; {} files with {} bytes stay",
-                                size->leaves_objects, size->leaves_bytes, size->stays_objects,
-                                size->stays_bytes);
+    ready.message = fmt::format("{} files with {} may leave; {} files with {} stay",
+                                size->leaves_objects, HumanBytes(size->leaves_bytes),
+                                size->stays_objects, HumanBytes(size->stays_bytes));
   } else {
     ready.message = size.error().message;
   }

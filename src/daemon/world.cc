@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/log.h"
 #include "control/budget.h"
@@ -114,8 +115,13 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
   for (const control::Command& command : result.commands)
     if (const auto* orphan = std::get_if<control::DeleteOrphan>(&command))
       ++view->providers[orphan->provider].unknown;
-  TellOfNodes(result.changed);
-  TellOfDecisions(*view);
+  for (const BurstNode& node : result.changed)
+    log::Info("burst node", {{"node", node.name},
+                             {"phase", Name(node.phase)},
+                             {"failure", Name(node.failure)},
+                             {"offer", node.offer.Key()},
+                             {"detail", node.failure_detail}});
+  TellPeople(*view, result.changed);
   reaction_.Decided(view->snapshot, view->plan.decisions);
   {
     const std::lock_guard lock(view_mutex_);
@@ -129,57 +135,32 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
     for (const BurstNode& node : result.changed) options_.on_stored(node);
 }
 
-void Daemon::TellOfNodes(const std::vector<BurstNode>& changed) {
-  for (const BurstNode& node : changed) {
-    const store::ObjectKey about{"BurstNode", "", node.name};
-    std::string text = fmt::format("{} at {}", Name(node.phase), node.offer.Key());
-    if (node.Failed()) text += fmt::format(": {} ({})", Name(node.failure), node.failure_detail);
-    cluster_->AddEvent(about, node.Failed(), Name(node.phase), text);
-    log::Info("burst node", {{"node", node.name},
-                             {"phase", Name(node.phase)},
-                             {"failure", Name(node.failure)},
-                             {"offer", node.offer.Key()},
-                             {"detail", node.failure_detail}});
-    if (node.phase != Phase::kPlanned && node.phase != Phase::kRunning && !node.Failed()) continue;
-    // A failure is told once, however often the node changes on its way out.
-    if (!node.Live()) {
-      failures_told_.erase(node.name);
-      continue;
-    }
-    if (node.Failed() && !failures_told_.insert(node.name).second) continue;
-    for (const PodRef& pod : node.pods) {
-      if (node.phase == Phase::kPlanned)
-        cluster_->AddEvent(site::PodKey(pod.key), false, "Renting",
-                           fmt::format("Spillway {}", node.why));
-      else if (node.Failed())
-        cluster_->AddEvent(site::PodKey(pod.key), true, "RentalFailed",
-                           fmt::format("{}: {}", node.name, node.failure_detail));
-    }
+void Daemon::TellPeople(const server::RoundView& view, const std::vector<BurstNode>& changed) {
+  std::vector<Told> told = story_.OfNodes(changed);
+  const auto add = [&](std::vector<Told> more) {
+    told.insert(told.end(), std::make_move_iterator(more.begin()),
+                std::make_move_iterator(more.end()));
+  };
+  for (const BurstNode& node : view.snapshot.burst_nodes) {
+    if (node.phase != Phase::kJoined) continue;
+    const gateway::NodeProgress progress = gateway_->Progress(node.name);
+    add(story_.OfStaging(node, progress.staged_bytes, progress.sealed_bytes));
   }
-}
-
-void Daemon::TellOfDecisions(const server::RoundView& view) {
-  const Snapshot& snapshot = view.snapshot;
-  for (const Decision& decision : view.plan.decisions) {
-    const Workload& workload = snapshot.workloads[static_cast<std::size_t>(decision.workload)];
-    const std::string kind = fmt::format("{}/{}", Name(decision.verdict), Name(decision.reason));
-    std::string& told = told_[workload.key];
-    // Sentences carry sums and times that move; people are told when the decision itself changes.
-    if (told == kind) continue;
-    told = kind;
+  std::vector<const Decision*> kept;
+  add(story_.OfDecisions(view.snapshot, view.plan.decisions, &kept));
+  for (const Told& one : told) {
+    const store::ObjectKey about{one.kind, one.ns, one.name};
+    if (one.progress)
+      cluster_->UpdateEvent(about, one.reason, one.message);
+    else
+      cluster_->AddEvent(about, one.warning, one.reason, one.message);
+  }
+  for (const Decision* decision : kept) {
     // "It is on its way" only follows from the decision that is worth keeping.
-    if (decision.verdict != Verdict::kOnItsWay)
-      KeepDecision(*store_, workload.key, server::DecisionRecord(view, decision, snapshot.now));
-    if (decision.verdict == Verdict::kFitsSite) continue;
-    for (std::int32_t pod : workload.pods)
-      if (snapshot.pods[static_cast<std::size_t>(pod)].node.empty())
-        cluster_->AddEvent(site::PodKey(snapshot.pods[static_cast<std::size_t>(pod)].key), false,
-                           server::kDecisionEvent, decision.sentence);
+    if (decision->verdict == Verdict::kOnItsWay) continue;
+    const auto& workload = view.snapshot.workloads[static_cast<std::size_t>(decision->workload)];
+    KeepDecision(*store_, workload.key, server::DecisionRecord(view, *decision, view.snapshot.now));
   }
-  std::erase_if(told_, [&](const auto& entry) {
-    return std::ranges::find(snapshot.workloads, entry.first, &Workload::key) ==
-           snapshot.workloads.end();
-  });
   ForgetDecisions(*store_);
 }
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/encoding.h"
-#include "kube/program.h"
 #include "net/http_message.h"
+#include "process/program.h"
 #include "schema/problem.h"
 
 namespace spillway::kube {
@@ -103,26 +103,30 @@ Result<Credentials> CredentialSource::ReadFiles() const {
 
 Status CredentialSource::RunPlugin(Credentials* credentials) {
   const ExecPlugin& plugin = *access_.exec;
-  ProgramRequest request;
-  request.argv = plugin.argv;
-  request.env = plugin.env;
-  request.env.emplace_back("KUBERNETES_EXEC_INFO", json::serialize(ExecInfo(access_, plugin)));
-  request.timeout = limits_.exec_timeout;
-  request.output_bytes = limits_.exec_bytes;
+  auto set = plugin.env;
+  set.emplace_back("KUBERNETES_EXEC_INFO", json::serialize(ExecInfo(access_, plugin)));
+  process::ProgramPlan plan;
+  plan.command = {plugin.argv, process::EnvironmentWith(set), ""};
+  plan.timeout = limits_.exec_timeout;
+  plan.grace = 0ms;
+  plan.max_output = limits_.exec_bytes;
+  // Standard error is meant for people and is all that says why; a plugin that prints its token
+  // there has published it itself, so only its first line is taken.
+  std::string complaint;
+  plan.said = [&](std::string_view line) {
+    if (complaint.empty()) complaint = line;
+  };
   const std::string who = access_.origin + ": exec plugin " + plugin.argv.front();
   const auto refuse = [&](const std::string& why) { return Fail(Code::kDenied, who + ": " + why); };
-  const auto result = RunProgram(request);
+  const auto result = process::RunProgram(plan);
   if (!result) {
     const bool missing = result.error().code == Code::kNotFound && !plugin.install_hint.empty();
     return refuse(result.error().message +
                   (missing ? "; " + schema::Printable(plugin.install_hint, 300) : ""));
   }
-  // Standard error is meant for people and is all that says why; a plugin that prints its token
-  // there has published it itself, so only its first line is taken.
-  if (result->exit_code != 0)
-    return refuse(
-        "ended with exit code " + std::to_string(result->exit_code) + ": " +
-        schema::Printable(result->complaint.substr(0, result->complaint.find('\n')), 200));
+  if (result->how != process::ProgramEnd::How::kExited || result->status != 0)
+    return refuse(result->Describe(plan) +
+                  (complaint.empty() ? "" : ": " + schema::Printable(complaint, 200)));
   auto parsed = ParseExecCredential(result->output, plugin.api_version);
   if (!parsed) return Fail(parsed.error().In(who));
   if (!parsed->credentials.token.empty()) credentials->token = parsed->credentials.token;

@@ -6,7 +6,6 @@
 
 #include "base/encoding.h"
 #include "kube/credentials.h"
-#include "kube/program.h"
 #include "kube/test_server.h"
 
 namespace spillway::kube {
@@ -251,7 +250,7 @@ TEST_F(CredentialsTest, AFailingPluginIsExplainedAndNotRunAgainAtOnce) {
   Plugin("echo 'please log in' >&2; exit 3");
   CredentialSource source(access_, clock_);
   EXPECT_THAT(source.Get().error().message,
-              HasSubstr("/plugin: ended with exit code 3: please log in"));
+              HasSubstr("/plugin: exited with status 3: please log in"));
   EXPECT_EQ(source.Get().error().code, Code::kDenied);
   EXPECT_EQ(Runs(), 1);
   clock_.Advance(5s);
@@ -290,16 +289,6 @@ TEST(ExecCredential, RefusesWhatIsNoCredentialWithoutRepeatingIt) {
       head + R"({"token":"t","expirationTimestamp":"2026-11-24T12:00:00+01:30"}})", api);
   ASSERT_TRUE(good) << good.error().message;
   EXPECT_EQ(FormatTime(*good->expires), "2026-11-24T10:30:00Z");
-}
-
-TEST(Program, GivesOutputAndHowItEnded) {
-  ProgramRequest request;
-  request.argv = {"sh", "-c", "cat; echo out; echo err >&2; kill -9 $$"};
-  const auto result = RunProgram(request);
-  ASSERT_TRUE(result) << result.error().message;
-  EXPECT_EQ(result->exit_code, 137);
-  EXPECT_EQ(result->output, "out\n");
-  EXPECT_EQ(result->complaint, "err\n");
 }
 
 }  // namespace

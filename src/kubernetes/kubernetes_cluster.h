@@ -63,6 +63,8 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
 
   void AddEvent(const store::ObjectKey& about, bool warning, std::string_view reason,
                 const std::string& message) override;
+  void UpdateEvent(const store::ObjectKey& about, std::string_view reason,
+                   const std::string& message) override;
   Status UpdateStatus(const store::ObjectKey& key,
                       const std::function<bool(json::value& body)>& change) override;
   void Project(const std::vector<BurstNode>& changed) override;
@@ -95,6 +97,9 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   void KeepLogs();
   void KeepPod(const store::ObjectKey& where, const std::string& uid);
   void ForgetPods();
+  // `topic`: what tells an Event from others about the object for the same reason.
+  void PostEvent(const store::ObjectKey& about, bool warning, std::string_view reason,
+                 const std::string& message, std::string_view topic);
   bool LogsKept(const std::string& node) const;  // of every ended pod there
 
   const daemon::ClusterContext context_;

@@ -63,6 +63,19 @@ json::object EventFor(const store::ObjectKey& about, const std::string& uid, boo
 void KubernetesCluster::AddEvent(const store::ObjectKey& about, bool warning,
                                  std::string_view reason, const std::string& message) {
   store_.AddEvent(about, warning, std::string(reason), message);
+  // One Event object per sentence about one object, counted: repeats never flood.
+  PostEvent(about, warning, reason, message, message);
+}
+
+// One Event object for all of the progress.
+void KubernetesCluster::UpdateEvent(const store::ObjectKey& about, std::string_view reason,
+                                    const std::string& message) {
+  PostEvent(about, false, reason, message, "");
+}
+
+void KubernetesCluster::PostEvent(const store::ObjectKey& about, bool warning,
+                                  std::string_view reason, const std::string& message,
+                                  std::string_view topic) {
   std::string uid;
   if (const store::ObjectPtr object = store_.Get(about)) uid = object->uid;
   {
@@ -71,9 +84,8 @@ void KubernetesCluster::AddEvent(const store::ObjectKey& about, bool warning,
         about.kind == kBurstNodes.kind && it != burst_nodes_.end())
       uid = StringOr(it->second.at("metadata"), "uid", "");
   }
-  // One Event object per sentence about one object, counted: repeats never flood.
   const std::string key =
-      fmt::format("{}/{}/{}/{}/{}/{}", about.kind, about.ns, about.name, uid, reason, message);
+      fmt::format("{}/{}/{}/{}/{}/{}", about.kind, about.ns, about.name, uid, reason, topic);
   const std::string name =
       fmt::format("{}.{}", about.name.substr(0, 200), Sha256Hex(key).substr(0, 16));
   const Time now = SystemClock().Now();  // kubectl shows how long ago by a real clock
@@ -82,7 +94,8 @@ void KubernetesCluster::AddEvent(const store::ObjectKey& about, bool warning,
     const std::lock_guard lock(mutex_);
     if (events_.size() >= kMaxKnownEvents && !events_.contains(key)) events_.clear();
     ToldEvent& known = events_.try_emplace(key, ToldEvent{now, 0}).first->second;
-    ++known.count;
+    // Progress is not the same thing once more.
+    if (!topic.empty() || known.count == 0) ++known.count;
     told = known;
   }
   json::object event =
@@ -95,7 +108,8 @@ void KubernetesCluster::AddEvent(const store::ObjectKey& about, bool warning,
           return made ? Ok() : Status(tl::unexpected(made.error()));
         const auto again =
             options_.api->Patch(kEvents, ns, name, "", PatchKind::kMerge,
-                                json::object{{"count", event.at("count")},
+                                json::object{{"message", event.at("message")},
+                                             {"count", event.at("count")},
                                              {"lastTimestamp", event.at("lastTimestamp")}});
         return again ? Ok() : Status(tl::unexpected(again.error()));
       });
@@ -149,12 +163,17 @@ void KubernetesCluster::Project(const std::vector<BurstNode>& changed) {
 
 void KubernetesCluster::ProjectOne(const BurstNode& node) {
   const Time now = context_.clock->Now();
-  json::value object = EncodeBurstNode(node);
-  if (node.Live())
-    object.at("status").get_object()["cost"] = FormatMoney(control::CostAt(node, now).Total());
+  BurstNode shown = node;
+  if (node.Live()) shown.cost = control::CostAt(node, now).Total();
+  json::value object = EncodeBurstNode(shown);
   {
     const std::lock_guard lock(mutex_);
     shown_[node.name] = {node.phase, now};
+    // Asking for its deletion counts as a new generation of the object.
+    if (const auto there = burst_nodes_.find(node.name); there != burst_nodes_.end())
+      for (json::value& condition : object.at("status").at("conditions").as_array())
+        condition.get_object()["observedGeneration"] =
+            IntOr(there->second.at("metadata"), "generation", 1);
   }
   worker_.Do("BurstNode/" + node.name,
              [this, object = std::move(object), name = node.name, gone = !node.Live()]() -> Status {

@@ -3,6 +3,7 @@
 
 #include "base/quantity.h"
 #include "model/decode.h"
+#include "model/text.h"
 
 namespace spillway {
 namespace {
@@ -188,21 +189,46 @@ json::object EncodeSpec(const BurstNode& n) {
                                 {"verify", n.verify == WipeCheck::kFull ? "full" : "sample"}}}};
 }
 
+// When the phase was first reached, or the first one after it. Empty: not yet.
+std::optional<Time> Reached(const BurstNode& n, Phase phase) {
+  for (const auto& [reached, at] : n.history)
+    if (reached >= phase) return at;
+  return std::nullopt;
+}
+
+// Of the condition Ready: it is True from Joined to the end of Returning. A node that failed was
+// ready until it was taken out of use; the moment itself is not kept.
+Time ReadySince(const BurstNode& n, bool ready) {
+  const std::optional<Time> joined = Reached(n, Phase::kJoined);
+  if (ready) return joined.value_or(n.phase_since);
+  if (const auto ended = Reached(n, Phase::kWiping)) return *ended;
+  return n.Failed() ? n.phase_since : n.created_at;
+}
+
+// Each condition changes its time only when its status changes, whatever the phase does.
 json::array EncodeConditions(const BurstNode& n) {
   json::array out;
-  auto add = [&](std::string_view type, bool status, std::string_view reason, std::string message) {
-    out.push_back(json::object{{"type", type},
-                               {"status", status ? "True" : "False"},
-                               {"reason", reason},
-                               {"message", std::move(message)},
-                               {"lastTransitionTime", FormatTime(n.phase_since)}});
+  auto add = [&](std::string_view type, bool status, std::string_view reason, std::string message,
+                 Time since) {
+    // Kubernetes counts whole seconds.
+    out.push_back(json::object{
+        {"type", type},
+        {"status", status ? "True" : "False"},
+        {"reason", reason},
+        {"message", std::move(message)},
+        {"lastTransitionTime", FormatTime(std::chrono::floor<std::chrono::seconds>(since))},
+        {"observedGeneration", 1}});  // the decision never changes
   };
-  const bool joined = n.phase >= Phase::kJoined && n.phase <= Phase::kReturning;
-  add("Ready", joined && !n.Failed(), Name(n.phase), n.why);
-  if (n.Failed()) add("Failed", true, Name(n.failure), n.failure_detail);
+  const bool ready = n.phase >= Phase::kJoined && n.phase <= Phase::kReturning && !n.Failed();
+  add("Ready", ready, Name(n.phase), PhaseSentence(n), ReadySince(n, ready));
+  if (n.Failed()) add("Failed", true, Name(n.failure), n.failure_detail, ReadySince(n, false));
   if (n.wipe_class != WipeClass::kNone)
     add("Wiped", true, n.wipe_class == WipeClass::kFull ? "Full" : "CryptoEraseOnly",
-        n.certificate);
+        "certificate " + n.certificate, Reached(n, Phase::kDeleting).value_or(n.phase_since));
+  const bool gone = !n.Live();
+  add("Gone", gone, gone ? "NothingLeft" : "MeterMayRun",
+      gone ? PhaseSentence(n) : n.offer.provider + " may still count",
+      gone ? n.phase_since : n.created_at);
   return out;
 }
 
@@ -228,6 +254,8 @@ json::object EncodeStatus(const BurstNode& n) {
        {"meterStop", OptionalTime(n.meter_stop)},
        {"runningSince", OptionalTime(n.running_since)},
        {"computedUntil", OptionalTime(n.computed_until)},
+       {"perHour", RoundedMoney(n.offer.price_per_hour)},
+       {"costSoFar", RoundedMoney(n.cost)},
        {"cost", Text(n.cost)},
        {"costCompute", Text(n.cost_compute)},
        {"costSideObjects", Text(n.cost_side_objects)},

@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
+#include "model/decode.h"
 #include "model/ledger.h"
 #include "model/plan.h"
 #include "model/snapshot.h"
+#include "model/text.h"
 
 namespace spillway {
 namespace {
@@ -80,6 +82,57 @@ TEST(Names, RoundTrip) {
     EXPECT_EQ(PhaseFrom(Name(static_cast<Phase>(i))), static_cast<Phase>(i));
   for (int i = 0; i <= static_cast<int>(Failure::kGangFailed); ++i)
     EXPECT_EQ(FailureFrom(Name(static_cast<Failure>(i))), static_cast<Failure>(i));
+}
+
+// "Ready=True 08:00:04" of one condition; empty if there is none.
+std::string Condition(const BurstNode& node, std::string_view type) {
+  const json::value object = EncodeBurstNode(node);
+  for (const json::value& c : object.at("status").at("conditions").as_array())
+    if (StringOr(c, "type", "") == type)
+      return std::string(StringOr(c, "status", "")) + " " + std::string(StringOr(c, "reason", "")) +
+             " " + std::string(StringOr(c, "lastTransitionTime", "").substr(11, 8));
+  return {};
+}
+
+TEST(BurstNodeConditions, ChangeTheirTimeOnlyWithTheirStatus) {
+  const Time start = *ParseTime("2026-11-24T08:00:00.500Z");
+  BurstNode node;
+  node.created_at = start;
+  std::vector<std::string> ready, gone;
+  for (int i = 0; i <= static_cast<int>(Phase::kGone); ++i) {
+    node.phase = static_cast<Phase>(i);
+    node.phase_since = start + std::chrono::seconds(i);
+    node.history.emplace_back(node.phase, node.phase_since);
+    ready.push_back(Condition(node, "Ready"));
+    gone.push_back(Condition(node, "Gone"));
+  }
+  EXPECT_EQ(ready, (std::vector<std::string>{"False Planned 08:00:00", "False Requested 08:00:00",
+                                             "False Provisioned 08:00:00", "True Joined 08:00:03",
+                                             "True Staged 08:00:03", "True Running 08:00:03",
+                                             "True Returning 08:00:03", "False Wiping 08:00:07",
+                                             "False Deleting 08:00:07", "False Gone 08:00:07"}));
+  EXPECT_EQ(gone.front(), "False MeterMayRun 08:00:00");
+  EXPECT_EQ(gone[8], gone.front());
+  EXPECT_EQ(gone.back(), "True NothingLeft 08:00:09");
+  EXPECT_EQ(Condition(node, "Failed"), "");
+}
+
+TEST(BurstNodeConditions, AFailureSaysWhy) {
+  BurstNode node;
+  node.phase = Phase::kDeleting;
+  node.failure = Failure::kBootTimeout;
+  node.created_at = *ParseTime("2026-11-24T08:00:00Z");
+  node.phase_since = node.created_at + 5s;
+  node.history = {{Phase::kPlanned, node.created_at}, {Phase::kDeleting, node.phase_since}};
+  EXPECT_EQ(Condition(node, "Failed"), "True BootTimeout 08:00:05");
+  EXPECT_EQ(Condition(node, "Ready"), "False Deleting 08:00:05");
+}
+
+TEST(Text, MoneyIsRoundedToCents) {
+  EXPECT_EQ(RoundedMoney(Money::Micro(6'151'156)), "6.15 EUR");
+  EXPECT_EQ(RoundedMoney(Money::Micro(1'005'000)), "1.01 EUR");
+  EXPECT_EQ(RoundedMoney(Money()), "0.00 EUR");
+  EXPECT_EQ(RoundedMoney(Money::Micro(-1'005'000)), "-1.01 EUR");
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "net/http_client.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
+#include <sys/socket.h>
 
 #include <cstring>
 
@@ -31,12 +33,25 @@ struct FreeUrl {
 using Easy = std::unique_ptr<CURL, FreeEasy>;
 using HeaderList = std::unique_ptr<curl_slist, FreeList>;
 
+// The connections of one request that a dialer makes. libcurl insists on connecting a socket itself
+// (7.88 does so even for CURL_SOCKOPT_ALREADY_CONNECTED), so it gets one whose connect does
+// nothing, a datagram socket, which becomes the dialer's connection before anything is sent.
+struct Dialling {
+  Dialer* dialer = nullptr;
+  CURL* easy = nullptr;
+  bool safe = true;
+  curl_socket_t socket = CURL_SOCKET_BAD;  // libcurl's
+  Fd made;                                 // what it is to become
+  std::optional<Error> failure;
+};
+
 // What the callbacks of one transfer fill in.
 struct Transfer {
   CURL* easy = nullptr;
   std::int64_t body_limit_bytes = 0;
   HttpResponse response;
   bool too_long = false;
+  Dialling dialling;
   // For event streams only.
   const HttpClient::EventCallback* on_event = nullptr;
   SseParser parser;
@@ -87,11 +102,37 @@ bool IsSafe(const HttpRequest& request) {
   return request.method == "GET" || request.method == "HEAD";
 }
 
+curl_socket_t OnOpenSocket(void* user, curlsocktype, curl_sockaddr*) {
+  auto* dialling = static_cast<Dialling*>(user);
+  long sent_bytes = 0;
+  curl_easy_getinfo(dialling->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
+  if (!dialling->safe && sent_bytes > 0) {
+    dialling->failure = Error{Code::kMaybeApplied, "the connection broke before the answer", {}};
+    return CURL_SOCKET_BAD;
+  }
+  Result<Fd> made = dialling->dialer->Dial();
+  if (!made) {
+    dialling->failure = std::move(made.error());
+    return CURL_SOCKET_BAD;
+  }
+  dialling->made = std::move(*made);
+  ::fcntl(dialling->made.get(), F_SETFL, O_NONBLOCK);
+  return dialling->socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+int OnConnected(void* user, char*, char*, int, int) {
+  auto* dialling = static_cast<Dialling*>(user);
+  if (!dialling->made.valid()) return CURL_PREREQFUNC_OK;  // a kept connection
+  const int same = ::dup3(dialling->made.get(), dialling->socket, O_CLOEXEC);
+  dialling->made.Close();
+  return same < 0 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 // Host and scheme of a base URL decide whether a token may go there.
 Status CheckEndpoint(const Endpoint& endpoint) {
   if (!IsHeaderSafe(endpoint.token))
     return Fail(Code::kInvalid, "the token has control characters");
-  if (!endpoint.unix_path.empty()) return Ok();
+  if (!endpoint.unix_path.empty() || endpoint.dialer != nullptr) return Ok();
   const std::unique_ptr<CURLU, FreeUrl> url(curl_url());
   const auto part = [&](CURLUPart which) {
     char* text = nullptr;
@@ -146,9 +187,10 @@ class HttpClient::Impl {
     InitCurl();
     easy_.reset(curl_easy_init());
     SPW_CHECK(easy_ != nullptr, "curl_easy_init failed");
-    base_ = endpoint_.unix_path.empty() ? endpoint_.base_url : "http://localhost";
+    const bool url = endpoint_.unix_path.empty() && endpoint_.dialer == nullptr;
+    base_ = url ? endpoint_.base_url : "http://localhost";
     while (base_.ends_with('/')) base_.pop_back();
-    name_ = endpoint_.unix_path.empty() ? endpoint_.base_url : "unix:" + endpoint_.unix_path;
+    name_ = (endpoint_.unix_path.empty() ? "" : "unix:") + endpoint_.Name();
   }
 
   Result<HttpResponse> Do(const HttpRequest& request);
@@ -160,7 +202,8 @@ class HttpClient::Impl {
   Result<HeaderList> Prepare(CURL* easy, const HttpRequest& request, Transfer* transfer);
   // Drives a stream until it ends; nullopt if `stop` ended it.
   std::optional<CURLcode> Drive(CURL* easy, const std::atomic<bool>* stop);
-  Error Explain(CURL* easy, CURLcode code, const HttpRequest& request, bool too_long) const;
+  Error Explain(CURL* easy, CURLcode code, const HttpRequest& request,
+                const Transfer& transfer) const;
 
   Endpoint endpoint_;
   ClientOptions options_;
@@ -180,18 +223,31 @@ Result<HeaderList> HttpClient::Impl::Prepare(CURL* easy, const HttpRequest& requ
   transfer->easy = easy;
   curl_easy_reset(easy);  // keeps connections
   curl_easy_setopt(easy, CURLOPT_URL, (base_ + request.target).c_str());
-  if (!endpoint_.unix_path.empty())
+  if (endpoint_.dialer != nullptr) {
+    transfer->dialling.dialer = endpoint_.dialer.get();
+    transfer->dialling.easy = easy;
+    transfer->dialling.safe = IsSafe(request);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &OnOpenSocket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &transfer->dialling);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, &OnConnected);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, &transfer->dialling);
+    curl_easy_setopt(easy, CURLOPT_IPRESOLVE, static_cast<long>(CURL_IPRESOLVE_V4));
+  } else if (!endpoint_.unix_path.empty()) {
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, endpoint_.unix_path.c_str());
+  }
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers.get());
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                   static_cast<long>(options_.connect_timeout.count()));
+  // A dialer has a limit of its own.
+  curl_easy_setopt(
+      easy, CURLOPT_CONNECTTIMEOUT_MS,
+      endpoint_.dialer != nullptr ? 0L : static_cast<long>(options_.connect_timeout.count()));
   curl_easy_setopt(easy, CURLOPT_MAXCONNECTS, 1L);
-  curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, IsSafe(request) ? 0L : 1L);
+  curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
+                   IsSafe(request) || endpoint_.dialer != nullptr ? 0L : 1L);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &OnHeader);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &OnBody);
@@ -209,12 +265,13 @@ Result<HeaderList> HttpClient::Impl::Prepare(CURL* easy, const HttpRequest& requ
 }
 
 Error HttpClient::Impl::Explain(CURL* easy, CURLcode code, const HttpRequest& request,
-                                bool too_long) const {
+                                const Transfer& transfer) const {
+  if (transfer.dialling.failure) return *transfer.dialling.failure;
   long sent_bytes = 0, os_error = 0;
   curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
   curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
   std::string message = request.method + " " + request.target + " at " + name_ + ": ";
-  if (too_long) {
+  if (transfer.too_long) {
     message += "the response has more than " + std::to_string(options_.response_bytes) + " bytes";
     return {IsSafe(request) ? Code::kInternal : Code::kMaybeApplied, message, {}};
   }
@@ -223,6 +280,9 @@ Error HttpClient::Impl::Explain(CURL* easy, CURLcode code, const HttpRequest& re
   if (os_error != 0) message += std::string(" (") + std::strerror(static_cast<int>(os_error)) + ")";
   if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
     return {Code::kInvalid, message, {}};
+  const std::string complaint =
+      endpoint_.dialer == nullptr ? std::string() : endpoint_.dialer->Complaint();
+  if (!complaint.empty()) message += ": " + complaint;
   const bool maybe = !unconnected && !IsSafe(request) && sent_bytes > 0;
   return {maybe ? Code::kMaybeApplied : Code::kUnavailable, message, {}};
 }
@@ -234,7 +294,7 @@ Result<HttpResponse> HttpClient::Impl::Do(const HttpRequest& request) {
   const Duration timeout = request.timeout.value_or(options_.total_timeout);
   curl_easy_setopt(easy_.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
   const CURLcode code = curl_easy_perform(easy_.get());
-  if (code != CURLE_OK) return Fail(Explain(easy_.get(), code, request, transfer.too_long));
+  if (code != CURLE_OK) return Fail(Explain(easy_.get(), code, request, transfer));
   transfer.response.status = StatusOf(easy_.get());
   return std::move(transfer.response);
 }
@@ -274,7 +334,7 @@ Status HttpClient::Impl::Stream(const HttpRequest& request, const EventCallback&
   const auto code = Drive(easy.get(), stop);
   if (!code || transfer.ended_by_callback) return Ok();
   if (!transfer.failure) return transfer.failure;
-  if (*code != CURLE_OK) return Fail(Explain(easy.get(), *code, request, transfer.too_long));
+  if (*code != CURLE_OK) return Fail(Explain(easy.get(), *code, request, transfer));
   const int status = StatusOf(easy.get());
   if (status != 200)
     return Fail(ErrorFromResponse(status, transfer.response.headers, transfer.response.body));

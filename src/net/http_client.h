@@ -14,16 +14,38 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/http_message.h"
+#include "net/socket.h"
 #include "net/sse.h"
 
 namespace spillway::net {
 
-// Where the server is: a Unix socket, or a base URL such as "http://127.0.0.1:8080" (no path). A
-// token over plain http goes to loopback only; to other hosts it needs https.
+// Makes the connections of a client that reaches its server in a way of its own, such as through
+// another program. Thread-safe.
+class Dialer {
+ public:
+  virtual ~Dialer() = default;
+  // A new connected stream socket; ownership passes to the caller. May block. Its error is what the
+  // client gives to its caller, so it says what to do; nothing was sent then.
+  virtual Result<Fd> Dial() = 0;
+  // Where its connections lead, for messages.
+  virtual std::string Name() const = 0;
+  // What is known of why a connection broke; empty if nothing is.
+  virtual std::string Complaint() { return {}; }
+};
+
+// Where the server is: a Unix socket, or a base URL such as "http://127.0.0.1:8080" (no path), or
+// whatever the dialer reaches. A token over plain http goes to loopback only; to other hosts it
+// needs https.
 struct Endpoint {
   std::string unix_path;
   std::string base_url;
   std::string token;  // bearer token or empty; never logged
+  std::shared_ptr<Dialer> dialer;
+
+  // For messages.
+  std::string Name() const {
+    return dialer != nullptr ? dialer->Name() : unix_path.empty() ? base_url : unix_path;
+  }
 };
 
 struct ClientOptions {
@@ -51,9 +73,10 @@ struct HttpResponse {
   std::string body;
 };
 
-// Not thread-safe: one per thread. GET and HEAD reuse the kept connection; a request that changes
-// something opens a new one, because libcurl silently sends a request again when a reused
-// connection dies, and the first copy may have been carried out.
+// Not thread-safe: one per thread. GET and HEAD reuse the kept connection. libcurl silently sends a
+// request again when a reused connection dies, and the first copy may have been carried out: so a
+// request that changes something opens a new connection, or, where a dialer makes that dear, reuses
+// it and gets no second one once it has been sent.
 class HttpClient {
  public:
   explicit HttpClient(Endpoint endpoint, ClientOptions options = {});

@@ -62,10 +62,6 @@ Status ClearPath(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
-Fd::~Fd() {
-  if (fd_ >= 0) close(fd_);
-}
-
 Result<UnixListener> UnixListener::Bind(const std::string& path) {
   SPW_ASSIGN(const sockaddr_un address, UnixAddress(path));
   SPW_TRY(ClearPath(path, address));
@@ -106,6 +102,15 @@ UnixListener::~UnixListener() {
   struct stat info{};
   if (lstat(path_.c_str(), &info) == 0 && info.st_dev == device_ && info.st_ino == inode_)
     unlink(path_.c_str());
+}
+
+Result<Fd> ConnectUnix(const std::string& path) {
+  SPW_ASSIGN(const sockaddr_un address, UnixAddress(path));
+  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return Fail(Code::kInternal, "cannot make a socket: " + ErrnoText());
+  if (connect(fd.get(), Generic(&address), sizeof(address)) == 0) return fd;
+  return Fail(errno == EACCES || errno == EPERM ? Code::kDenied : Code::kUnavailable,
+              "cannot connect to '" + path + "': " + ErrnoText());
 }
 
 Result<Fd> ListenLoopback(const std::string& host, int* port) {

@@ -6,30 +6,14 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "base/time.h"
 
 namespace spillway::net {
 
-// Owns a file descriptor.
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd();
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
+using ::spillway::Fd;
 
 // A listening Unix socket of mode 0600 that removes its file when it goes, unless another server
 // has put its own there meanwhile.
@@ -52,6 +36,15 @@ class UnixListener {
   dev_t device_ = 0;
   ino_t inode_ = 0;
 };
+
+// A connection to the server behind a Unix socket. kUnavailable if nobody listens there, kDenied if
+// we may not, kInvalid for a path that is too long.
+Result<Fd> ConnectUnix(const std::string& path);
+
+// Copies from `in` to the connected socket and from the socket to `out` until the socket's peer has
+// ended (ok, everything is written) or nobody reads `out` any more (kUnavailable). The end of `in`
+// ends our half of the connection only. Blocks; borrows all three.
+Status Relay(int in, int out, int socket);
 
 // Listens on loopback only: "127.0.0.1", "::1" or "localhost"; anything else is kInvalid. Port 0
 // takes any free port; `*port` receives the one taken. kConflict if the port is in use.

@@ -58,9 +58,27 @@ struct Applied {
   std::string result;  // "created", "configured", "unchanged"
 };
 
-// Reason of the event about a pod that tells what was decided for its workload, in the planner's
-// sentence.
-inline constexpr std::string_view kDecisionEvent = "Burst";
+// Reasons of the events about a pod that tell what was decided for its workload, in the planner's
+// sentence; empty where there is nothing to tell.
+constexpr std::string_view DecisionEvent(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kFitsSite:
+      return {};
+    case Verdict::kOnItsWay:
+      return "OnItsWay";
+    case Verdict::kWait:
+      return "Waiting";
+    case Verdict::kRent:
+      return "Renting";
+    case Verdict::kRefuse:
+      return "StaysHome";
+  }
+  return {};
+}
+constexpr bool IsDecisionEvent(std::string_view reason) {
+  return reason == DecisionEvent(Verdict::kOnItsWay) || reason == DecisionEvent(Verdict::kWait) ||
+         reason == DecisionEvent(Verdict::kRent) || reason == DecisionEvent(Verdict::kRefuse);
+}
 
 struct EventView {
   Time first{}, last{};

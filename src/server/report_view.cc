@@ -122,7 +122,7 @@ std::map<std::string, std::string> ToldDecisions(const std::vector<EventView>& e
   std::map<std::string, const EventView*> newest;
   for (const EventView& event : events) {
     const auto owner = owners.find(event.about.ns + "/" + event.about.name);
-    if (event.reason != kDecisionEvent || owner == owners.end()) continue;
+    if (!IsDecisionEvent(event.reason) || owner == owners.end()) continue;
     const EventView*& known = newest[owner->second];
     if (known == nullptr || event.last > known->last) known = &event;
   }

@@ -322,8 +322,8 @@ TEST(ReportView, WorkThatWaitedForTheSiteRanThereForThatReason) {
                                  std::move(message),
                                  1});
   };
-  told("09:52:00", "Burst", "waits for the site: its data is restricted");
-  told("09:51:00", "Burst", "waits 10m for the site");
+  told("09:52:00", "StaysHome", "waits for the site: its data is restricted");
+  told("09:51:00", "Waiting", "waits 10m for the site");
   told("09:53:00", "Started", "Started the container");
   const json::value report = ReportView(NoonRound(), inputs, Noon());
   EXPECT_EQ(report.at("workloads").at(1).at("why"), "waits for the site: its data is restricted");

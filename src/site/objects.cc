@@ -176,26 +176,32 @@ const json::object* ConditionOf(const json::value& object, std::string_view type
 
 bool SetCondition(json::value& object, std::string_view type, bool status, std::string_view reason,
                   std::string_view message, Time now) {
+  const json::value* metadata = Find(object, "metadata");
+  const std::int64_t generation = metadata == nullptr ? 0 : IntOr(*metadata, "generation", 0);
   json::value& list = StatusOf(object)["conditions"];
   if (!list.is_array()) list = json::array{};
   const std::string_view text = status ? "True" : "False";
   for (json::value& condition : list.get_array()) {
     if (StringOr(condition, "type", "") != type) continue;
     if (StringOr(condition, "status", "") == text && StringOr(condition, "reason", "") == reason &&
-        StringOr(condition, "message", "") == message)
+        StringOr(condition, "message", "") == message &&
+        IntOr(condition, "observedGeneration", 0) == generation)
       return false;
     json::object& c = condition.get_object();
     if (StringOr(condition, "status", "") != text) c["lastTransitionTime"] = FormatTime(now);
     c["status"] = text;
     c["reason"] = reason;
     c["message"] = message;
+    if (generation > 0) c["observedGeneration"] = generation;
     return true;
   }
-  list.get_array().push_back(json::object{{"type", type},
-                                          {"status", text},
-                                          {"reason", reason},
-                                          {"message", message},
-                                          {"lastTransitionTime", FormatTime(now)}});
+  json::object added{{"type", type},
+                     {"status", text},
+                     {"reason", reason},
+                     {"message", message},
+                     {"lastTransitionTime", FormatTime(now)}};
+  if (generation > 0) added["observedGeneration"] = generation;
+  list.get_array().push_back(std::move(added));
   return true;
 }
 

@@ -44,7 +44,8 @@ std::string OwnerJob(const json::value& pod);  // name of the Job that controls 
 std::string OwnerJobUid(const json::value& pod);
 
 // Sets or replaces a condition of status.conditions; lastTransitionTime moves only when the status
-// changes. Returns whether anything changed.
+// changes, and observedGeneration follows the object's, if it has one. Returns whether anything
+// changed.
 bool SetCondition(json::value& object, std::string_view type, bool status, std::string_view reason,
                   std::string_view message, Time now);
 const json::object* ConditionOf(const json::value& object, std::string_view type);

@@ -147,7 +147,7 @@ TEST_F(AfterABurst, ADatasetTellsWhatMayLeave) {
   EXPECT_EQ(StringOr(*status, "source", ""), "directory pictures");
   EXPECT_EQ(IntOr(*status, "files", -1), 6);
   EXPECT_GT(IntOr(*status, "bytes", -1), 4'000 * 65);
-  EXPECT_THAT(json::serialize(*status), HasSubstr("1 files with 41 bytes stay"));
+  EXPECT_THAT(json::serialize(*status), HasSubstr("1 files with 41 B stay"));
 }
 
 TEST_F(AfterABurst, TheLedgerIsRightOffline) {

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/paths.h"
@@ -28,8 +30,10 @@ int main(int argc, char** argv) {
   spillway::cli::Io io{std::cin, std::cout, std::cerr, spillway::cli::LookAtTerminal(STDOUT_FILENO),
                        &stop};
   try {
-    const int code = spillway::cli::Run({argv + 1, argv + argc},
-                                        DefaultSocket(spillway::cli::RealSurroundings()), io);
+    std::vector<std::string> words(argv + 1, argv + argc);
+    const auto invocation =
+        spillway::cli::InvocationAs(argv[0], words, spillway::cli::RealSurroundings());
+    const int code = spillway::cli::Run(words, invocation, io);
     std::cout.flush();
     return code;
   } catch (const std::exception& error) {

@@ -64,10 +64,9 @@ Error ExecCloud::Unclear(const Call& call, std::string_view why) const {
 Result<json::value> ExecCloud::Run(const Call& call, const std::string& request,
                                    std::vector<std::string> secrets) const {
   secrets.insert(secrets.end(), options_.secrets.begin(), options_.secrets.end());
-  ProgramPlan plan;
-  plan.argv = options_.command;
-  plan.argv.emplace_back(call.name);
-  plan.env = options_.environment;
+  process::ProgramPlan plan;
+  plan.command = {options_.command, options_.environment, "/"};
+  plan.command.argv.emplace_back(call.name);
   plan.input = request;
   plan.timeout = call.effect ? options_.timeout : options_.read_timeout;
   plan.grace = options_.grace;
@@ -78,14 +77,14 @@ Result<json::value> ExecCloud::Run(const Call& call, const std::string& request,
     log::Info("said by a provider's executable",
               {{"provider", options_.frame.provider}, {"call", call.name}, {"line", last_line}});
   };
-  const Result<ProgramEnd> end = RunProgram(plan);
+  const Result<process::ProgramEnd> end = process::RunProgram(plan);
   if (!end)  // it never ran
     return Fail(Code::kUnavailable, end.error().message);
   const auto unclear = [&](std::string why) {
     if (!last_line.empty()) why += fmt::format("; it last said: {}", last_line);
     return Fail(Unclear(call, why));
   };
-  if (end->how != ProgramEnd::How::kExited) return unclear(end->Describe(plan));
+  if (end->how != process::ProgramEnd::How::kExited) return unclear(end->Describe(plan));
   Answer answer = ReadAnswer(end->output);
   answer.error.message = Redact(std::move(answer.error.message), secrets);
   if (answer.kind == Answer::Kind::kError) {

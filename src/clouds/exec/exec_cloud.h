@@ -16,8 +16,8 @@
 #include "base/json.h"
 #include "catalog/catalog.h"
 #include "clouds/exec/messages.h"
-#include "clouds/exec/program.h"
 #include "ports/cloud.h"
+#include "process/program.h"
 
 namespace spillway::exec {
 

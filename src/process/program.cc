@@ -1,12 +1,12 @@
-#include "clouds/exec/program.h"
+#include "process/program.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,34 +15,26 @@
 #include <cstring>
 #include <optional>
 
-#include "runtime/fd.h"
-
-namespace spillway::exec {
+namespace spillway::process {
 namespace {
 
-using runtime::Fd;
 using Steady = std::chrono::steady_clock;
 
-constexpr int kAboveStandard = 3;  // no descriptor of ours may have one of the child's numbers
+constexpr Duration kKillTime = 5s;  // only an input or output that hangs takes longer
 
 tl::unexpected<Error> Failed(std::string_view what, int error) {
   return Fail(Code::kInternal, fmt::format("{}: {}", what, std::strerror(error)));
 }
 
-Result<Fd> High(Fd low) {
-  Fd high(::fcntl(low.get(), F_DUPFD_CLOEXEC, kAboveStandard));
-  if (!high) return Failed("no descriptor left", errno);
-  return high;
-}
-
 Result<Fd> InputFile(std::string_view text) {
-  SPW_ASSIGN(Fd file, High(Fd(::memfd_create("request", MFD_CLOEXEC))));
-  while (!text.empty()) {
+  Fd file(::memfd_create("request", MFD_CLOEXEC));
+  while (file && !text.empty()) {
     const ssize_t n = ::write(file.get(), text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return Failed("the request cannot be written", errno);
+    if (n <= 0) return Failed("the input cannot be written", errno);
     text.remove_prefix(static_cast<std::size_t>(n));
   }
+  if (!file) return Failed("no descriptor left", errno);
   ::lseek(file.get(), 0, SEEK_SET);
   return file;
 }
@@ -54,46 +46,9 @@ struct Pipe {
 Result<Pipe> MakePipe() {
   std::array<int, 2> fds{};
   if (::pipe2(fds.data(), O_CLOEXEC) != 0) return Failed("no pipe left", errno);
-  Fd low_read(fds[0]), low_write(fds[1]);
-  Pipe pipe;
-  SPW_ASSIGN(pipe.ours, High(std::move(low_read)));
-  SPW_ASSIGN(pipe.theirs, High(std::move(low_write)));
+  Pipe pipe{Fd(fds[0]), Fd(fds[1])};
   ::fcntl(pipe.ours.get(), F_SETFL, O_NONBLOCK);
   return pipe;
-}
-
-std::vector<char*> Pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-// posix_spawn tells a failed exec at once, and does not copy a large process.
-Result<pid_t> Spawn(const ProgramPlan& plan, const Fd& in, const Fd& out, const Fd& err) {
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&files);
-  posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_adddup2(&files, in.get(), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&files, out.get(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&files, err.get(), STDERR_FILENO);
-  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-  posix_spawn_file_actions_addchdir_np(&files, "/");
-  sigset_t all, none;
-  sigfillset(&all);
-  sigemptyset(&none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  const std::vector<char*> argv = Pointers(plan.argv), env = Pointers(plan.env);
-  pid_t pid = -1;
-  const int error = ::posix_spawn(&pid, argv[0], &files, &attributes, argv.data(), env.data());
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&files);
-  if (error != 0) return Failed(plan.argv[0] + " cannot be started", error);
-  return pid;
 }
 
 // Cuts standard error into lines within the limits.
@@ -131,18 +86,17 @@ class Lines {
 // One run between its start and its end.
 class Run {
  public:
-  Run(const ProgramPlan& plan, pid_t pid, Fd out, Fd err)
+  Run(const ProgramPlan& plan, Child child, Fd out, Fd err)
       : plan_(plan),
-        pid_(pid),
-        pidfd_(runtime::PidfdOpen(pid)),
+        child_(std::move(child)),
         out_(std::move(out)),
         err_(std::move(err)),
         lines_(plan),
         deadline_(Steady::now() + plan.timeout) {}
 
   ProgramEnd Wait() {
-    while (pidfd_) {  // none: no descriptor left, so it is ended at once
-      std::array<pollfd, 3> polled = {pollfd{pidfd_.get(), POLLIN, 0},
+    while (child_.pidfd()) {  // none: no descriptor left, so it is ended at once
+      std::array<pollfd, 3> polled = {pollfd{child_.pidfd().get(), POLLIN, 0},
                                       pollfd{out_.get(), POLLIN, 0}, pollfd{err_.get(), POLLIN, 0}};
       const auto left = std::chrono::ceil<Duration>(deadline_ - Steady::now());
       const int ready = ::poll(polled.data(), polled.size(),
@@ -188,39 +142,36 @@ class Run {
     if (killed_) return false;
     if (!cut_short_) {
       cut_short_ = why;
-      ::kill(-pid_, SIGTERM);
+      child_.Signal(SIGTERM);
       deadline_ = Steady::now() + plan_.grace;
     } else {
       killed_ = true;
-      ::kill(-pid_, SIGKILL);
-      deadline_ = Steady::now() + 5s;  // only an input or output that hangs takes longer
+      child_.Signal(SIGKILL);
+      deadline_ = Steady::now() + kKillTime;
     }
     return true;
   }
 
   ProgramEnd Finish() {
-    // While it is not reaped its number, and its group's, cannot belong to another.
-    ::kill(-pid_, SIGKILL);
+    child_.Signal(SIGKILL);
     ReadOutput();
     ReadErrors();
     lines_.End();
-    int status = 0;
-    const bool reaped = ::waitpid(pid_, &status, killed_ ? WNOHANG : 0) == pid_;
+    const std::optional<int> status = child_.Wait(killed_ ? 0ms : kKillTime);
     if (cut_short_) {
       end_.how = *cut_short_;
-    } else if (reaped && WIFEXITED(status)) {
+    } else if (status && WIFEXITED(*status)) {
       end_.how = ProgramEnd::How::kExited;
-      end_.status = WEXITSTATUS(status);
+      end_.status = WEXITSTATUS(*status);
     } else {
       end_.how = ProgramEnd::How::kKilled;
-      end_.status = reaped && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+      end_.status = status && WIFSIGNALED(*status) ? WTERMSIG(*status) : 0;
     }
     return std::move(end_);
   }
 
   const ProgramPlan& plan_;
-  const pid_t pid_;
-  const Fd pidfd_;
+  Child child_;
   Fd out_, err_;
   Lines lines_;
   Steady::time_point deadline_;
@@ -246,14 +197,14 @@ std::string ProgramEnd::Describe(const ProgramPlan& plan) const {
 }
 
 Result<ProgramEnd> RunProgram(const ProgramPlan& plan) {
-  SPW_CHECK(!plan.argv.empty() && plan.argv[0].starts_with('/'), "a program has an absolute path");
   SPW_ASSIGN(const Fd in, InputFile(plan.input));
   SPW_ASSIGN(Pipe out, MakePipe());
   SPW_ASSIGN(Pipe err, MakePipe());
-  SPW_ASSIGN(const pid_t pid, Spawn(plan, in, out.theirs, err.theirs));
+  SPW_ASSIGN(Child child,
+             Child::Start(plan.command, {in.get(), out.theirs.get(), err.theirs.get()}));
   out.theirs.Close();
   err.theirs.Close();
-  return Run(plan, pid, std::move(out.ours), std::move(err.ours)).Wait();
+  return Run(plan, std::move(child), std::move(out.ours), std::move(err.ours)).Wait();
 }
 
-}  // namespace spillway::exec
+}  // namespace spillway::process

@@ -1,4 +1,4 @@
-#include "clouds/exec/program.h"
+#include "process/program.h"
 
 #include <gmock/gmock.h>
 #include <poll.h>
@@ -10,7 +10,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace spillway::exec {
+namespace spillway::process {
 namespace {
 
 using testing::Contains;
@@ -21,8 +21,9 @@ using How = ProgramEnd::How;
 // Runs a line of shell.
 struct Shell {
   explicit Shell(std::string line) {
-    plan.argv = {"/bin/sh", "-c", std::move(line)};
-    plan.env = {"PATH=/usr/bin:/bin"};
+    plan.command.argv = {"sh", "-c", std::move(line)};
+    plan.command.env = {"PATH=/usr/bin:/bin"};
+    plan.command.directory = "/";
     plan.timeout = 20s;
     plan.grace = 50ms;
     plan.said = [this](std::string_view text) { said.emplace_back(text); };
@@ -51,7 +52,7 @@ TEST(Program, InputGoesInAndOutputComesOut) {
 TEST(Program, HasNothingButWhatItIsGiven) {
   ASSERT_EQ(::setenv("SPILLWAY_TEST_SECRET", "hunter2", 1), 0);
   Shell shell("env | sort; pwd; ls /proc/self/fd | wc -l; trap");
-  shell.plan.env.push_back("COLOUR=blue");
+  shell.plan.command.env.push_back("COLOUR=blue");
   // 0, 1, 2 and the directory that ls reads.
   EXPECT_EQ(shell.Run().output, "COLOUR=blue\nPATH=/usr/bin:/bin\nPWD=/\n/\n4\n");
 }
@@ -67,10 +68,10 @@ TEST(Program, StatusAndSignalAreTold) {
 
 TEST(Program, WhatCannotBeStartedWasNeverStarted) {
   Shell shell("");
-  shell.plan.argv = {"/nowhere/program"};
+  shell.plan.command.argv = {"/nowhere/program"};
   const Result<ProgramEnd> end = RunProgram(shell.plan);
   ASSERT_FALSE(end);
-  EXPECT_EQ(end.error().code, Code::kInternal);
+  EXPECT_EQ(end.error().code, Code::kNotFound);
   EXPECT_THAT(end.error().message, HasSubstr("/nowhere/program cannot be started: No such file"));
 }
 
@@ -99,7 +100,7 @@ bool HasEnded(pid_t pid) {
 }
 
 TEST(Program, IsKilledWithItsGroupWhenItDoesNotEnd) {
-  char name[] = "/tmp/exec-program-XXXXXX";
+  char name[] = "/tmp/program-XXXXXX";
   ASSERT_NE(::mkdtemp(name), nullptr);
   const std::string file = std::string(name) + "/pid";
   Shell shell("trap '' TERM; (sh -c 'echo $PPID' >" + file +
@@ -147,4 +148,4 @@ TEST(Program, ErrorLinesHaveLimits) {
 }
 
 }  // namespace
-}  // namespace spillway::exec
+}  // namespace spillway::process

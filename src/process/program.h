@@ -1,8 +1,8 @@
 // Running somebody else's executable once, within limits.
 //
 // It gets its input as a file on standard input (in memory, never on a disk), exactly the
-// environment it is given, the directory "/" and its own session and process group, of which
-// nothing is left when the call returns. What shall go on must make its own session (setsid).
+// environment it is given, and its own session and process group, of which nothing is left when
+// the call returns. What shall go on must make its own session (setsid).
 #pragma once
 
 #include <cstddef>
@@ -13,16 +13,16 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "process/child.h"
 
-namespace spillway::exec {
+namespace spillway::process {
 
-inline constexpr std::size_t kMaxLineBytes = 1
-                                             << 10;  // of standard error; longer ones are left out
-inline constexpr int kMaxLines = 100;                // of standard error, a call
+// Of standard error: longer lines are left out, and lines after so many a call.
+inline constexpr std::size_t kMaxLineBytes = 1024;
+inline constexpr int kMaxLines = 100;
 
 struct ProgramPlan {
-  std::vector<std::string> argv;  // argv[0] is an absolute path
-  std::vector<std::string> env;   // NAME=value
+  Command command;
   std::string_view input;
   Duration timeout{0};  // real time; then SIGTERM to its group, and SIGKILL after `grace`
   Duration grace{5s};
@@ -40,8 +40,8 @@ struct ProgramEnd {
   std::string Describe(const ProgramPlan& plan) const;
 };
 
-// Blocks until it has ended. An error (kInternal) means that it was certainly never started.
+// Blocks until it has ended. An error, as of Child::Start, means that it was never started.
 // Thread-safe.
 Result<ProgramEnd> RunProgram(const ProgramPlan& plan);
 
-}  // namespace spillway::exec
+}  // namespace spillway::process

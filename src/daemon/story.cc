@@ -1,0 +1,118 @@
+#include "daemon/story.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/quantity.h"
+#include "model/text.h"
+#include "server/backend.h"
+
+namespace spillway::daemon {
+namespace {
+
+// Of a large job all pods stage the same data from the same nodes.
+constexpr std::size_t kPodsToldOfStaging = 16;
+
+Told OfPod(const std::string& key, bool warning, std::string_view reason, std::string message) {
+  const std::size_t slash = key.find('/');
+  return {"Pod", key.substr(0, slash), key.substr(slash + 1), warning, std::string(reason), message,
+          false};
+}
+
+Told OfNode(const BurstNode& node, std::string message) {
+  return {"BurstNode",        "",   node.name, node.Failed(), std::string(Name(node.phase)),
+          std::move(message), false};
+}
+
+// What a pod's owner wants to know of the node's life; the rest is in the node's own Events.
+std::string ForPods(const BurstNode& node) {
+  switch (node.phase) {
+    case Phase::kProvisioned:
+      return fmt::format("{} boots; expected to join within {}", node.name,
+                         HumanDuration(node.forecast.boot));
+    case Phase::kRunning:
+      return fmt::format("{} has joined and has its data: the pod may run there", node.name);
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+std::vector<Told> Story::OfNodes(const std::vector<BurstNode>& changed) {
+  std::vector<Told> told;
+  for (const BurstNode& node : changed) {
+    const auto [it, fresh] = nodes_.try_emplace(node.name);
+    Node& known = it->second;
+    const bool moved = fresh || known.phase != node.phase;
+    const bool failed = node.Failed() && !known.failed;
+    known.phase = node.phase;
+    known.failed = node.Failed();
+    if (failed)
+      told.push_back(OfNode(node, fmt::format("{}: {}; {}", Name(node.failure), node.failure_detail,
+                                              PhaseSentence(node))));
+    else if (moved)
+      told.push_back(OfNode(node, node.phase == Phase::kPlanned ? node.why : PhaseSentence(node)));
+    const std::string message = moved && !node.Failed() ? ForPods(node) : std::string();
+    const std::string_view reason = node.phase == Phase::kProvisioned ? "Booting" : "NodeReady";
+    for (const PodRef& pod : node.pods) {
+      if (failed && node.Live())
+        told.push_back(OfPod(pod.key, true, "RentalFailed",
+                             fmt::format("{}: {}", node.name, node.failure_detail)));
+      else if (!message.empty())
+        told.push_back(OfPod(pod.key, false, reason, message));
+    }
+    if (!node.Live()) nodes_.erase(it);
+  }
+  return told;
+}
+
+std::vector<Told> Story::OfStaging(const BurstNode& node, std::int64_t staged_bytes,
+                                   std::int64_t total_bytes) {
+  const auto it = nodes_.find(node.name);
+  if (it == nodes_.end() || node.phase != Phase::kJoined || total_bytes <= 0) return {};
+  const std::int64_t staged = std::clamp<std::int64_t>(staged_bytes, 0, total_bytes);
+  const std::int64_t fifths = staged / std::max<std::int64_t>(1, total_bytes / 5);
+  if (it->second.staged_fifths >= fifths) return {};
+  it->second.staged_fifths = fifths;
+  const std::string progress = fmt::format(
+      "{} % of {} staged", std::min<std::int64_t>(100, fifths * 20), HumanBytes(total_bytes));
+  std::vector<Told> told{{"BurstNode", "", node.name, false, "Staging", progress, true}};
+  for (const PodRef& pod : node.pods) {
+    if (told.size() > kPodsToldOfStaging) break;
+    Told one = OfPod(pod.key, false, "Staging", fmt::format("{}: {}", node.name, progress));
+    one.progress = true;
+    told.push_back(std::move(one));
+  }
+  return told;
+}
+
+std::vector<Told> Story::OfDecisions(const Snapshot& snapshot,
+                                     const std::vector<Decision>& decisions,
+                                     std::vector<const Decision*>* kept) {
+  std::vector<Told> told;
+  for (const Decision& decision : decisions) {
+    const Workload& workload = snapshot.workloads[static_cast<std::size_t>(decision.workload)];
+    const std::string kind = fmt::format("{}/{}", Name(decision.verdict), Name(decision.reason));
+    std::string& known = decisions_[workload.key];
+    if (known == kind) continue;
+    known = kind;
+    kept->push_back(&decision);
+    const std::string_view reason = server::DecisionEvent(decision.verdict);
+    // Waiting for no reason is waiting for kube-scheduler, which says so itself.
+    if (reason.empty() || (decision.verdict == Verdict::kWait && decision.reason == Reason::kNone))
+      continue;
+    for (const std::int32_t index : workload.pods) {
+      const Pod& pod = snapshot.pods[static_cast<std::size_t>(index)];
+      if (pod.node.empty()) told.push_back(OfPod(pod.key, false, reason, decision.sentence));
+    }
+  }
+  std::erase_if(decisions_, [&](const auto& entry) {
+    return std::ranges::find(snapshot.workloads, entry.first, &Workload::key) ==
+           snapshot.workloads.end();
+  });
+  return told;
+}
+
+}  // namespace spillway::daemon

@@ -1,0 +1,53 @@
+// What people are told in Events while a burst goes on: each thing once, in one sentence. Pure, so
+// that the whole story of a burst can be read in its test.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/burst_node.h"
+#include "model/plan.h"
+#include "model/snapshot.h"
+
+namespace spillway::daemon {
+
+struct Told {
+  std::string kind, ns, name;  // of the object it is about
+  bool warning = false;
+  std::string reason, message;
+  // It is progress: takes the place of what was told with this reason before.
+  bool progress = false;
+
+  bool operator==(const Told&) const = default;
+};
+
+// Remembers what was told. Not thread-safe: one round at a time.
+class Story {
+ public:
+  // About nodes that were just stored: themselves, and the pods they are rented for.
+  std::vector<Told> OfNodes(const std::vector<BurstNode>& changed);
+
+  // How far the data of a node is staged: every fifth, to the node and to its first pods.
+  std::vector<Told> OfStaging(const BurstNode& node, std::int64_t staged_bytes,
+                              std::int64_t total_bytes);
+
+  // Told when the decision itself changes: its sentence has sums and times that move. `kept` gets
+  // the decisions that are new, told or not.
+  std::vector<Told> OfDecisions(const Snapshot& snapshot, const std::vector<Decision>& decisions,
+                                std::vector<const Decision*>* kept);
+
+ private:
+  struct Node {
+    Phase phase = Phase::kGone;
+    bool failed = false;
+    std::int64_t staged_fifths = -1;
+  };
+
+  std::map<std::string, Node> nodes_;             // that live
+  std::map<std::string, std::string> decisions_;  // workload -> kind of decision
+};
+
+}  // namespace spillway::daemon

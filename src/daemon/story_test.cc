@@ -1,0 +1,147 @@
+#include "daemon/story.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace spillway::daemon {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// "Pod/vision/a Warning Reason: message", with ~ before progress.
+std::vector<std::string> Lines(const std::vector<Told>& told) {
+  std::vector<std::string> lines;
+  for (const Told& one : told)
+    lines.push_back((one.progress ? "~" : "") + one.kind + "/" + one.name +
+                    (one.warning ? " Warning " : " ") + one.reason + ": " + one.message);
+  return lines;
+}
+
+BurstNode Node() {
+  BurstNode node;
+  node.name = "bn-1";
+  node.why = "rents verda/FIN-03/4A100 for about 1.03 €";
+  node.offer.provider = "verda";
+  node.offer.region = "FIN-03";
+  node.offer.instance_type = "4A100";
+  node.offer.price_per_hour = Money::Micro(6'151'156);
+  node.forecast.boot = 150s;
+  node.pods = {{"vision/a", "u"}};
+  return node;
+}
+
+class StoryTest : public testing::Test {
+ protected:
+  std::vector<std::string> At(Phase phase) {
+    node_.phase = phase;
+    return Lines(story_.OfNodes({node_}));
+  }
+
+  Story story_;
+  BurstNode node_ = Node();
+};
+
+TEST_F(StoryTest, AGoodBurst) {
+  EXPECT_THAT(At(Phase::kPlanned),
+              ElementsAre("BurstNode/bn-1 Planned: rents verda/FIN-03/4A100 for about 1.03 €"));
+  EXPECT_THAT(
+      At(Phase::kRequested),
+      ElementsAre("BurstNode/bn-1 Requested: asked verda for a 4A100 in FIN-03 at 6.15 EUR per "
+                  "hour"));
+  EXPECT_THAT(At(Phase::kRequested), IsEmpty()) << "a change that is no step is not told";
+  EXPECT_THAT(At(Phase::kProvisioned),
+              ElementsAre("BurstNode/bn-1 Provisioned: verda says it runs; expected to join within "
+                          "2m30s",
+                          "Pod/a Booting: bn-1 boots; expected to join within 2m30s"));
+  EXPECT_THAT(
+      At(Phase::kJoined),
+      ElementsAre("BurstNode/bn-1 Joined: it has joined with what was promised; its data is "
+                  "being staged"));
+  EXPECT_THAT(At(Phase::kStaged), ElementsAre("BurstNode/bn-1 Staged: its data is there"));
+  EXPECT_THAT(At(Phase::kRunning),
+              ElementsAre("BurstNode/bn-1 Running: its pods may run",
+                          "Pod/a NodeReady: bn-1 has joined and has its data: the pod may run "
+                          "there"));
+  node_.cost = Money::Micro(1'027'160);
+  EXPECT_THAT(At(Phase::kGone),
+              ElementsAre("BurstNode/bn-1 Gone: nothing is left at verda; it cost 1.03 EUR"));
+}
+
+TEST_F(StoryTest, StagingIsToldInFifths) {
+  At(Phase::kJoined);
+  EXPECT_THAT(Lines(story_.OfStaging(node_, 0, 1000)),
+              ElementsAre("~BurstNode/bn-1 Staging: 0 % of 1000 B staged",
+                          "~Pod/a Staging: bn-1: 0 % of 1000 B staged"));
+  EXPECT_THAT(story_.OfStaging(node_, 199, 1000), IsEmpty());
+  EXPECT_THAT(Lines(story_.OfStaging(node_, 450, 1000)),
+              ElementsAre("~BurstNode/bn-1 Staging: 40 % of 1000 B staged",
+                          "~Pod/a Staging: bn-1: 40 % of 1000 B staged"));
+  EXPECT_THAT(story_.OfStaging(node_, 410, 1000), IsEmpty()) << "never backwards";
+  EXPECT_EQ(story_.OfStaging(node_, 1000, 1000).size(), 2u);
+  EXPECT_THAT(story_.OfStaging(node_, 0, 0), IsEmpty());
+  At(Phase::kRunning);
+  EXPECT_THAT(story_.OfStaging(node_, 1000, 1000), IsEmpty());
+}
+
+TEST_F(StoryTest, ALargeJobIsNotFlooded) {
+  for (int i = 0; i < 500; ++i) node_.pods.push_back({"vision/p" + std::to_string(i), "u"});
+  At(Phase::kJoined);
+  EXPECT_EQ(story_.OfStaging(node_, 0, 1000).size(), 17u);
+}
+
+TEST_F(StoryTest, AFailureIsToldOnceHoweverOftenTheNodeChanges) {
+  At(Phase::kRequested);
+  node_.failure = Failure::kCapacity;
+  node_.failure_detail = "no machine is free";
+  EXPECT_THAT(At(Phase::kDeleting),
+              ElementsAre("BurstNode/bn-1 Warning Deleting: Capacity: no machine is free; verda is "
+                          "asked to delete it until nothing is left",
+                          "Pod/a Warning RentalFailed: bn-1: no machine is free"));
+  EXPECT_THAT(At(Phase::kDeleting), IsEmpty());
+  EXPECT_THAT(At(Phase::kGone),
+              ElementsAre("BurstNode/bn-1 Warning Gone: nothing is left at verda; it cost 0.00 "
+                          "EUR"));
+}
+
+TEST(Decisions, AreToldWhenTheyChange) {
+  Snapshot snapshot;
+  snapshot.workloads.resize(1);
+  snapshot.workloads[0].key = "vision/Job/sweep";
+  snapshot.workloads[0].pods = {0, 1};
+  snapshot.pods.resize(2);
+  snapshot.pods[0].key = "vision/a";
+  snapshot.pods[1].key = "vision/b";
+  snapshot.pods[1].node = "site-1";
+  Decision decision;
+  decision.workload = 0;
+  Story story;
+  std::vector<const Decision*> kept;
+  const auto decide = [&](Verdict verdict, Reason reason, const std::string& sentence) {
+    decision.verdict = verdict;
+    decision.reason = reason;
+    decision.sentence = sentence;
+    kept.clear();
+    return Lines(story.OfDecisions(snapshot, {decision}, &kept));
+  };
+  EXPECT_THAT(decide(Verdict::kWait, Reason::kNone, "waits for the scheduler's verdict"),
+              IsEmpty());
+  EXPECT_EQ(kept.size(), 1u);
+  EXPECT_THAT(decide(Verdict::kWait, Reason::kSiteSoon, "waits until 14:20"),
+              ElementsAre("Pod/a Waiting: waits until 14:20"))
+      << "b has a place";
+  EXPECT_THAT(decide(Verdict::kWait, Reason::kSiteSoon, "waits until 14:21"), IsEmpty());
+  EXPECT_THAT(kept, IsEmpty());
+  EXPECT_THAT(decide(Verdict::kRent, Reason::kNone, "rents"), ElementsAre("Pod/a Renting: rents"));
+  EXPECT_THAT(decide(Verdict::kOnItsWay, Reason::kNone, "bn-1 is on its way"),
+              ElementsAre("Pod/a OnItsWay: bn-1 is on its way"));
+  EXPECT_THAT(decide(Verdict::kRefuse, Reason::kDataClass, "never leaves"),
+              ElementsAre("Pod/a StaysHome: never leaves"));
+  // A workload that is gone is forgotten, and told again when it comes back.
+  snapshot.workloads.clear();
+  std::vector<const Decision*> none;
+  EXPECT_THAT(story.OfDecisions(snapshot, {}, &none), IsEmpty());
+}
+
+}  // namespace
+}  // namespace spillway::daemon
