@@ -15,6 +15,7 @@ bool FailIfUnused(Turn& turn) {
   if (!turn.seen.pods) return false;
   Time idle_since = std::max(node.phase_since, std::min(turn.seen.watching_since, turn.now));
   for (const PodReport& pod : *turn.seen.pods) {
+    if (pod.promised) return false;
     if (pod.node != node.name) continue;
     if (!Ended(node, &pod)) return false;
     if (pod.ended) idle_since = std::max(idle_since, std::min(*pod.ended, turn.now));

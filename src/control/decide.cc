@@ -27,6 +27,7 @@ class Round {
 
   RoundResult Run() {
     AdvanceAll();
+    SeatPods();
     RemoveNodes();
     Plan();
     Sweep();
@@ -72,6 +73,31 @@ class Round {
     if (!node.gang.empty()) LookAgain(out_.look_again, world_.snapshot.now);
     if (!node.Live()) Release(node);
     out_.changed.push_back(node);
+  }
+
+  // Pods that came for promised ones take their places. After AdvanceAll: what was observed of a
+  // node does not know the pod yet.
+  void SeatPods() {
+    for (const Pod& pod : world_.snapshot.pods) {
+      if (pod.takes.empty()) continue;
+      for (BurstNode& node : nodes()) {
+        if (!node.Live() || node.Failed() || node.phase > Phase::kRunning) continue;
+        const auto place = std::ranges::find(node.pods, pod.takes, &PodRef::uid);
+        if (place == node.pods.end()) continue;
+        *place = {pod.key, pod.uid};
+        Changed(node);
+        LookAgain(out_.look_again, world_.snapshot.now);
+        break;
+      }
+    }
+  }
+
+  void Changed(const BurstNode& node) {
+    const auto it = std::ranges::find(out_.changed, node.name, &BurstNode::name);
+    if (it == out_.changed.end())
+      out_.changed.push_back(node);
+    else
+      it->pods = node.pods;
   }
 
   // Node objects of machines that are, or are about to be, no more.
@@ -128,12 +154,7 @@ class Round {
     const PodRef ref{pod.key, pod.uid};
     if (std::find(it->pods.begin(), it->pods.end(), ref) != it->pods.end()) return;
     it->pods.push_back(ref);
-    const auto changed = std::find_if(out_.changed.begin(), out_.changed.end(),
-                                      [&](const BurstNode& node) { return node.name == it->name; });
-    if (changed == out_.changed.end())
-      out_.changed.push_back(*it);
-    else
-      changed->pods.push_back(ref);
+    Changed(*it);
     LookAgain(out_.look_again, world_.snapshot.now);
   }
 

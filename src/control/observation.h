@@ -71,6 +71,8 @@ struct PodReport {
   // It ended, and nothing of it is needed from the node any more: its results are receipted, or it
   // was evicted already.
   bool released = false;
+  // It is not there yet: its place is booked for a pod that may come later.
+  bool promised = false;
 };
 
 struct Observation {

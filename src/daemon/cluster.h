@@ -16,6 +16,8 @@
 #include "base/time.h"
 #include "control/observation.h"
 #include "door/protocol.h"
+#include "model/plan.h"
+#include "model/snapshot.h"
 #include "schema/manifest.h"
 #include "server/backend.h"
 #include "store/store.h"
@@ -91,6 +93,8 @@ class Cluster {
   // Changes an object's status only; `change` returns false to leave it. kNotFound, kConflict.
   virtual Status UpdateStatus(const store::ObjectKey& key,
                               const std::function<bool(json::value& body)>& change) = 0;
+  // A round was stored: what was decided about the pods it saw, for objects that show it.
+  virtual void Decided(const Snapshot& /*snapshot*/, const Plan& /*plan*/) {}
   // BurstNodes that were just stored, for clusters that show them to people elsewhere.
   virtual void Project(const std::vector<BurstNode>& changed) = 0;
 

@@ -9,6 +9,7 @@
 #include "daemon/daemon.h"
 #include "model/decode.h"
 #include "site/objects.h"
+#include "site/promises.h"
 
 namespace spillway::daemon {
 namespace {
@@ -151,7 +152,7 @@ Status Daemon::Prepare(const BurstNode& node) {
   request.run = node.name;
   std::map<std::string, std::size_t> known;  // claim -> its input
   for (const PodRef& ref : node.pods) {
-    const store::ObjectPtr pod = store_->Get(site::PodKey(ref.key));
+    const store::ObjectPtr pod = site::FindPod(*store_, ref);
     if (pod == nullptr) continue;
     SPW_ASSIGN(const std::vector<site::Mount> mounts, site::MountsOf(pod->body));
     for (const site::Mount& mount : mounts) {

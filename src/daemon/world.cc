@@ -129,6 +129,7 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
   }
   WriteStatuses(*cluster_, world.snapshot, clock_->Now());
   agreement_.Tell(*cluster_, *store_, KnownProviders(), clock_->Now());
+  cluster_->Decided(world.snapshot, result.plan);
   cluster_->Project(result.changed);
   Changed();
   if (options_.on_stored)

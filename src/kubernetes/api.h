@@ -47,6 +47,28 @@ inline constexpr Resource kProviders{"CloudProvider", "spillway.dev", "v1alpha1"
 inline constexpr Resource kDatasets{"Dataset", "spillway.dev", "v1alpha1", "datasets", true};
 inline constexpr Resource kBudgets{"Budget", "spillway.dev", "v1alpha1", "budgets", false};
 
+// Kinds that an API server serves only if somebody installed or switched on their API; several
+// versions of one kind in the order in which they are preferred. groups.h and promises.h of `site`
+// say what they are for.
+inline constexpr Resource kJobSets{"JobSet", "jobset.x-k8s.io", "v1alpha2", "jobsets", true};
+inline constexpr Resource kPyTorchJobs{"PyTorchJob", "kubeflow.org", "v1", "pytorchjobs", true};
+inline constexpr Resource kMpiJobs{"MPIJob", "kubeflow.org", "v1", "mpijobs", true};
+inline constexpr Resource kNewMpiJobs{"MPIJob", "kubeflow.org", "v2beta1", "mpijobs", true};
+inline constexpr Resource kPodGroups{"PodGroup", "scheduling.k8s.io", "v1alpha2", "podgroups",
+                                     true};
+inline constexpr Resource kPluginsPodGroups{"PodGroup", "scheduling.x-k8s.io", "v1alpha1",
+                                            "podgroups", true};
+inline constexpr Resource kProvisioningRequests{"ProvisioningRequest", "autoscaling.x-k8s.io", "v1",
+                                                "provisioningrequests", true};
+// Of the core, and read only where there are requests that name them.
+inline constexpr Resource kPodTemplates{"PodTemplate", "", "v1", "podtemplates", true};
+
+// The kind in the Store, where two kinds of one name need different ones.
+inline std::string StoreKind(const Resource& resource) {
+  return std::string(resource.kind) +
+         (resource.group == kPluginsPodGroups.group ? "." + std::string(resource.group) : "");
+}
+
 enum class PatchKind { kJson, kMerge, kStrategic, kApply };  // kApply: server-side, forced
 
 // Errors: kNotFound, kConflict (also a failed `test` of a JSON patch), kInvalid, kDenied,
@@ -70,6 +92,8 @@ class Api {
   // Only the object with this uid, if one is given. `grace_seconds` below 0: the object's own.
   virtual Status Delete(const Resource& resource, const std::string& ns, const std::string& name,
                         const std::string& uid, int grace_seconds) = 0;
+  // Whether the API server has this kind at all, in this version.
+  virtual Result<bool> Serves(const Resource& resource) = 0;
   // A container's log from its beginning, at most `limit_bytes`.
   virtual Result<std::string> Log(const std::string& ns, const std::string& pod,
                                   const std::string& container, std::int64_t limit_bytes) = 0;
@@ -87,8 +111,10 @@ class WatchSink {
 class Watches {
  public:
   virtual ~Watches() = default;
-  // Lists and watches until Stop(). `sink` outlives the watches.
+  // Lists and watches until Stop(), or End() of one; may be called again for others. `sink` and
+  // the resources outlive the watches. One call at a time, of all three.
   virtual Status Start(const std::vector<const Resource*>& resources, WatchSink& sink) = 0;
+  virtual void End(const Resource& resource) = 0;
   virtual void Stop() = 0;
 };
 

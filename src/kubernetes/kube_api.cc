@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <thread>
 
@@ -78,6 +79,18 @@ class KubeApi final : public Api {
     if (grace_seconds >= 0) how.grace_seconds = grace_seconds;
     return client_->Delete(ResourceOf(resource), {ns, name}, how);
   }
+  Result<bool> Serves(const Resource& resource) override {
+    if (resource.group.empty()) return true;
+    const Result<std::string> text =
+        client_->Raw(fmt::format("/apis/{}/{}", resource.group, resource.version));
+    if (!text && text.error().code == Code::kNotFound) return false;
+    if (!text) return Fail(text.error());
+    SPW_ASSIGN(const json::value list, ParseJson(*text));
+    const json::array* kinds = FindArray(list, "resources");
+    return kinds != nullptr && std::ranges::any_of(*kinds, [&](const json::value& kind) {
+             return StringOr(kind, "name", "") == resource.plural;
+           });
+  }
   Result<std::string> Log(const std::string& ns, const std::string& pod,
                           const std::string& container, std::int64_t limit_bytes) override {
     return client_->Raw(fmt::format("/api/v1/namespaces/{}/pods/{}/log?container={}&limitBytes={}",
@@ -99,6 +112,7 @@ class OneWatch final : private kube::WatchSink {
     thread_.request_stop();
     thread_.join();
   }
+  const Resource& resource() const { return resource_; }
 
  private:
   void Restart() override {
@@ -153,6 +167,9 @@ class KubeWatches final : public Watches {
     for (const Resource* resource : resources)
       watches_.push_back(std::make_unique<OneWatch>(*client_, *resource, sink));
     return Ok();
+  }
+  void End(const Resource& resource) override {
+    std::erase_if(watches_, [&](const auto& watch) { return &watch->resource() == &resource; });
   }
   void Stop() override { watches_.clear(); }
 

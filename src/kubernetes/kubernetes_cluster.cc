@@ -9,6 +9,7 @@
 #include "kubernetes/volumes.h"
 #include "model/decode.h"
 #include "site/objects.h"
+#include "site/promises.h"
 
 namespace spillway::kubernetes {
 namespace {
@@ -52,6 +53,19 @@ std::string FirstContainer(const json::value& pod) {
              : std::string(StringOr(containers->front(), "name", ""));
 }
 
+// Adds the toleration to the pod with this uid, not to another of the same name. Admission gives
+// most pods tolerations; without that plug-in a pod may have no list to add to.
+json::array TolerationPatch(const store::StoredObject& pod, const std::string& node) {
+  json::array patch{json::object{{"op", "test"}, {"path", "/metadata/uid"}, {"value", pod.uid}}};
+  const bool list = FindArray(site::SpecOf(pod.body), "tolerations") != nullptr;
+  json::object add{{"op", "add"}};
+  add["path"] = list ? "/spec/tolerations/-" : "/spec/tolerations";
+  add["value"] = list ? json::value(site::BurstToleration(node))
+                      : json::value(json::array{site::BurstToleration(node)});
+  patch.push_back(std::move(add));
+  return patch;
+}
+
 // Below a directory named like the namespace: no team writes into another's.
 bool IsOwnPlace(const std::string& ns, const std::string& directory) {
   return directory == ns || directory.starts_with(ns + "/");
@@ -68,9 +82,13 @@ KubernetesCluster::KubernetesCluster(daemon::ClusterContext context, KubernetesO
                     const std::string& message) {
                AddEvent({"BurstNode", "", node}, warning, reason, message);
              }),
+      requests_(store_, *options_.api, worker_,
+                [this](const store::ObjectKey& about, bool warning, std::string_view reason,
+                       const std::string& message) { AddEvent(about, warning, reason, message); }),
       logs_(context_.state_dir + "/logs"),
       event_worker_(options_.leads, 2'000, "events"),
-      worker_(options_.leads, 20'000, "objects") {}
+      worker_(options_.leads, 20'000, "objects"),
+      optional_(*options_.api, *options_.watches, *this) {}
 
 KubernetesCluster::~KubernetesCluster() {
   Stop();
@@ -91,23 +109,39 @@ Status KubernetesCluster::Start() {
   started_ = true;
   std::vector<const Resource*> resources(kMirrored.begin(), kMirrored.end());
   resources.insert(resources.end(), {&kBurstNodes, &kRequests});
-  return options_.watches->Start(resources, *this);
+  SPW_TRY(options_.watches->Start(resources, *this));
+  optional_.Start();
+  return Ok();
 }
 
 void KubernetesCluster::Stop() {
   if (!started_.exchange(false)) return;
+  optional_.Stop();
   options_.watches->Stop();
   worker_.Stop();
   event_worker_.Stop();
 }
 
 bool KubernetesCluster::Ready() const {
+  return options_.leads() && optional_.Watched() && Unread().empty();
+}
+
+// Kinds that were not listed once, by the names of their resources.
+std::vector<std::string_view> KubernetesCluster::Unread() const {
+  const std::set<std::string> optional = optional_.Watched().value_or(std::set<std::string>());
+  std::vector<std::string_view> unread;
   const std::lock_guard lock(mutex_);
-  return listed_.size() == kMirrored.size() + 2 && options_.leads();
+  for (const Resource* resource : {&kBurstNodes, &kRequests})
+    if (!listed_.contains(StoreKind(*resource))) unread.push_back(resource->plural);
+  for (const Resource* resource : kMirrored)
+    if (!listed_.contains(StoreKind(*resource))) unread.push_back(resource->plural);
+  for (const std::string& kind : optional)
+    if (!listed_.contains(kind)) unread.push_back(OptionalKind(kind)->plural);
+  return unread;
 }
 
 void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value> objects) {
-  const std::string kind(resource.kind);
+  const std::string kind = StoreKind(resource);
   if (&resource == &kRequests) {
     for (const json::value& csr : objects) joins_.Consider(csr);
   } else if (&resource == &kBurstNodes) {
@@ -122,7 +156,8 @@ void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value
     for (json::value& object : objects) {
       if (&resource == &kNodes) RefuseReturned(object);
       store::ObjectKey key = KeyOf(resource, object);
-      mirrored.push_back({std::move(key), Trimmed(std::move(object), context_.from_real)});
+      mirrored.push_back({std::move(key), Trimmed(WithoutTemplates(resource, std::move(object)),
+                                                  context_.from_real)});
     }
     store_.MirrorAll(kind, std::move(mirrored));
   }
@@ -154,7 +189,8 @@ void KubernetesCluster::Changed(const Resource& resource, json::value object, bo
   if (node && !gone) RefuseReturned(object);
   store::ObjectKey key = KeyOf(resource, object);
   store_.Mirror(
-      {{key, gone ? json::value(nullptr) : Trimmed(std::move(object), context_.from_real)}});
+      {{key, gone ? json::value(nullptr)
+                  : Trimmed(WithoutTemplates(resource, std::move(object)), context_.from_real)}});
   if (node && !gone) joins_.NodeChanged(key.name);
 }
 
@@ -181,7 +217,7 @@ std::optional<Time> KubernetesCluster::Pass() {
   SyncBurstNodes();
   KeepLogs();
   ForgetPods();
-  return std::nullopt;
+  return requests_.LookAgain();
 }
 
 // Pods of each BurstNode, bound there or admitted to it: one look at all pods a round. And what is
@@ -294,32 +330,29 @@ void KubernetesCluster::SyncClaims() {
 }
 
 Status KubernetesCluster::AdmitPods(const std::string& node, const std::vector<PodRef>& pods) {
+  Status first = Ok();  // trouble with one pod does not keep the others out
   for (const PodRef& ref : pods) {
     const store::ObjectKey key = site::PodKey(ref.key);
     const store::ObjectPtr pod = store_.Get(key);
     if (pod == nullptr || pod->uid != ref.uid || !site::NodeOf(pod->body).empty() ||
         site::Finished(pod->body) || site::ToleratesBurst(pod->body, node))
       continue;
-    // Admission gives every pod two tolerations, so the list is there; the test makes sure that a
-    // pod of the same name does not get it.
     const Status patched = UnlessGone(options_.api->Patch(
-        kPods, key.ns, key.name, "", PatchKind::kJson,
-        json::array{json::object{{"op", "test"}, {"path", "/metadata/uid"}, {"value", ref.uid}},
-                    json::object{{"op", "add"},
-                                 {"path", "/spec/tolerations/-"},
-                                 {"value", site::BurstToleration(node)}}}));
-    if (!patched && patched.error().code != Code::kInvalid) return patched;
+        kPods, key.ns, key.name, "", PatchKind::kJson, TolerationPatch(*pod, node)));
+    if (!patched && first)
+      first = tl::unexpected(patched.error().In(fmt::format("Pod {}", ref.key)));
   }
   const store::ObjectPtr object = store_.Get({"Node", "", node});
   const int at = object == nullptr ? -1 : TaintAt(object->body, site::kStartingKey);
-  if (at < 0) return Ok();
+  if (at < 0) return first;
   // The test keeps the patch from removing another taint that came to be at this place.
   const std::string path = fmt::format("/spec/taints/{}", at);
-  return UnlessGone(options_.api->Patch(
+  SPW_TRY(UnlessGone(options_.api->Patch(
       kNodes, "", node, "", PatchKind::kJson,
       json::array{
           json::object{{"op", "test"}, {"path", path + "/key"}, {"value", site::kStartingKey}},
-          json::object{{"op", "remove"}, {"path", path}}}));
+          json::object{{"op", "remove"}, {"path", path}}})));
+  return first;
 }
 
 Status KubernetesCluster::EvictPods(const std::string& node, const std::vector<PodRef>& pods,
@@ -473,6 +506,8 @@ std::vector<control::PodReport> KubernetesCluster::PodReports(const BurstNode& n
   for (const PodRef& ref : node.pods) {
     const store::ObjectPtr pod = store_.Get(site::PodKey(ref.key));
     if (pod != nullptr && pod->uid == ref.uid) add(*pod);
+    if (pod == nullptr && site::StillPromised(store_, ref))
+      reports.push_back({.key = ref.key, .uid = ref.uid, .promised = true});
   }
   const auto mine = pods_of_.find(node.name);
   if (mine == pods_of_.end()) return reports;
@@ -537,11 +572,9 @@ std::vector<std::string> KubernetesCluster::Simulated() const {
 }
 
 void KubernetesCluster::AddFindings(std::vector<server::Finding>& findings) const {
-  const std::lock_guard lock(mutex_);
   std::string missing;
-  for (const Resource* resource : kMirrored)
-    if (!listed_.contains(std::string(resource->kind)))
-      missing += fmt::format("{}{}", missing.empty() ? "" : ", ", resource->plural);
+  for (const std::string_view plural : Unread())
+    missing += fmt::format("{}{}", missing.empty() ? "" : ", ", plural);
   findings.push_back({"kubernetes", missing.empty(),
                       missing.empty() ? "the API server answers and every watch has synced"
                                       : "not read yet: " + missing +

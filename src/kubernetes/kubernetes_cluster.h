@@ -17,6 +17,8 @@
 #include "daemon/cluster.h"
 #include "kubernetes/api.h"
 #include "kubernetes/joins.h"
+#include "kubernetes/optional_kinds.h"
+#include "kubernetes/requests.h"
 #include "kubernetes/worker.h"
 #include "site/kubelet.h"
 
@@ -67,6 +69,9 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
                    const std::string& message) override;
   Status UpdateStatus(const store::ObjectKey& key,
                       const std::function<bool(json::value& body)>& change) override;
+  void Decided(const Snapshot& snapshot, const Plan& plan) override {
+    requests_.Decided(snapshot, plan);
+  }
   void Project(const std::vector<BurstNode>& changed) override;
 
   Result<server::Backend::ApplyOutcome> Apply(const std::vector<schema::CatalogProvider>& catalog,
@@ -85,6 +90,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   void Listed(const Resource& resource, std::vector<json::value> objects) override;
   void Changed(const Resource& resource, json::value object, bool gone) override;
 
+  std::vector<std::string_view> Unread() const;
   void ProjectOne(const BurstNode& node);
   Status WriteBurstNode(const json::value& object, bool gone);
   void SyncBurstNodes();
@@ -106,6 +112,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   store::Store& store_;
   const KubernetesOptions options_;
   Joins joins_;
+  Requests requests_;
   site::PodLogs logs_;
 
   mutable std::mutex mutex_;                        // guards the following
@@ -130,9 +137,10 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   std::map<std::string, std::vector<store::ObjectPtr>> pods_of_;  // BurstNode -> its pods
   std::size_t logs_kept_size_ = 0;
   std::set<std::string> claims_told_;  // by uid and sentence
-  // Last: their tasks use everything above. Events have a queue of their own, in which they may be
+  // Last: they use everything above. Events have a queue of their own, in which they may be
   // dropped, and never stand in the way of what a machine waits for.
   Worker event_worker_, worker_;
+  OptionalKinds optional_;
 };
 
 }  // namespace spillway::kubernetes

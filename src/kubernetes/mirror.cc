@@ -19,7 +19,8 @@ void DropHeartbeats(json::object& status) {
 
 void TrimStatus(std::string_view kind, json::object& status) {
   if (kind == "Pod")
-    Keep(status, {"phase", "reason", "conditions", "containerStatuses", "nominatedNodeName"});
+    Keep(status, {"phase", "reason", "conditions", "containerStatuses", "initContainerStatuses",
+                  "nominatedNodeName"});
   if (kind == "Node") Keep(status, {"capacity", "allocatable", "conditions", "addresses"});
 }
 
@@ -67,7 +68,7 @@ std::string MetadataText(const json::value& object, std::string_view key) {
 }
 
 store::ObjectKey KeyOf(const Resource& resource, const json::value& object) {
-  return {std::string(resource.kind), resource.namespaced ? MetadataText(object, "namespace") : "",
+  return {StoreKind(resource), resource.namespaced ? MetadataText(object, "namespace") : "",
           MetadataText(object, "name")};
 }
 

@@ -12,6 +12,7 @@
 #include "model/decode.h"
 #include "schema/manifest.h"
 #include "site/objects.h"
+#include "site/promises.h"
 
 namespace spillway::kubernetes {
 namespace {
@@ -26,7 +27,7 @@ const Resource* ResourceOf(std::string_view kind) {
     if (resource->kind == kind) return resource;
   if (kind == kBurstNodes.kind) return &kBurstNodes;
   if (kind == kSecrets.kind) return &kSecrets;
-  return nullptr;
+  return OptionalKind(kind);
 }
 
 std::string ApiVersion(const Resource& resource) {

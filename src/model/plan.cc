@@ -46,6 +46,8 @@ std::string_view Name(Reason reason) {
       return "node-limit";
     case Reason::kAllParked:
       return "all-parked";
+    case Reason::kIncomplete:
+      return "incomplete";
   }
   return "none";
 }

@@ -36,6 +36,7 @@ enum class Reason : std::uint8_t {
   kQuota,           // ResourceQuota of the namespace
   kNodeLimit,       // nodes.max of the policy or limits.nodes of every provider
   kAllParked,       // every fitting offer answered "no capacity" lately
+  kIncomplete,      // a gang of which not all pods are there yet
 };
 std::string_view Name(Reason reason);
 

@@ -46,6 +46,9 @@ struct Pod {
   bool deleting = false;
   bool gated = false;     // has scheduling gates: left alone
   std::string nominated;  // node that the scheduler makes room on for it; left alone, too
+  // It comes for a promised pod (site/promises.h): uid of that one, whose place on a BurstNode it
+  // takes. Empty: for none.
+  std::string takes;
   int exit_code = -1;
   std::optional<Time> started;
   // When it is expected to end, from its expected duration or deadline; nullopt: unknown.
@@ -55,7 +58,9 @@ struct Pod {
 // What waits and runs as one. For a gang all pods are placed together or none; otherwise each pod
 // may be placed alone.
 struct Workload {
-  std::string key;  // "vision/Job/sweep" or "vision/Pod/one"
+  // "vision/Job/sweep", "vision/Pod/one"; of a gang the object that makes it one:
+  // "vision/JobSet/x".
+  std::string key;
   std::string ns;
   bool gang = false;
   int priority = 0;
@@ -69,6 +74,9 @@ struct Workload {
   std::int64_t output_bytes_guess = 0;
   bool inputs_known = true;    // every claim it mounts is a Dataset or results place
   std::string inputs_problem;  // why not
+  // What a gang that is not whole waits for, "for the other pods of the gang: 3 of 8 are there";
+  // the scheduler's verdict on its pods does not count before. Empty: it is whole.
+  std::string incomplete;
 };
 
 struct Snapshot {

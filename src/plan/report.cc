@@ -16,12 +16,18 @@ Time WaitsUntil(const Snapshot& snapshot, const Case& one) {
 }
 
 Decision Reporter::Decide(const Case& one, const Thought& thought) {
+  const std::string& incomplete =
+      snapshot_.workloads[static_cast<std::size_t>(one.workload)].incomplete;
   Decision decision;
   decision.workload = one.workload;
   if (!one.homeless.empty() && one.refusal.reason != Reason::kNone) {
     decision.verdict = Verdict::kRefuse;
     decision.reason = one.refusal.reason;
     decision.sentence = "waits for the site: " + one.refusal.because;
+    decision.explanation = ExplainedNone(Name(decision.reason));
+  } else if (!incomplete.empty() && one.away.empty()) {
+    decision.reason = Reason::kIncomplete;
+    decision.sentence = "waits " + incomplete;
     decision.explanation = ExplainedNone(Name(decision.reason));
   } else if (!one.homeless.empty() && !one.judged) {
     decision.sentence = "waits for the scheduler's verdict on its pods";

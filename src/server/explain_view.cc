@@ -9,11 +9,6 @@
 namespace spillway::server {
 namespace {
 
-const Workload* FindWorkload(const Snapshot& snapshot, std::string_view key) {
-  const auto it = std::ranges::find(snapshot.workloads, key, &Workload::key);
-  return it == snapshot.workloads.end() ? nullptr : &*it;
-}
-
 const Decision* FindDecision(const RoundView& round, std::string_view key) {
   for (const Decision& decision : round.plan.decisions)
     if (round.snapshot.workloads[static_cast<std::size_t>(decision.workload)].key == key)
@@ -224,8 +219,8 @@ Result<json::value> ExplainView(const RoundView& round, const std::string& workl
   const Snapshot& snapshot = round.snapshot;
   const plan::Options options;
   const plan::Index index(snapshot, options);
-  const Workload* known = FindWorkload(snapshot, workload);
-  const Decision* decision = FindDecision(round, workload);
+  const Workload* known = WorkloadFor(snapshot, workload, owners);
+  const Decision* decision = known == nullptr ? nullptr : FindDecision(round, known->key);
   json::array lives;
   for (const BurstNode& node : nodes)
     if (RentedFor(node, workload, owners)) lives.push_back(LifeJson(node, context.now));

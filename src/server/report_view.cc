@@ -131,13 +131,26 @@ std::map<std::string, std::string> ToldDecisions(const std::vector<EventView>& e
   return told;
 }
 
+// By the keys of the workloads, and of the Jobs of which a gang's pods are.
+using Decisions = std::map<std::string, const Decision*, std::less<>>;
+Decisions DecisionsOf(const RoundView& round, const Owners& owners) {
+  Decisions decided;
+  for (const Decision& decision : round.plan.decisions) {
+    const Workload& workload =
+        round.snapshot.workloads[static_cast<std::size_t>(decision.workload)];
+    decided[workload.key] = &decision;
+    for (const std::int32_t pod : workload.pods)
+      if (const auto owner = owners.find(PodAt(round.snapshot, pod).key); owner != owners.end())
+        decided.emplace(owner->second, &decision);
+  }
+  return decided;
+}
+
 // A workload that ran at the site after it had waited ran there for the reason of its waiting.
-std::string WhyFor(const RoundView& round, const std::string& key,
+std::string WhyFor(const Decisions& decided, const std::string& key,
                    const std::map<std::string, std::string>& told, const PodFacts* pod,
                    const BurstNode* node) {
-  for (const Decision& decision : round.plan.decisions)
-    if (round.snapshot.workloads[static_cast<std::size_t>(decision.workload)].key == key)
-      return decision.sentence;
+  if (const auto it = decided.find(key); it != decided.end()) return it->second->sentence;
   if (node != nullptr) return node->why;
   if (const auto it = told.find(key); it != told.end()) return it->second;
   return pod == nullptr ? "it has not started" : "the site had room";
@@ -149,6 +162,7 @@ json::array WorkloadsJson(const RoundView& round, const ReportInputs& inputs, co
   for (const BurstNode& node : inputs.nodes)
     for (const auto& [workload, part] : SharesOf(node, owners, now)) amounts[workload] += part;
   const auto told = ToldDecisions(inputs.pod_events, owners);
+  const Decisions decided = DecisionsOf(round, owners);
   json::array out;
   for (const auto& [key, entry] : Entries(inputs, owners)) {
     const PodFacts* pod = TellingPod(entry, inputs.nodes);
@@ -158,7 +172,7 @@ json::array WorkloadsJson(const RoundView& round, const ReportInputs& inputs, co
     out.push_back(json::object{{"name", entry.name},
                                {"namespace", entry.ns},
                                {"ranAt", std::move(ran_at)},
-                               {"why", WhyFor(round, key, told, pod, node)},
+                               {"why", WhyFor(decided, key, told, pod, node)},
                                {"exitCode", ExitCode(entry)},
                                {"waitedSeconds", WaitedSeconds(entry, now)},
                                {"estimateMicroEuro", amounts[key].estimate.micro()},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <vector>
 
@@ -67,18 +68,28 @@ ObjectRef RefOf(const schema::Kind& kind, std::string_view name, const net::Requ
   return {kind.kind, kind.namespaced ? std::string(ns) : "", std::string(name)};
 }
 
+// Jobs, single pods, and what makes a gang of others (site/groups.h, site/promises.h).
+constexpr std::array<std::string_view, 8> kWorkloadKinds = {"Job",
+                                                            "Pod",
+                                                            "JobSet",
+                                                            "PyTorchJob",
+                                                            "MPIJob",
+                                                            "PodGroup",
+                                                            "PodGroup.scheduling.x-k8s.io",
+                                                            "ProvisioningRequest"};
+
 Result<ObjectRef> ParseWorkload(std::string_view text) {
   const std::size_t first = text.find('/');
   const std::size_t second = first == text.npos ? text.npos : text.find('/', first + 1);
   if (second != text.npos && text.find('/', second + 1) == text.npos) {
     ObjectRef ref{std::string(text.substr(first + 1, second - first - 1)),
                   std::string(text.substr(0, first)), std::string(text.substr(second + 1))};
-    if (!ref.ns.empty() && !ref.name.empty() && (ref.kind == "Job" || ref.kind == "Pod"))
-      return ref;
+    const bool known = std::ranges::find(kWorkloadKinds, ref.kind) != kWorkloadKinds.end();
+    if (!ref.ns.empty() && !ref.name.empty() && known) return ref;
   }
   return Fail(Code::kInvalid,
-              fmt::format("workload: \"{}\" is not NAMESPACE/Job/NAME or NAMESPACE/Pod/NAME",
-                          schema::Printable(text)));
+              fmt::format("workload: \"{}\" is not NAMESPACE/KIND/NAME with a kind of {}",
+                          schema::Printable(text), fmt::join(kWorkloadKinds, ", ")));
 }
 
 }  // namespace spillway::server

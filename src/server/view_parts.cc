@@ -255,6 +255,17 @@ WipeOutcome WipeOutcomeOf(const BurstNode& node) {
   return joined ? WipeOutcome::kUnproven : WipeOutcome::kNotNeeded;
 }
 
+const Workload* WorkloadFor(const Snapshot& snapshot, std::string_view key, const Owners& owners) {
+  const auto named = std::ranges::find(snapshot.workloads, key, &Workload::key);
+  if (named != snapshot.workloads.end()) return &*named;
+  for (const Pod& pod : snapshot.pods) {
+    const auto owner = owners.find(pod.key);
+    if (owner != owners.end() && owner->second == key && pod.workload >= 0)
+      return &snapshot.workloads[static_cast<std::size_t>(pod.workload)];
+  }
+  return nullptr;
+}
+
 Amounts& Amounts::operator+=(const Amounts& other) {
   paid_ms += other.paid_ms;
   computed_ms += other.computed_ms;

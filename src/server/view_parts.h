@@ -37,6 +37,10 @@ plan::Objection JudgeByPolicy(const plan::Index& index, int policy, std::int32_t
 std::string_view PolicyVerdictName(OfferReason reason);
 // The verdict in words: "refused: lacks certificate HDS".
 std::string VerdictSentence(OfferReason reason, std::string_view detail);
+// The workload of this key, or the one that the pods of this Job are a part of (a gang of several
+// Jobs); nullptr: the planner knows of none now.
+const Workload* WorkloadFor(const Snapshot& snapshot, std::string_view key, const Owners& owners);
+
 const ProviderFacts* FactsOf(const Snapshot& snapshot, const Offer& offer);  // nullptr: unknown
 
 // A deletion that takes longer than this is something a person should look at.

@@ -1,16 +1,22 @@
 #include "site/cluster_pods.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "site/objects.h"
 
 namespace spillway::site {
 
-ClusterPods::ClusterPods(const store::Store& store, bool keep_burst_tolerations) {
+ClusterPods::ClusterPods(const store::Store& store, bool keep_burst_tolerations,
+                         std::vector<store::ObjectPtr> promised) {
   objects_.keep_burst_tolerations = keep_burst_tolerations;
-  for (const store::ObjectPtr& pod : store.List("Pod")) {
-    if (Finished(pod->body)) continue;
-    pods_.push_back(pod);
-    objects_.pods.push_back(&pod->body);
+  for (const store::ObjectPtr& pod : store.List("Pod"))
+    if (!Finished(pod->body)) pods_.push_back(pod);
+  if (!promised.empty()) {
+    std::ranges::move(promised, std::back_inserter(pods_));
+    std::ranges::sort(pods_, {}, [](const store::ObjectPtr& pod) { return pod->key; });
   }
+  for (const store::ObjectPtr& pod : pods_) objects_.pods.push_back(&pod->body);
   auto add = [&](const char* kind, PodObjects::List& list) {
     for (store::ObjectPtr& object : store.List(kind)) {
       list.push_back(&object->body);

@@ -10,8 +10,10 @@ namespace spillway::site {
 
 class ClusterPods {
  public:
-  // `keep_burst_tolerations` as PodObjects has it.
-  ClusterPods(const store::Store& store, bool keep_burst_tolerations);
+  // `keep_burst_tolerations` as PodObjects has it; `promised` pods are looked at as if they
+  // existed.
+  ClusterPods(const store::Store& store, bool keep_burst_tolerations,
+              std::vector<store::ObjectPtr> promised = {});
 
   const std::vector<store::ObjectPtr>& pods() const { return pods_; }  // by key; none is finished
   // shape_of as pods().

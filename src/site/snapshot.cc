@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include "model/decode.h"
 #include "model/decode_pods.h"
 #include "plan/parking.h"
 #include "site/cluster_pods.h"
+#include "site/groups.h"
 #include "site/objects.h"
+#include "site/promises.h"
 
 namespace spillway::site {
 namespace {
@@ -108,17 +111,40 @@ class Builder {
         if (node.name == object->key.name) node.volume_limits = DecodeVolumeLimits(object->body);
   }
 
-  // Workload of a pod: its Job, or the pod itself. Created on first sight.
+  // The pods of a Job come one after the other, and have the same answer.
+  std::optional<store::ObjectKey> Group(const store::ObjectPtr& pod, const std::string& job) {
+    if (job.empty()) return GroupOf(store_, *pod);
+    if (last_job_ != std::pair(pod->key.ns, job)) {
+      last_group_ = GroupOf(store_, *pod);
+      last_job_ = {pod->key.ns, job};
+    }
+    return last_group_;
+  }
+
+  // Workload of a pod: what makes it one of a gang, its Job, or the pod itself. Created on first
+  // sight.
   Workload& WorkloadOf(const store::ObjectPtr& pod) {
     const std::string job = OwnerJob(pod->body);
-    const std::string key = job.empty() ? fmt::format("{}/Pod/{}", pod->key.ns, pod->key.name)
-                                        : fmt::format("{}/Job/{}", pod->key.ns, job);
+    const auto request = promises_.workloads.find(pod->uid);
+    const bool asked_for = request != promises_.workloads.end();
+    const std::optional<store::ObjectKey> group = asked_for ? std::nullopt : Group(pod, job);
+    const std::string key = asked_for ? request->second
+                            : group   ? fmt::format("{}/{}/{}", group->ns, group->kind, group->name)
+                            : job.empty() ? fmt::format("{}/Pod/{}", pod->key.ns, pod->key.name)
+                                          : fmt::format("{}/Job/{}", pod->key.ns, job);
     const auto [it, fresh] = workloads_.try_emplace(key);
     Workload& w = it->second;
-    if (!fresh) return w;
+    if (!fresh) {
+      if (group || asked_for) AddInputsOfAnother(pod, job, w);
+      return w;
+    }
     w.key = key;
     w.ns = pod->key.ns;
-    w.gang = AnnotationOf(pod->body, kGangAnnotation) == "all-or-nothing";
+    if (group) {
+      group_of_.emplace(key, *group);
+      jobs_seen_.emplace(key, job);
+    }
+    w.gang = group || asked_for || AnnotationOf(pod->body, kGangAnnotation) == "all-or-nothing";
     w.priority = static_cast<int>(IntOr(SpecOf(pod->body), "priority", 0));
     if (const auto d = ParseDuration(AnnotationOf(pod->body, kExpectedDuration));
         d && d->count() > 0)
@@ -198,8 +224,25 @@ class Builder {
     }
   }
 
+  // The pods of a group may differ; those of one Job do not.
+  void AddInputsOfAnother(const store::ObjectPtr& pod, const std::string& job, Workload& w) {
+    if (!job.empty() && !jobs_seen_.emplace(w.key, job).second) return;
+    Workload other;
+    AddInputs(pod, other);
+    if (!other.inputs_known && w.inputs_known) {
+      w.inputs_known = false;
+      w.inputs_problem = std::move(other.inputs_problem);
+    }
+    if (other.data_class > w.data_class || w.data_class_source.empty()) {
+      w.data_class = other.data_class;
+      w.data_class_source = std::move(other.data_class_source);
+    }
+    w.input_bytes = std::max(w.input_bytes, other.input_bytes);
+  }
+
   void AddPods() {
-    const ClusterPods pods(store_, false);
+    promises_ = FindPromises(store_, inputs_.burst_nodes);
+    const ClusterPods pods(store_, false, promises_.pods);
     DecodedPods decoded = pods.Decode();
     result_.problems.insert(result_.problems.end(), decoded.problems.begin(),
                             decoded.problems.end());
@@ -221,6 +264,8 @@ class Builder {
       pod.gated = Gated(object->body);
       if (const json::value* status = Find(object->body, "status"); status && pod.node.empty())
         pod.nominated = StringOr(*status, "nominatedNodeName", "");
+      if (const auto takes = promises_.takes.find(pod.uid); takes != promises_.takes.end())
+        pod.takes = takes->second;
       pod.started = StartedAt(object->body);
       const json::object* scheduled = ConditionOf(object->body, "PodScheduled");
       pod.unschedulable = pod.node.empty() && scheduled != nullptr &&
@@ -247,29 +292,36 @@ class Builder {
     }
   }
 
-  // Pods that the Job has or will have at once; 0 for a workload that is no Job.
-  std::int64_t WantedPods(const Workload& w) const {
+  // Pods that the workload has or will have at once; 0 for one that is a single pod, nullopt where
+  // nobody knows.
+  std::optional<std::int64_t> WantedPods(const Workload& w) const {
+    if (const auto group = group_of_.find(w.key); group != group_of_.end())
+      return GroupSize(store_, group->second);
     const std::string prefix = w.ns + "/Job/";
     if (!w.key.starts_with(prefix)) return 0;
     const store::ObjectPtr job = store_.Get({"Job", w.ns, w.key.substr(prefix.size())});
-    if (job == nullptr || Deleting(job->body)) return 0;
-    const json::value& spec = SpecOf(job->body);
-    const std::int64_t parallelism = IntOr(spec, "parallelism", 1);
-    const std::int64_t completions = IntOr(spec, "completions", parallelism);
-    const json::value* status = Find(job->body, "status");
-    const std::int64_t done = status == nullptr ? 0 : IntOr(*status, "succeeded", 0);
-    return std::min(parallelism, std::max<std::int64_t>(completions - done, 0));
+    return job == nullptr ? 0 : PodsOfJob(job->body);
   }
 
-  // A Job's pods come one after the other, and so do the scheduler's verdicts. Until all of them
-  // are there it is not known what the Job needs, and renting for the first would be renting
-  // wrongly. A quota may keep some from ever coming: what is no gang then goes on after a while.
-  void HoldUntilComplete(const Workload& w) {
+  // Pods come one after the other, and so do the scheduler's verdicts. Until all of them are there
+  // it is not known what the workload needs, and renting for the first would be renting wrongly. A
+  // quota may keep some from ever coming: what is no gang then goes on after a while.
+  void HoldUntilComplete(Workload& w) {
     std::int64_t there = 0;
     for (const std::int32_t index : w.pods)
       there += !result_.snapshot.pods[static_cast<std::size_t>(index)].deleting;
-    if (there >= WantedPods(w)) return;
+    const std::optional<std::int64_t> wanted = WantedPods(w);
+    if (wanted && there >= *wanted) return;
     if (!w.gang && w.waiting_since && inputs_.now - *w.waiting_since >= kIncomplete) return;
+    if (!wanted) {
+      const store::ObjectKey& group = group_of_.at(w.key);
+      w.incomplete =
+          fmt::format("for {} {}, which says how many pods the gang has and is not there",
+                      group.kind, group.name);
+    } else if (w.gang) {
+      w.incomplete = fmt::format("for the other pods of the gang: {} of {} {} there", there,
+                                 *wanted, there == 1 ? "is" : "are");
+    }
     for (const std::int32_t index : w.pods)
       result_.snapshot.pods[static_cast<std::size_t>(index)].unschedulable = false;
   }
@@ -286,7 +338,12 @@ class Builder {
   SnapshotInputs inputs_;
   SnapshotResult result_;
   std::map<std::string, DatasetInfo> datasets_;
+  std::pair<std::string, std::string> last_job_;  // namespace, name; and its group
+  std::optional<store::ObjectKey> last_group_;
+  Promises promises_;
   std::map<std::string, Workload> workloads_;
+  std::map<std::string, store::ObjectKey> group_of_;         // by workload
+  std::set<std::pair<std::string, std::string>> jobs_seen_;  // (workload, Job) of groups
   std::map<std::string, std::vector<std::int32_t>> pods_of_;
 };
 

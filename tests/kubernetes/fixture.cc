@@ -89,15 +89,6 @@ spec:
         - {name: results, persistentVolumeClaim: {claimName: out}}
 )yaml";
 
-std::string Filled(std::string_view form, const std::map<std::string, std::string>& values) {
-  std::string text(form);
-  for (const auto& [name, value] : values)
-    for (std::size_t at = text.find(name); at != std::string::npos;
-         at = text.find(name, at + value.size()))
-      text.replace(at, name.size(), value);
-  return text;
-}
-
 bool HasCondition(const json::value& object, std::string_view type) {
   const json::value* status = Find(object, "status");
   const json::array* conditions = status == nullptr ? nullptr : FindArray(*status, "conditions");
@@ -111,6 +102,15 @@ bool BeingDeleted(const json::value& object) {
 }
 
 }  // namespace
+
+std::string Filled(std::string_view form, const std::map<std::string, std::string>& values) {
+  std::string text(form);
+  for (const auto& [name, value] : values)
+    for (std::size_t at = text.find(name); at != std::string::npos;
+         at = text.find(name, at + value.size()))
+      text.replace(at, name.size(), value);
+  return text;
+}
 
 std::string Text(const json::value& object, std::initializer_list<std::string_view> path) {
   const json::value* value = FindPath(object, path);

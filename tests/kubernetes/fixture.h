@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -113,6 +114,8 @@ class KubernetesTest : public ::testing::Test {
   std::vector<std::string> CommandOf(const Daemons& daemons, const std::string& socket) const;
 };
 
+// `form` with each name replaced by its value.
+std::string Filled(std::string_view form, const std::map<std::string, std::string>& values);
 // Text of a member along `path`; empty if it is not there.
 std::string Text(const json::value& object, std::initializer_list<std::string_view> path);
 std::string NameOf(const json::value& object);

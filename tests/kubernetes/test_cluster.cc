@@ -178,6 +178,9 @@ void TestCluster::Up() {
     _exit(127);
   }
   power_ = open(pipe.c_str(), O_WRONLY | O_CLOEXEC);
+  // The cluster's own gangs, which are not switched on by default.
+  setenv("KUBERNETES_FEATURE_GATES", "GenericWorkload=true,GangScheduling=true", 1);
+  setenv("KUBERNETES_RUNTIME_CONFIG", "scheduling.k8s.io/v1alpha2=true", 1);
   std::vector<std::string> start = {Partner("kubernetes-up"), "--dir", dir_, "--nodes", "0"};
   // Which of the networks 10.NET.0.0/16; without it the first free one.
   if (const std::string net = Environment("SPILLWAY_TEST_NET"); !net.empty())
@@ -216,7 +219,8 @@ rules:
 
 void TestCluster::Install() const {
   const Outcome applied = Kubectl({"apply", "-f", SPILLWAY_SOURCE_DIR "/deploy/crds", "-f",
-                                   SPILLWAY_SOURCE_DIR "/deploy/kubernetes/install.yaml"});
+                                   SPILLWAY_SOURCE_DIR "/deploy/kubernetes/install.yaml", "-f",
+                                   SPILLWAY_SOURCE_DIR "/tests/kubernetes/crds.yaml"});
   ASSERT_EQ(applied.exit, 0) << applied.err;
   const Outcome served =
       Kubectl({"wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"});
@@ -231,12 +235,12 @@ void TestCluster::Install() const {
   WriteFile(machine_program(),
             fmt::format("#!/bin/sh\n"
                         "export HOME='{}' PATH='{}' SPILLWAY_CACHE='{}'\n"
-                        "if [ -e '{}' ]; then\n"
+                        "if [ -e '{}' ] && grep -q \"$(cat '{}')\" \"$2\"; then\n"
                         "  cp \"$2\" '{}.new' && mv '{}.new' '{}' && exec sleep infinity\n"
                         "fi\n"
                         "exec '{}' --dir '{}' --agent '{}' \"$@\"\n",
                         Environment("HOME"), Environment("PATH"), Environment("SPILLWAY_CACHE"),
-                        hold_file(), held_file(), held_file(), held_file(),
+                        hold_file(), hold_file(), held_file(), held_file(), held_file(),
                         Partner("kubernetes-machine"), dir_, Program("spillway-node")));
   chmod(machine_program().c_str(), 0700);
 }

@@ -87,8 +87,8 @@ class TestCluster {
   std::string KubeconfigText(const std::string& server) const;
   // The catalogue, with machines that boot and go within seconds.
   std::string quick_catalog() const { return work_ + "/catalog"; }
-  // What simulated machines run. While hold_file() exists a machine never joins: it leaves a copy
-  // of its user data in held_file() and waits.
+  // What simulated machines run. While hold_file() exists a machine whose user data has its text in
+  // it never joins: it leaves a copy of its user data in held_file() and waits.
   std::string machine_program() const { return work_ + "/machine"; }
   std::string hold_file() const { return work_ + "/hold"; }
   std::string held_file() const { return work_ + "/held"; }
