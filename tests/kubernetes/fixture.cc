@@ -181,6 +181,7 @@ void KubernetesTest::TearDown() {
                    R"({"metadata":{"finalizers":null}})"});
   k().Kubectl(
       {"delete", "burstnodes,csr,burstpolicies,budgets,cloudproviders", "--all", "--wait=false"});
+  k().Kubectl({"delete", "secrets", "-n", "kube-system", "-l", "spillway.dev/burst"});
   k().Kubectl({"delete", "namespace", ns_, "--ignore-not-found", "--wait=false"});
   std::error_code error;
   if (!HasFailure()) fs::remove_all(dir_, error);
@@ -205,7 +206,7 @@ std::vector<std::string> KubernetesTest::CommandOf(const Daemons& daemons,
                "--evidence",
                dir_ + "/evidence",
                "--catalog",
-               daemons.quick_machines ? k().quick_catalog() : SPILLWAY_SOURCE_DIR "/catalog",
+               k().quick_catalog(),
                "--socket",
                socket,
                "--time-scale",

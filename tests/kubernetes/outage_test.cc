@@ -8,7 +8,7 @@ class OutageTest : public KubernetesTest {};
 
 TEST_F(OutageTest, ControlPlaneIsDeadForAMinute) {
   // A node's lease is longer than that, and the way back mostly fits in as well.
-  StartDaemons(Daemons{.time_scale = 1, .quick_machines = true});
+  StartDaemons(Daemons{.time_scale = 1});
   ApplyRules();
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;

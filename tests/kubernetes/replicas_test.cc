@@ -37,10 +37,7 @@ class ReplicasTest : public KubernetesTest, public ::testing::WithParamInterface
 };
 
 TEST_P(ReplicasTest, TheOtherTakesOver) {
-  StartDaemons(Daemons{.time_scale = kSlowScale,
-                       .replicas = 2,
-                       .phase_hook = KillAt(GetParam()),
-                       .quick_machines = true});
+  StartDaemons(Daemons{.time_scale = kSlowScale, .replicas = 2, .phase_hook = KillAt(GetParam())});
   ApplyRules();
   ApplyJob({});
   if (HasFatalFailure()) return;
@@ -68,7 +65,7 @@ class PausedTest : public KubernetesTest {};
 
 // Two minutes of the daemon's clock: longer than its Lease, and as long as a node's lease.
 TEST_F(PausedTest, LeaderDoesNotActOnAnOldLease) {
-  StartDaemons(Daemons{.time_scale = kSlowScale, .replicas = 2, .quick_machines = true});
+  StartDaemons(Daemons{.time_scale = kSlowScale, .replicas = 2});
   ApplyRules();
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;

@@ -35,7 +35,7 @@ class TroubleTest : public KubernetesTest {
     proxy_ = std::make_unique<Proxy>(host, port);
     const std::string config = dir_ + "/proxied.kubeconfig";
     WriteFile(config, k().KubeconfigText(fmt::format("https://127.0.0.1:{}", proxy_->port())));
-    StartDaemons(Daemons{.time_scale = time_scale, .kubeconfig = config, .quick_machines = true});
+    StartDaemons(Daemons{.time_scale = time_scale, .kubeconfig = config});
   }
 
   void TearDown() override {
@@ -54,7 +54,7 @@ class TroubleTest : public KubernetesTest {
 
 // Watches, calls that are under way, and renewals of the Lease.
 TEST_F(TroubleTest, EveryConnectionIsCutEverySecondForAMinute) {
-  StartBehindProxy(5);
+  StartBehindProxy(kTimeScale);
   ApplyRules();
   if (HasFatalFailure()) return;
   std::atomic<bool> over = false;
@@ -80,7 +80,7 @@ TEST_F(TroubleTest, EveryConnectionIsCutEverySecondForAMinute) {
 // 410: the daemon goes on at a server whose memory begins later than what it has seen, and the
 // database has forgotten it too. A pod that it missed meanwhile must not stay in its mind.
 TEST_F(TroubleTest, WhatItHasSeenIsTooOld) {
-  StartBehindProxy(5);
+  StartBehindProxy(kTimeScale);
   ApplyRules();
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;
@@ -110,7 +110,7 @@ TEST_F(TroubleTest, WhatItHasSeenIsTooOld) {
 
 // Somebody else writes every object that Spillway writes, all the time.
 TEST_F(TroubleTest, OthersWriteTheSameObjectsAllTheTime) {
-  StartDaemons(5);
+  StartDaemons();
   ApplyRules();
   if (HasFatalFailure()) return;
   std::atomic<int> written = 0;
@@ -162,10 +162,9 @@ TEST_F(TroubleTest, EveryCallTakesTwoSeconds) {
 TEST_F(TroubleTest, ItsClockIsMinutesOff) {
   const auto off_by = [](const std::string& offset) {
     return Daemons{
-        .time_scale = 5,
+        .time_scale = kTimeScale,
         .through = {"env", "LD_PRELOAD=/usr/$LIB/faketime/libfaketimeMT.so.1", "FAKETIME=" + offset,
-                    "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"},
-        .quick_machines = true};
+                    "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"}};
   };
   StartDaemons(off_by("+7m"));
   ApplyRules();
@@ -184,10 +183,9 @@ TEST_F(TroubleTest, ItsClockIsMinutesOff) {
 // Joining is what has moments in it that two clocks must agree on.
 TEST_F(TroubleTest, ItsClockIsMinutesBehindWhileAMachineJoins) {
   StartDaemons(
-      Daemons{.time_scale = 5,
+      Daemons{.time_scale = kTimeScale,
               .through = {"env", "LD_PRELOAD=/usr/$LIB/faketime/libfaketimeMT.so.1", "FAKETIME=-7m",
-                          "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"},
-              .quick_machines = true});
+                          "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"}});
   ApplyRules();
   ApplyJob({});
   if (HasFatalFailure()) return;
