@@ -14,9 +14,9 @@
 namespace spillway::kubernetes_test {
 namespace {
 
-// A takeover takes up to 15 s, the length of the Lease. A node's own lease is two minutes of the
-// daemon's clock, and must be longer.
-constexpr int kSlowScale = 4;
+// A takeover takes up to 15 s, the length of the Lease, and a new process. A node's own lease is 90
+// s of the daemon's clock, and must be longer.
+constexpr int kSlowScale = 3;
 
 using Phases = std::vector<std::string>;
 
