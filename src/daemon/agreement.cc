@@ -26,11 +26,6 @@ schema::Manifest AsManifest(const store::StoredObject& object) {
   return manifest;
 }
 
-std::string_view CreatedAt(const store::StoredObject& object) {
-  const json::value* metadata = Find(object.body, "metadata");
-  return metadata == nullptr ? std::string_view() : StringOr(*metadata, "creationTimestamp", "");
-}
-
 }  // namespace
 
 void Agreement::Tell(Cluster& cluster, const store::Store& store,
@@ -47,7 +42,8 @@ void Agreement::Tell(Cluster& cluster, const store::Store& store,
   std::ranges::for_each(spaces, see);
   if (seen == seen_) return;
   // Of two that contradict each other the newer one is told.
-  std::ranges::stable_sort(objects, {}, [](const auto& object) { return CreatedAt(*object); });
+  std::ranges::stable_sort(objects, {},
+                           [](const auto& object) { return site::CreatedAt(object->body); });
   std::vector<schema::Manifest> declared;
   for (const store::ObjectPtr& object : objects)
     if (schema::Manifest manifest = AsManifest(*object); manifest.kind != nullptr)

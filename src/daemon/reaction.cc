@@ -9,11 +9,9 @@ namespace spillway::daemon {
 namespace {
 
 bool Unschedulable(const json::value& pod) {
-  const json::object* scheduled = site::ConditionOf(pod, "PodScheduled");
-  if (scheduled == nullptr) return false;
-  const json::value condition(*scheduled);
-  return StringOr(condition, "status", "") == "False" &&
-         StringOr(condition, "reason", "") == "Unschedulable";
+  const json::value* scheduled = site::ConditionOf(pod, "PodScheduled");
+  return scheduled != nullptr && StringOr(*scheduled, "status", "") == "False" &&
+         StringOr(*scheduled, "reason", "") == "Unschedulable";
 }
 
 }  // namespace
@@ -59,9 +57,9 @@ void Reaction::Asked(const std::vector<PodRef>& pods, Moment now, std::chrono::n
   for (const PodRef& pod : pods) {
     const auto it = pods_.find(pod.uid);
     if (it == pods_.end() || it->second.answered) continue;
-    const auto took = now - it->second.since;
+    const std::chrono::nanoseconds took = now - it->second.since;
     metrics::OfProcess().reaction.Observe(took);
-    metrics::OfProcess().reaction_own.Observe(std::max(took - waited, took - took));
+    metrics::OfProcess().reaction_own.Observe(std::max(took - waited, std::chrono::nanoseconds(0)));
     Answer(it->second);
   }
 }

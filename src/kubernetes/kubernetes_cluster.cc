@@ -24,11 +24,6 @@ Status UnlessGone(const Result<json::value>& result) {
   return result ? Ok() : UnlessGone(Status(tl::unexpected(result.error())));
 }
 
-bool NodeReady(const json::value& node) {
-  const json::object* ready = site::ConditionOf(node, "Ready");
-  return ready != nullptr && StringOr(json::value(*ready), "status", "") == "True";
-}
-
 // Where in spec.taints; -1: nowhere.
 int TaintAt(const json::value& node, std::string_view key) {
   const json::array* taints = FindArray(site::SpecOf(node), "taints");
@@ -53,17 +48,19 @@ std::string FirstContainer(const json::value& pod) {
              : std::string(StringOr(containers->front(), "name", ""));
 }
 
+// Appends to a list of the object's spec that may not be there yet, as a JSON patch does it.
+json::object Append(const json::value& object, std::string_view list, json::object item) {
+  const std::string path = fmt::format("/spec/{}", list);
+  if (FindArray(site::SpecOf(object), list) != nullptr)
+    return {{"op", "add"}, {"path", path + "/-"}, {"value", std::move(item)}};
+  return {{"op", "add"}, {"path", path}, {"value", json::array{std::move(item)}}};
+}
+
 // Adds the toleration to the pod with this uid, not to another of the same name. Admission gives
 // most pods tolerations; without that plug-in a pod may have no list to add to.
 json::array TolerationPatch(const store::StoredObject& pod, const std::string& node) {
-  json::array patch{json::object{{"op", "test"}, {"path", "/metadata/uid"}, {"value", pod.uid}}};
-  const bool list = FindArray(site::SpecOf(pod.body), "tolerations") != nullptr;
-  json::object add{{"op", "add"}};
-  add["path"] = list ? "/spec/tolerations/-" : "/spec/tolerations";
-  add["value"] = list ? json::value(site::BurstToleration(node))
-                      : json::value(json::array{site::BurstToleration(node)});
-  patch.push_back(std::move(add));
-  return patch;
+  return {json::object{{"op", "test"}, {"path", "/metadata/uid"}, {"value", pod.uid}},
+          Append(pod.body, "tolerations", site::BurstToleration(node))};
 }
 
 // Below a directory named like the namespace: no team writes into another's.
@@ -359,7 +356,7 @@ Status KubernetesCluster::EvictPods(const std::string& node, const std::vector<P
                                     const std::string& reason) {
   const store::ObjectPtr object = store_.Get({"Node", "", node});
   // Where no kubelet answers nobody would ever confirm the end.
-  const bool forced = object == nullptr || !NodeReady(object->body);
+  const bool forced = object == nullptr || !site::HasCondition(object->body, "Ready");
   for (const PodRef& ref : pods) {
     const store::ObjectKey key = site::PodKey(ref.key);
     const store::ObjectPtr pod = store_.Get(key);
@@ -398,17 +395,14 @@ Result<std::optional<control::NodeReport>> KubernetesCluster::Join(
     return std::optional(std::move(heard));
   }
   const store::ObjectPtr object = store_.Get({"Node", "", node.name});
-  if (object == nullptr || !NodeReady(object->body)) return std::optional<control::NodeReport>();
+  if (object == nullptr || !site::HasCondition(object->body, "Ready"))
+    return std::optional<control::NodeReport>();
   // Without its taint any pod could land on it.
   if (TaintAt(object->body, site::kBurstKey) < 0) {
     worker_.Do("Node/" + node.name + "/taint", [this, body = object->body, name = node.name] {
-      const bool list = FindArray(site::SpecOf(body), "taints") != nullptr;
       json::object taint{{"key", site::kBurstKey}, {"value", name}, {"effect", "NoSchedule"}};
-      json::object add{{"op", "add"}};
-      add["path"] = list ? "/spec/taints/-" : "/spec/taints";
-      add["value"] = list ? json::value(taint) : json::value(json::array{taint});
-      return UnlessGone(
-          options_.api->Patch(kNodes, "", name, "", PatchKind::kJson, json::array{std::move(add)}));
+      return UnlessGone(options_.api->Patch(kNodes, "", name, "", PatchKind::kJson,
+                                            json::array{Append(body, "taints", std::move(taint))}));
     });
     return std::optional<control::NodeReport>();
   }

@@ -13,6 +13,7 @@ namespace spillway::kubernetes {
 namespace {
 
 constexpr std::string_view kBookingSeconds = "BookingSeconds", kValidUntil = "ValidUntilSeconds";
+constexpr std::size_t kMessageBytes = 1024;
 constexpr std::int64_t kDefaultBooking = 600, kMostSeconds = 7 * 24 * 3600;
 
 std::string_view ParameterOf(const json::value& request, std::string_view name) {
@@ -32,9 +33,9 @@ std::optional<std::int64_t> SecondsOf(const json::value& request, std::string_vi
 }
 
 std::optional<Time> Since(const json::value& request, std::string_view type) {
-  const json::object* condition = site::ConditionOf(request, type);
+  const json::value* condition = site::ConditionOf(request, type);
   if (condition == nullptr) return std::nullopt;
-  const auto time = ParseTime(StringOr(json::value(*condition), "lastTransitionTime", ""));
+  const auto time = ParseTime(StringOr(*condition, "lastTransitionTime", ""));
   return time ? std::optional(*time) : std::nullopt;
 }
 
@@ -164,28 +165,11 @@ std::vector<RequestCondition> Wanted(const json::value& request, const RequestFa
   return wanted;
 }
 
-// Sets it unless it is there with this status and reason.
-bool SetOne(json::array& conditions, const RequestCondition& wanted, std::int64_t generation,
-            Time now) {
-  const std::string_view status = wanted.holds ? "True" : "False";
-  json::object fresh{{"type", wanted.type},
-                     {"status", status},
-                     {"observedGeneration", generation},
-                     {"lastTransitionTime", FormatTime(now)},
-                     {"reason", wanted.reason},
-                     {"message", wanted.message.substr(0, 1024)}};
-  for (json::value& one : conditions) {
-    if (StringOr(one, "type", "") != wanted.type) continue;
-    const bool same_status = StringOr(one, "status", "") == status;
-    if (same_status && StringOr(one, "reason", "") == wanted.reason) return false;
-    if (same_status)
-      if (const json::value* since = Find(one, "lastTransitionTime"))
-        fresh["lastTransitionTime"] = *since;
-    one = std::move(fresh);
-    return true;
-  }
-  conditions.push_back(std::move(fresh));
-  return true;
+// It is there with this status and reason; its sentence may be older.
+bool Stands(const json::value& request, const RequestCondition& wanted) {
+  const json::value* have = site::ConditionOf(request, wanted.type);
+  return have != nullptr && StringOr(*have, "status", "") == (wanted.holds ? "True" : "False") &&
+         StringOr(*have, "reason", "") == wanted.reason;
 }
 
 }  // namespace
@@ -193,12 +177,7 @@ bool SetOne(json::array& conditions, const RequestCondition& wanted, std::int64_
 std::vector<RequestCondition> NextConditions(const json::value& request,
                                              const RequestFacts& facts) {
   std::vector<RequestCondition> next = Wanted(request, facts);
-  std::erase_if(next, [&](const RequestCondition& wanted) {
-    const json::object* have = site::ConditionOf(request, wanted.type);
-    return have != nullptr &&
-           StringOr(json::value(*have), "status", "") == (wanted.holds ? "True" : "False") &&
-           StringOr(json::value(*have), "reason", "") == wanted.reason;
-  });
+  std::erase_if(next, [&](const RequestCondition& wanted) { return Stands(request, wanted); });
   return next;
 }
 
@@ -212,15 +191,12 @@ std::optional<Time> LookAgainAt(const json::value& request) {
 
 bool SetRequestConditions(json::value& request, const std::vector<RequestCondition>& conditions,
                           Time now) {
-  json::value& status = request.get_object()["status"];
-  if (!status.is_object()) status = json::object{};
-  json::value& list = status.get_object()["conditions"];
-  if (!list.is_array()) list = json::array{};
-  const json::value* metadata = Find(request, "metadata");
-  const std::int64_t generation = metadata == nullptr ? 0 : IntOr(*metadata, "generation", 0);
   bool changed = false;
   for (const RequestCondition& one : conditions)
-    changed = SetOne(list.get_array(), one, generation, now) || changed;
+    if (!Stands(request, one))
+      changed = site::SetCondition(request, one.type, one.holds, one.reason,
+                                   one.message.substr(0, kMessageBytes), now) ||
+                changed;
   return changed;
 }
 

@@ -71,11 +71,6 @@ Tally Count(const std::vector<store::ObjectPtr>& pods) {
   return t;
 }
 
-bool HasCondition(const json::value& job, std::string_view type) {
-  const json::object* condition = ConditionOf(job, type);
-  return condition != nullptr && StringOr(json::value(*condition), "status", "") == "True";
-}
-
 json::value PodFromTemplate(const JobView& job, std::int64_t index, const std::string& name) {
   json::object pod{{"apiVersion", "v1"}, {"kind", "Pod"}};
   const json::value* pod_template = Find(SpecOf(job.object->body), "template");
@@ -240,9 +235,9 @@ class Pass {
 
   Status ApplyTtl(const JobView& job, const std::vector<store::ObjectPtr>& pods) {
     if (!job.ttl) return Ok();
-    const json::object* condition = ConditionOf(job.object->body, "Complete");
+    const json::value* condition = ConditionOf(job.object->body, "Complete");
     if (condition == nullptr) condition = ConditionOf(job.object->body, "Failed");
-    const auto finished = ParseTime(StringOr(json::value(*condition), "lastTransitionTime", ""));
+    const auto finished = ParseTime(StringOr(*condition, "lastTransitionTime", ""));
     if (!finished) return Ok();
     if (now_ < *finished + *job.ttl) {
       LookAgain(*finished + *job.ttl);

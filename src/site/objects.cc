@@ -137,8 +137,7 @@ json::object BurstToleration(const std::string& node) {
 }
 
 bool Disrupted(const json::value& pod) {
-  const json::object* condition = ConditionOf(pod, "DisruptionTarget");
-  return condition != nullptr && StringOr(json::value(*condition), "status", "") == "True";
+  return HasCondition(pod, "DisruptionTarget");
 }
 
 std::optional<Time> StartedAt(const json::value& pod) {
@@ -165,13 +164,18 @@ std::string OwnerJobUid(const json::value& pod) {
   return owner == nullptr ? "" : std::string(StringOr(*owner, "uid", ""));
 }
 
-const json::object* ConditionOf(const json::value& object, std::string_view type) {
+const json::value* ConditionOf(const json::value& object, std::string_view type) {
   const json::value* status = Find(object, "status");
   const json::array* conditions = status == nullptr ? nullptr : FindArray(*status, "conditions");
   if (conditions == nullptr) return nullptr;
   for (const json::value& condition : *conditions)
-    if (StringOr(condition, "type", "") == type) return condition.if_object();
+    if (StringOr(condition, "type", "") == type) return &condition;
   return nullptr;
+}
+
+bool HasCondition(const json::value& object, std::string_view type) {
+  const json::value* condition = ConditionOf(object, type);
+  return condition != nullptr && StringOr(*condition, "status", "") == "True";
 }
 
 bool SetCondition(json::value& object, std::string_view type, bool status, std::string_view reason,

@@ -48,7 +48,8 @@ std::string OwnerJobUid(const json::value& pod);
 // changed.
 bool SetCondition(json::value& object, std::string_view type, bool status, std::string_view reason,
                   std::string_view message, Time now);
-const json::object* ConditionOf(const json::value& object, std::string_view type);
+const json::value* ConditionOf(const json::value& object, std::string_view type);
+bool HasCondition(const json::value& object, std::string_view type);  // and it is True
 
 // The one container's state.
 struct ContainerEnd {

@@ -157,19 +157,13 @@ bool IsOurs(const json::value& request) {
   return std::ranges::find(kClasses, name) != kClasses.end();
 }
 
-bool HasCondition(const json::value& object, std::string_view type) {
-  const json::object* condition = ConditionOf(object, type);
-  return condition != nullptr && StringOr(json::value(*condition), "status", "") == "True";
-}
-
 Booking BookingOf(const json::value& request) {
   if (Deleting(request) ||
       std::ranges::any_of(kEnds, [&](const char* end) { return HasCondition(request, end); }))
     return Booking::kOver;
   if (!HasCondition(request, "Provisioned")) return Booking::kLooking;
-  const json::object* condition = ConditionOf(request, "Provisioned");
-  return StringOr(json::value(*condition), "reason", "") == kSiteHasRoom ? Booking::kOver
-                                                                         : Booking::kBooked;
+  const json::value* provisioned = ConditionOf(request, "Provisioned");
+  return StringOr(*provisioned, "reason", "") == kSiteHasRoom ? Booking::kOver : Booking::kBooked;
 }
 
 std::string WorkloadOfRequest(const store::ObjectKey& request) {

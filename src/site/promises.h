@@ -36,7 +36,6 @@ enum class Booking : std::uint8_t {
   kOver,     // nothing is kept for it (any more), or the site has the room
 };
 Booking BookingOf(const json::value& request);
-bool HasCondition(const json::value& object, std::string_view type);  // it is True
 
 // Key of the request's workload: "ns/ProvisioningRequest/name".
 std::string WorkloadOfRequest(const store::ObjectKey& request);

@@ -66,7 +66,7 @@ class SiteTest : public ::testing::Test {
   }
   json::value Job(const std::string& name) { return store_->Get({"Job", "vision", name})->body; }
   static bool Is(const json::value& object, std::string_view condition) {
-    const json::object* c = ConditionOf(object, condition);
+    const json::value* c = ConditionOf(object, condition);
     return c != nullptr && StringOr(json::value(*c), "status", "") == "True";
   }
 
@@ -160,7 +160,7 @@ TEST_F(SiteTest, SchedulerFillsNodesAndSaysWhyNot) {
   EXPECT_EQ(bound, 2);
   for (const auto& pod : Pods()) {
     if (!NodeOf(pod->body).empty()) continue;
-    const json::object* c = ConditionOf(pod->body, "PodScheduled");
+    const json::value* c = ConditionOf(pod->body, "PodScheduled");
     ASSERT_NE(c, nullptr);
     EXPECT_THAT(std::string(StringOr(json::value(*c), "message", "")),
                 HasSubstr("Insufficient nvidia.com/gpu"));

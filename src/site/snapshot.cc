@@ -267,9 +267,9 @@ class Builder {
       if (const auto takes = promises_.takes.find(pod.uid); takes != promises_.takes.end())
         pod.takes = takes->second;
       pod.started = StartedAt(object->body);
-      const json::object* scheduled = ConditionOf(object->body, "PodScheduled");
+      const json::value* scheduled = ConditionOf(object->body, "PodScheduled");
       pod.unschedulable = pod.node.empty() && scheduled != nullptr &&
-                          StringOr(json::value(*scheduled), "reason", "") == "Unschedulable";
+                          StringOr(*scheduled, "reason", "") == "Unschedulable";
       if (!pod.node.empty() && w.expected_duration)
         pod.expected_end = pod.started.value_or(inputs_.now) + *w.expected_duration;
       if (pod.node.empty() && !pod.deleting) {
