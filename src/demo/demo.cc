@@ -26,6 +26,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration kLook = 200ms;
+constexpr Duration kMaxAway = 60s;
+constexpr int kLogLines = 30;
 constexpr std::size_t kMaxSocketPath = 100;
 constexpr const char* kFirstJobs[] = {"jobs/0-base-load.yaml", "jobs/1-stays-home.yaml"};
 
@@ -53,7 +55,10 @@ class Demonstration {
     AdoptOrphans();
     const Status done = Everything();
     stage_.Settle();
-    if (!done) out_ << "error: " << done.error().message << "\n";
+    if (!done) {
+      out_ << "error: " << done.error().message << "\n";
+      ShowLog();
+    }
     const bool stopped = o_.keep && done ? KeepRunning() : StopAndCheck();
     const bool ok = done.has_value() && AllHold(claims_) && stopped;
     if (done)
@@ -282,8 +287,22 @@ class Demonstration {
     return up == 3;
   }
 
-  // Asks, tells what is new, draws.
+  // A cluster may start the daemon again at any time, which must not matter: so it may be away for
+  // a while. Fails when it stays away, and when it answers with an error.
   Status Look() {
+    const Status seen = LookOnce();
+    if (seen) away_since_.reset();
+    if (seen || !Kubernetes() || client_.Health()) return seen;
+    const Duration now = clock_.SteadyNow();
+    if (!away_since_) {
+      away_since_ = now;
+      stage_.Line("  spillwayd does not answer; its cluster will start it again");
+    }
+    return now - *away_since_ > kMaxAway ? seen : Ok();
+  }
+
+  // Asks, tells what is new, draws.
+  Status LookOnce() {
     SPW_ASSIGN(sight_.status, client_.Status());
     SPW_ASSIGN(sight_.nodes, client_.List({"burstnodes", "", ""}));
     SPW_ASSIGN(sight_.jobs, client_.List({"jobs", "", ""}));
@@ -411,6 +430,17 @@ class Demonstration {
          << evidence << "/site.pub)\n";
   }
 
+  // For whoever has nothing but this output.
+  void ShowLog() {
+    const auto log = ReadText(o_.directory + "/daemon.log");
+    if (!log || log->empty()) return;
+    std::size_t from = log->size();
+    for (int lines = 0; from > 0 && lines <= kLogLines; --from)
+      lines += (*log)[from - 1] == '\n' ? 1 : 0;
+    out_ << "the end of " << Shown(o_.directory + "/daemon.log") << ":\n"
+         << std::string_view(*log).substr(from == 0 ? 0 : from + 1) << "\n";
+  }
+
   bool KeepRunning() {
     out_ << "\nspillwayd goes on; stop it with: " << daemon_->HowToStop() << "\n";
     return true;
@@ -433,6 +463,7 @@ class Demonstration {
   SystemClock clock_;
   Stage stage_;
   Duration end_;
+  std::optional<Duration> away_since_;
   std::string state_, socket_, reference_, report_file_, ledger_file_;
   client::Client client_;
   std::unique_ptr<DaemonHandle> daemon_;

@@ -67,7 +67,9 @@ Status KubernetesMode::Lead(const std::stop_token& stop, std::function<void()> o
   Parts& p = *parts_;
   p.thread = std::jthread([&p, on_lost = std::move(on_lost)](const std::stop_token& end) {
     p.election->Run(end, [&](bool leading) {
-      log::Info(leading ? "this replica leads" : "this replica leads no more");
+      const auto trouble = p.election->Trouble();
+      log::Info(leading ? "this replica leads" : "this replica leads no more",
+                {{"why", trouble ? trouble->message : ""}});
       {
         const std::lock_guard lock(p.mutex);
         p.lost = p.lost || (p.leads && !leading);
