@@ -54,6 +54,7 @@ TEST(Booking, APodThatCameTakesThePlaceThatWasKeptForIt) {
   ASSERT_THAT(result.changed, SizeIs(1));
   EXPECT_THAT(result.changed[0].pods,
               ElementsAre(PodRef{"vision/ahead:0:0", "r/0:0"}, PodRef{"vision/hash", "uid-hash"}));
+  EXPECT_EQ(result.changed[0].announced, node.pods) << "what was decided stays on record";
   EXPECT_EQ(result.look_again, world.snapshot.now);
   EXPECT_THAT(result.plan.rentals, IsEmpty()) << "it has its place";
   // A node that is leaving gives no places.

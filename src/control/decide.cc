@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "control/budget.h"
@@ -84,6 +85,7 @@ class Round {
         if (!node.Live() || node.Failed() || node.phase > Phase::kRunning) continue;
         const auto place = std::ranges::find(node.pods, pod.takes, &PodRef::uid);
         if (place == node.pods.end()) continue;
+        if (node.announced.empty()) node.announced = node.pods;
         *place = {pod.key, pod.uid};
         Changed(node);
         LookAgain(out_.look_again, world_.snapshot.now);
@@ -97,7 +99,7 @@ class Round {
     if (it == out_.changed.end())
       out_.changed.push_back(node);
     else
-      it->pods = node.pods;
+      std::tie(it->announced, it->pods) = std::tie(node.announced, node.pods);
   }
 
   // Node objects of machines that are, or are about to be, no more.

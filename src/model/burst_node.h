@@ -105,7 +105,8 @@ struct BurstNode {
   int gang_size = 0;     // number of nodes of the gang
   std::string workload;  // "vision/Job/sweep" (first one), for people
   std::string why;       // one sentence
-  std::vector<PodRef> pods;
+  // The pods it is rented for, as decided, once others took their places; empty until then.
+  std::vector<PodRef> announced;
   Offer offer;
   BillingTerms billing;
   std::vector<SideObjectTerms> side_terms;
@@ -116,6 +117,7 @@ struct BurstNode {
   WipeCheck verify = WipeCheck::kFull;
 
   // The life.
+  std::vector<PodRef> pods;  // that it is kept for
   Phase phase = Phase::kPlanned;
   Failure failure = Failure::kNone;
   std::string failure_detail;

@@ -1,6 +1,8 @@
 // BurstNode <-> its custom resource (deploy/crds/burstnodes.spillway.dev.yaml).
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/quantity.h"
 #include "model/decode.h"
 #include "model/text.h"
@@ -159,9 +161,21 @@ json::array EncodeSideObjects(const BurstNode& n) {
   return out;
 }
 
+json::array EncodePods(const std::vector<PodRef>& pods) {
+  json::array out;
+  for (const PodRef& p : pods) out.push_back(json::object{{"key", p.key}, {"uid", p.uid}});
+  return out;
+}
+
+std::vector<PodRef> DecodePods(const json::array& pods) {
+  std::vector<PodRef> out;
+  for (const json::value& p : pods)
+    out.push_back({std::string(StringOr(p, "key", "")), std::string(StringOr(p, "uid", ""))});
+  return out;
+}
+
 json::object EncodeSpec(const BurstNode& n) {
-  json::array pods, side_terms;
-  for (const PodRef& p : n.pods) pods.push_back(json::object{{"key", p.key}, {"uid", p.uid}});
+  json::array side_terms;
   for (const SideObjectTerms& s : n.side_terms)
     side_terms.push_back(json::object{{"kind", s.kind},
                                       {"pricePerHour", Text(s.price_per_hour)},
@@ -174,7 +188,7 @@ json::object EncodeSpec(const BurstNode& n) {
           {"why", n.why},
           {"gang", n.gang},
           {"gangSize", n.gang_size},
-          {"pods", pods},
+          {"pods", EncodePods(n.announced.empty() ? n.pods : n.announced)},
           {"offer", EncodeOffer(n.offer)},
           {"billing", json::object{{"step", Text(n.billing.step)},
                                    {"clockAligned", n.billing.clock_aligned},
@@ -241,6 +255,7 @@ json::object EncodeStatus(const BurstNode& n) {
        {"failureDetail", n.failure_detail},
        {"instanceId", n.instance_id},
        {"instanceMayExist", n.instance_may_exist},
+       {"pods", n.announced.empty() ? json::value(nullptr) : EncodePods(n.pods)},
        {"podsAdmitted", n.pods_admitted},
        {"runPrepared", n.run_prepared},
        {"keyDestroyed", n.key_destroyed},
@@ -285,9 +300,7 @@ Status DecodeSpec(const json::value& spec, BurstNode& n) {
   n.why = StringOr(spec, "why", "");
   n.gang = StringOr(spec, "gang", "");
   n.gang_size = static_cast<int>(IntOr(spec, "gangSize", 0));
-  if (const json::array* pods = FindArray(spec, "pods"))
-    for (const json::value& p : *pods)
-      n.pods.push_back({std::string(StringOr(p, "key", "")), std::string(StringOr(p, "uid", ""))});
+  if (const json::array* pods = FindArray(spec, "pods")) n.pods = DecodePods(*pods);
   if (const json::value* offer = Find(spec, "offer")) {
     SPW_ASSIGN(n.offer, DecodeOffer(*offer));
   }
@@ -428,6 +441,8 @@ Result<BurstNode> DecodeBurstNode(const json::value& object) {
     return Fail(Code::kInvalid, "BurstNode: metadata, spec and status are required");
   n.name = StringOr(*metadata, "name", "");
   SPW_TRY(DecodeSpec(*spec, n));
+  if (const json::array* pods = FindArray(*status, "pods"))
+    n.announced = std::exchange(n.pods, DecodePods(*pods));
   SPW_TRY(DecodeStatus(*status, n));
   return n;
 }

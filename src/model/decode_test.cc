@@ -112,6 +112,22 @@ BurstNode Sample() {
   return n;
 }
 
+TEST(BurstNodeJson, TheDecisionStaysWhenPodsTakeTheirPlaces) {
+  BurstNode n = Sample();
+  n.pods = {{"vision/ahead:0:0", "r/0:0"}};
+  const json::value decided = *Find(EncodeBurstNode(n), "spec");
+  n.announced = n.pods;
+  n.pods = {{"vision/hash", "uid-hash"}};
+  const json::value encoded = EncodeBurstNode(n);
+  EXPECT_EQ(CanonicalJson(*Find(encoded, "spec")), CanonicalJson(decided))
+      << "the API server refuses any other";
+  const auto back = DecodeBurstNode(encoded);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->pods, n.pods);
+  EXPECT_EQ(back->announced, n.announced);
+  EXPECT_EQ(CanonicalJson(EncodeBurstNode(*back)), CanonicalJson(encoded));
+}
+
 TEST(BurstNodeJson, RoundTripsExactly) {
   const BurstNode n = Sample();
   const json::value encoded = EncodeBurstNode(n);

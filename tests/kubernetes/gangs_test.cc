@@ -128,7 +128,7 @@ class GangsTest : public KubernetesTest {
 };
 
 TEST_F(GangsTest, AJobSetWaitsForItsPodsAndThenLeavesWhole) {
-  StartDaemons(kTimeScale);
+  StartDaemons();
   ApplyRules();
   ApplyJobSet("train");
   ApplyJobOfSet("train", 0);
@@ -148,9 +148,9 @@ TEST_F(GangsTest, AJobSetWaitsForItsPodsAndThenLeavesWhole) {
 }
 
 // The second machine never joins: the first is given back, and paid; then both are tried again.
-TEST_F(GangsTest, DISABLED_OfAGangAllMachinesAreThereOrNoneIsKept) {
+TEST_F(GangsTest, OfAGangAllMachinesAreThereOrNoneIsKept) {
   WriteFile(k().hold_file(), "bn-00002");
-  StartDaemons(kTimeScale / 2);  // the first has to be there before the second is given up
+  StartDaemons();  // the first has to be there before the second is given up
   ApplyRules();
   ApplyJobSet("train");
   ApplyJobOfSet("train", 0);
@@ -173,8 +173,8 @@ TEST_F(GangsTest, DISABLED_OfAGangAllMachinesAreThereOrNoneIsKept) {
   EXPECT_EQ(ExpectNothingLeft(), 4);
 }
 
-TEST_F(GangsTest, DISABLED_EveryKindWaitsForItsPods) {
-  StartDaemons(kTimeScale);
+TEST_F(GangsTest, EveryKindWaitsForItsPods) {
+  StartDaemons();
   ApplyRules();
   ApplyObject("kubeflow.org/v1", "PyTorchJob", "torch",
               R"({"pytorchReplicaSpecs":{"Master":{"replicas":1},"Worker":{"replicas":1}}})");

@@ -74,7 +74,7 @@ class ProvisioningTest : public KubernetesTest {
   }
 };
 
-TEST_F(ProvisioningTest, DISABLED_TheMachineIsThereBeforeThePod) {
+TEST_F(ProvisioningTest, TheMachineIsThereBeforeThePod) {
   StartDaemons(kTimeScale);
   ApplyRules();
   ApplyRequest();
