@@ -147,7 +147,10 @@ Status Daemon::OpenAll() {
 Status Daemon::Start() {
   store_->OnChange([this](const std::vector<store::ObjectPtr>& changed, bool removed) {
     reaction_.Changed(changed, removed, Reaction::Moment::clock::now());
-    Wake();
+    if (std::ranges::any_of(changed, [&](const store::ObjectPtr& object) {
+          return object != nullptr && cluster_->Urgent(*object);
+        }))
+      Wake();
     Changed();
   });
   executor_ = std::make_unique<Executor>(kExecutorThreads,

@@ -103,6 +103,9 @@ class Api {
 class WatchSink {
  public:
   virtual ~WatchSink() = default;
+  // What is wanted of an object. Each goes through here as it comes, so that a list is never held
+  // whole; Listed() and Changed() get what is left. From any thread.
+  virtual json::value Kept(const Resource&, json::value object) const { return object; }
   // Everything there is now: at first, and whenever a watch could not go on.
   virtual void Listed(const Resource& resource, std::vector<json::value> objects) = 0;
   virtual void Changed(const Resource& resource, json::value object, bool gone) = 0;

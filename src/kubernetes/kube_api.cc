@@ -124,6 +124,7 @@ class OneWatch final : private kube::WatchSink {
     // The largest part of most objects, which nobody here reads.
     if (json::value* metadata = whole.get_object().if_contains("metadata"))
       if (metadata->is_object()) metadata->get_object().erase("managedFields");
+    whole = sink_.Kept(resource_, std::move(whole));
     if (listing_)
       objects_[kube::KeyOf(object)] = std::move(whole);
     else

@@ -10,6 +10,7 @@
 #include "model/decode.h"
 #include "site/objects.h"
 #include "site/promises.h"
+#include "site/strangers.h"
 
 namespace spillway::kubernetes {
 namespace {
@@ -137,6 +138,11 @@ std::vector<std::string_view> KubernetesCluster::Unread() const {
   return unread;
 }
 
+json::value KubernetesCluster::Kept(const Resource& resource, json::value object) const {
+  if (&resource == &kRequests) return object;
+  return Trimmed(WithoutTemplates(resource, std::move(object)), context_.from_real);
+}
+
 void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value> objects) {
   const std::string kind = StoreKind(resource);
   if (&resource == &kRequests) {
@@ -146,15 +152,14 @@ void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value
     burst_nodes_.clear();
     for (json::value& object : objects) {
       const std::string name = MetadataText(object, "name");
-      burst_nodes_[name] = Trimmed(std::move(object), context_.from_real);
+      burst_nodes_[name] = std::move(object);
     }
   } else {
     std::vector<store::Store::Mirrored> mirrored;
     for (json::value& object : objects) {
       if (&resource == &kNodes) RefuseReturned(object);
       store::ObjectKey key = KeyOf(resource, object);
-      mirrored.push_back({std::move(key), Trimmed(WithoutTemplates(resource, std::move(object)),
-                                                  context_.from_real)});
+      mirrored.push_back({std::move(key), std::move(object)});
     }
     store_.MirrorAll(kind, std::move(mirrored));
   }
@@ -163,6 +168,19 @@ void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value
     listed_.insert(kind);
   }
   context_.wake();
+}
+
+// Where pods run that nobody rented for is news for the next round, whenever it comes.
+bool KubernetesCluster::Urgent(const store::StoredObject& object) const {
+  if (!Ready()) return false;  // Listed() wakes
+  if (object.key.kind == kNodes.kind)
+    return store_.Get({"BurstNode", "", object.key.name}) != nullptr;
+  if (object.key.kind != kPods.kind) return true;
+  const std::string_view node = site::NodeOf(object.body);
+  if (!node.empty()) return store_.Get({"BurstNode", "", std::string(node)}) != nullptr;
+  // What waits for the scheduler's verdict changes once more when that comes.
+  const json::object* scheduled = site::ConditionOf(object.body, "PodScheduled");
+  return scheduled != nullptr || site::Deleting(object.body);
 }
 
 void KubernetesCluster::Changed(const Resource& resource, json::value object, bool gone) {
@@ -177,7 +195,7 @@ void KubernetesCluster::Changed(const Resource& resource, json::value object, bo
       if (gone)
         burst_nodes_.erase(name);
       else
-        burst_nodes_[name] = Trimmed(std::move(object), context_.from_real);
+        burst_nodes_[name] = std::move(object);
     }
     context_.wake();
     return;
@@ -185,9 +203,7 @@ void KubernetesCluster::Changed(const Resource& resource, json::value object, bo
   const bool node = &resource == &kNodes;
   if (node && !gone) RefuseReturned(object);
   store::ObjectKey key = KeyOf(resource, object);
-  store_.Mirror(
-      {{key, gone ? json::value(nullptr)
-                  : Trimmed(WithoutTemplates(resource, std::move(object)), context_.from_real)}});
+  store_.Mirror({{key, gone ? json::value(nullptr) : std::move(object)}});
   if (node && !gone) joins_.NodeChanged(key.name);
 }
 
@@ -221,12 +237,17 @@ std::optional<Time> KubernetesCluster::Pass() {
 // remembered of pods that are gone is forgotten.
 void KubernetesCluster::IndexPods() {
   pods_of_.clear();
-  std::set<std::string> there;
+  std::set<std::string, std::less<>> rented, kept, there;
+  for (const store::ObjectPtr& node : store_.List("BurstNode")) rented.insert(node->key.name);
+  if (logs_kept_size_ > 0) {
+    const std::lock_guard lock(mutex_);
+    kept.insert(logs_kept_.begin(), logs_kept_.end());
+  }
   for (store::ObjectPtr& pod : store_.List("Pod")) {
-    if (logs_kept_size_ > 0) there.insert(pod->uid);
-    const std::string where(site::NodeOf(pod->body));
+    if (!kept.empty() && kept.contains(pod->uid)) there.insert(pod->uid);
+    const std::string_view where = site::BoundTo(*pod);
     if (!where.empty()) {
-      if (store_.Get({"BurstNode", "", where}) != nullptr) pods_of_[where].push_back(pod);
+      if (rented.contains(where)) pods_of_[std::string(where)].push_back(pod);
       continue;
     }
     const json::array* tolerations = FindArray(site::SpecOf(pod->body), "tolerations");
@@ -237,7 +258,9 @@ void KubernetesCluster::IndexPods() {
   }
   const std::lock_guard lock(mutex_);
   if (logs_kept_size_ > 0)
-    std::erase_if(logs_kept_, [&](const std::string& uid) { return !there.contains(uid); });
+    std::erase_if(logs_kept_, [&](const std::string& uid) {
+      return kept.contains(uid) && !there.contains(uid);
+    });
   logs_kept_size_ = logs_kept_.size();
 }
 

@@ -47,6 +47,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   std::optional<Time> Pass() override;
   bool Ready() const override;
   bool MayAct() const override { return options_.leads(); }
+  bool Urgent(const store::StoredObject& object) const override;
 
   Status AdmitPods(const std::string& node, const std::vector<PodRef>& pods) override;
   Status EvictPods(const std::string& node, const std::vector<PodRef>& pods,
@@ -87,6 +88,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
  private:
   KubernetesCluster(daemon::ClusterContext context, KubernetesOptions options);
 
+  json::value Kept(const Resource& resource, json::value object) const override;
   void Listed(const Resource& resource, std::vector<json::value> objects) override;
   void Changed(const Resource& resource, json::value object, bool gone) override;
 

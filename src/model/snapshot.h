@@ -28,6 +28,10 @@ struct Node {
   bool rented = false;  // a BurstNode's node
   Resources allocatable;
   std::int32_t max_pods = kUnlimitedPods;
+  // Of that, what pods take that are not in Snapshot::pods, because nothing else about them
+  // matters.
+  Resources taken;
+  std::int32_t taken_pods = 0;
   std::map<std::string, std::int32_t> volume_limits;  // by CSI driver (CSINode)
 };
 

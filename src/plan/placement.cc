@@ -106,6 +106,8 @@ void Placement::Enter(NodeState state) {
   }
   node_by_name_.emplace(node.name, size());
   free_.push_back(node.allocatable);
+  free_.back() -= node.taken;
+  state.pods += node.taken_pods;
   for (const Entry entry : {Entry::kAsItIs, Entry::kAdmitted}) {
     const auto by_entry = static_cast<std::size_t>(entry);
     for (auto& ever : ever_[by_entry])

@@ -22,7 +22,9 @@ json::object SiteJson(const Snapshot& snapshot) {
   std::int64_t used = 0, total = 0;
   for (const Node& node : snapshot.nodes) {
     if (node.rented) continue;
-    const auto [gpus, pods] = use[node.name];
+    auto [gpus, pods] = use[node.name];
+    gpus += node.taken.gpus;
+    pods += node.taken_pods;
     used += gpus;
     total += node.allocatable.gpus;
     nodes.push_back(json::object{{"name", node.name},

@@ -8,15 +8,11 @@
 namespace spillway::site {
 
 ClusterPods::ClusterPods(const store::Store& store, bool keep_burst_tolerations,
-                         std::vector<store::ObjectPtr> promised) {
+                         std::vector<store::ObjectPtr> promised, Strangers* strangers) {
   objects_.keep_burst_tolerations = keep_burst_tolerations;
   for (const store::ObjectPtr& pod : store.List("Pod"))
-    if (!Finished(pod->body)) pods_.push_back(pod);
-  if (!promised.empty()) {
-    std::ranges::move(promised, std::back_inserter(pods_));
-    std::ranges::sort(pods_, {}, [](const store::ObjectPtr& pod) { return pod->key; });
-  }
-  for (const store::ObjectPtr& pod : pods_) objects_.pods.push_back(&pod->body);
+    if (strangers != nullptr ? !strangers->Take(pod) : !Finished(pod->body)) pods_.push_back(pod);
+  Add(std::move(promised));
   auto add = [&](const char* kind, PodObjects::List& list) {
     for (store::ObjectPtr& object : store.List(kind)) {
       list.push_back(&object->body);
@@ -29,6 +25,15 @@ ClusterPods::ClusterPods(const store::Store& store, bool keep_burst_tolerations,
   add("PersistentVolume", objects_.volumes);
   add("StorageClass", objects_.storage_classes);
   add("CSIDriver", objects_.csi_drivers);
+}
+
+void ClusterPods::Add(std::vector<store::ObjectPtr> pods) {
+  if (!pods.empty()) {
+    std::ranges::move(pods, std::back_inserter(pods_));
+    std::ranges::sort(pods_, {}, [](const store::ObjectPtr& pod) { return pod->key; });
+  }
+  objects_.pods.clear();
+  for (const store::ObjectPtr& pod : pods_) objects_.pods.push_back(&pod->body);
 }
 
 bool Gated(const json::value& pod) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "model/decode_pods.h"
+#include "site/strangers.h"
 #include "store/store.h"
 
 namespace spillway::site {
@@ -11,9 +12,12 @@ namespace spillway::site {
 class ClusterPods {
  public:
   // `keep_burst_tolerations` as PodObjects has it; `promised` pods are looked at as if they
-  // existed.
+  // existed. Pods that `strangers` takes are left to it.
   ClusterPods(const store::Store& store, bool keep_burst_tolerations,
-              std::vector<store::ObjectPtr> promised = {});
+              std::vector<store::ObjectPtr> promised = {}, Strangers* strangers = nullptr);
+
+  // Pods that were left out.
+  void Add(std::vector<store::ObjectPtr> pods);
 
   const std::vector<store::ObjectPtr>& pods() const { return pods_; }  // by key; none is finished
   // shape_of as pods().

@@ -12,7 +12,6 @@ namespace {
 constexpr std::string_view kJobSetLabel = "jobset.sigs.k8s.io/jobset-name";
 constexpr std::string_view kReplicatedJobLabel = "jobset.sigs.k8s.io/replicatedjob-name";
 constexpr std::string_view kKubeflowLabel = "training.kubeflow.org/job-name";
-constexpr std::string_view kPluginsLabel = "scheduling.x-k8s.io/pod-group";
 
 // Kinds that own pods or their Jobs, and the label that says so before the Job is known.
 struct OwningKind {
@@ -149,7 +148,7 @@ std::optional<store::ObjectKey> GroupOf(const store::Store& store, const store::
     if (group == nullptr || FindPath(group->body, {"spec", "schedulingPolicy", "gang"}) != nullptr)
       return key;
   }
-  if (const std::string_view name = LabelOf(pod.body, kPluginsLabel); !name.empty()) {
+  if (const std::string_view name = LabelOf(pod.body, kPodGroupLabel); !name.empty()) {
     store::ObjectKey key{kPluginsPodGroup, pod.key.ns, Text(name)};
     if (store.Get(key) != nullptr) return key;
   }

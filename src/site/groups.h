@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "store/store.h"
 
@@ -25,6 +26,8 @@ inline constexpr const char* kPyTorchJob = "PyTorchJob";
 inline constexpr const char* kMpiJob = "MPIJob";
 inline constexpr const char* kPodGroup = "PodGroup";
 inline constexpr const char* kPluginsPodGroup = "PodGroup.scheduling.x-k8s.io";
+// Of pods of the last kind.
+inline constexpr std::string_view kPodGroupLabel = "scheduling.x-k8s.io/pod-group";
 
 // The object that makes a gang of a pod and others, whether it is there or not; nullopt: none does.
 // A pod that only carries a label needs the object to be there: anybody can write a label.

@@ -37,7 +37,7 @@ class Builder {
   SnapshotResult Build() {
     Snapshot& s = result_.snapshot;
     s.now = inputs_.now;
-    DecodeAll("Node", s.nodes, DecodeNode);
+    AddNodes();
     AddVolumeLimits();
     DecodeAll("BurstPolicy", s.policies, DecodePolicy);
     SelectNamespaces();
@@ -77,6 +77,23 @@ class Builder {
     }
   }
 
+  struct DecodedNode final : store::Memo::Answer {
+    explicit DecodedNode(Result<Node> decoded) : node(std::move(decoded)) {}
+    const Result<Node> node;
+  };
+
+  void AddNodes() {
+    for (const store::ObjectPtr& object : store_.List("Node")) {
+      const auto& decoded = object->memo.Get<DecodedNode>(
+          [&] { return std::make_unique<DecodedNode>(DecodeNode(object->body)); });
+      if (decoded.node)
+        result_.snapshot.nodes.push_back(*decoded.node);
+      else
+        result_.problems.push_back(
+            fmt::format("Node {}: {}", object->key.name, decoded.node.error().message));
+    }
+  }
+
   // A policy that selects namespaces by label names those that match now.
   void SelectNamespaces() {
     for (Policy& policy : result_.snapshot.policies) {
@@ -106,9 +123,11 @@ class Builder {
   }
 
   void AddVolumeLimits() {
+    std::vector<Node>& nodes = result_.snapshot.nodes;
     for (const store::ObjectPtr& object : store_.List("CSINode"))
-      for (Node& node : result_.snapshot.nodes)
-        if (node.name == object->key.name) node.volume_limits = DecodeVolumeLimits(object->body);
+      if (const auto node = std::ranges::lower_bound(nodes, object->key.name, {}, &Node::name);
+          node != nodes.end() && node->name == object->key.name)
+        node->volume_limits = DecodeVolumeLimits(object->body);
   }
 
   // The pods of a Job come one after the other, and have the same answer.
@@ -242,8 +261,14 @@ class Builder {
 
   void AddPods() {
     promises_ = FindPromises(store_, inputs_.burst_nodes);
-    const ClusterPods pods(store_, false, promises_.pods);
+    Strangers strangers(inputs_.burst_nodes, result_.snapshot.policies);
+    ClusterPods pods(store_, false, promises_.pods, &strangers);
     DecodedPods decoded = pods.Decode();
+    if (auto named = strangers.NamedBy(decoded.groups); !named.empty()) {
+      pods.Add(std::move(named));
+      decoded = pods.Decode();
+    }
+    strangers.AddTo(result_.snapshot);
     result_.problems.insert(result_.problems.end(), decoded.problems.begin(),
                             decoded.problems.end());
     for (std::size_t i = 0; i < pods.pods().size(); ++i) {

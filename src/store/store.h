@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "ports/journal.h"
 #include "store/ledger.h"
+#include "store/memo.h"
 
 namespace spillway::store {
 
@@ -31,6 +32,7 @@ struct StoredObject {
   std::string uid;
   std::int64_t resource_version = 0;
   json::value body;  // metadata.uid, .resourceVersion and .creationTimestamp are filled in
+  Memo memo;         // of the snapshot's builder
 };
 using ObjectPtr = std::shared_ptr<const StoredObject>;
 

@@ -11,7 +11,6 @@
 #include <thread>
 
 #include "kube/election.h"
-#include "kube/event_recorder.h"
 #include "kube/informer.h"
 #include "kube/line_reader.h"
 
@@ -368,35 +367,6 @@ TEST_F(KubeClientTest, ElectsOneLeaderAndTheNextAfterSilenceOrRelease) {
   EXPECT_TRUE(a->IsLeader()) << a->Trouble().value_or(Error{}).message;
   const auto lease = client_->Get(kLeases, {space_, "leader"});
   EXPECT_EQ(*FindPath(*lease, {"spec", "leaseTransitions"}), 2);
-}
-
-TEST_F(KubeClientTest, EventsAreSeenAndCounted) {
-  const auto pod = CreatePod("p");
-  ASSERT_TRUE(pod) << pod.error().message;
-  EventOptions options;
-  options.component = "spillway.dev/test";
-  options.instance = "one";
-  options.series_period = 0ms;
-  EventRecorder recorder(*client_, options);
-  const Event event{ObjectReference::To(*pod, "v1", "Pod"), EventType::kNormal, "Waiting", "",
-                    "no room"};
-  for (int i = 0; i < 3; ++i) {
-    recorder.Record(event);
-    recorder.Step();
-  }
-  EXPECT_EQ(recorder.counts().failed, 0);
-  // As kubectl describe asks for them.
-  ListQuery query;
-  query.name_space = space_;
-  query.field_selector = "involvedObject.name=p,reason=Waiting";
-  std::vector<json::object> found;
-  const auto listed = ListAll(
-      *client_, {"", "v1", "events", true}, query, [&] { found.clear(); },
-      [&](json::object&& object) { found.push_back(std::move(object)); });
-  ASSERT_TRUE(listed) << listed.error().message;
-  ASSERT_EQ(found.size(), 1u);
-  EXPECT_EQ(*FindPath(found[0], {"series", "count"}), 3);
-  EXPECT_EQ(found[0].at("message"), "no room");
 }
 
 TEST_F(KubeClientTest, RefusesServersThatAreNotTheOneMeant) {
