@@ -28,19 +28,9 @@ server::EventView ViewOfEvent(const store::Event& e) {
 
 }  // namespace
 
-std::vector<schema::CatalogProvider> Daemon::KnownProviders() const {
-  std::vector<schema::CatalogProvider> known;
-  for (const catalog::Entry& entry : catalog_.entries()) {
-    schema::CatalogProvider provider{entry.facts.id, {}};
-    for (const catalog::Region& region : entry.regions) provider.regions.push_back(region.id);
-    known.push_back(std::move(provider));
-  }
-  return known;
-}
-
 Result<Daemon::ApplyOutcome> Daemon::Apply(const std::string& file_name, const std::string& text,
                                            const std::string& default_namespace, bool dry_run) {
-  return cluster_->Apply(KnownProviders(), file_name, text, default_namespace, dry_run);
+  return cluster_->Apply(known_providers_, file_name, text, default_namespace, dry_run);
 }
 
 Result<std::vector<json::value>> Daemon::List(const std::string& kind, const std::string& ns) {
@@ -88,7 +78,7 @@ std::shared_ptr<const server::RoundView> Daemon::LastRound() {
 Result<std::shared_ptr<const server::RoundView>> Daemon::PlanWith(
     const std::string& file_name, const std::string& text, const std::string& default_namespace) {
   SPW_ASSIGN(std::unique_ptr<store::Store> copy, store_->Copy());
-  SPW_ASSIGN(ApplyOutcome outcome, ApplyManifests(*copy, KnownProviders(), file_name, text,
+  SPW_ASSIGN(ApplyOutcome outcome, ApplyManifests(*copy, known_providers_, file_name, text,
                                                   default_namespace, false, clock_->Now()));
   if (!outcome.problems.empty())
     return Fail(Code::kInvalid, schema::FormatProblems(outcome.problems));

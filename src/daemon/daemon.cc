@@ -49,6 +49,16 @@ bool LockWithin(int fd, Duration patience) {
   return true;
 }
 
+std::vector<schema::CatalogProvider> ProvidersOf(const catalog::Catalog& catalog) {
+  std::vector<schema::CatalogProvider> known;
+  for (const catalog::Entry& entry : catalog.entries()) {
+    schema::CatalogProvider provider{entry.facts.id, {}};
+    for (const catalog::Region& region : entry.regions) provider.regions.push_back(region.id);
+    known.push_back(std::move(provider));
+  }
+  return known;
+}
+
 bool Contains(const std::vector<store::ObjectPtr>& objects, const std::string& name) {
   return std::ranges::any_of(objects, [&](const auto& o) { return o->key.name == name; });
 }
@@ -115,6 +125,7 @@ Status Daemon::OpenAll() {
                             options_.state_dir));
 
   SPW_ASSIGN(catalog_, catalog::Catalog::Load(options_.catalog_dir));
+  known_providers_ = ProvidersOf(catalog_);
   gateway::GatewayOptions gateway_options;
   gateway_options.state_dir = options_.state_dir + "/gateway";
   gateway_options.data_root = options_.data_root;

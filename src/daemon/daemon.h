@@ -110,7 +110,6 @@ class Daemon final : public server::Backend,
  private:
   Daemon(DaemonOptions options, const SystemClock& clock);
   Status OpenAll();
-  std::vector<schema::CatalogProvider> KnownProviders() const;
 
   // world.cc
   Result<control::World> Observe(std::vector<BurstNode> nodes, std::int64_t last_serial) override;
@@ -154,6 +153,7 @@ class Daemon final : public server::Backend,
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<control::RuleClock> clock_;
   catalog::Catalog catalog_;
+  std::vector<schema::CatalogProvider> known_providers_;  // of the catalogue
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<Accounts> accounts_;

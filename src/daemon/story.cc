@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/quantity.h"
 #include "model/text.h"
@@ -38,6 +39,31 @@ std::string ForPods(const BurstNode& node) {
   }
 }
 
+// Its pods had ended and left results that will not come any more. Kubernetes runs a pod of a Job
+// that counts as complete no second time, so a person has to know.
+bool ResultsLost(const BurstNode& node) {
+  const bool ended = std::ranges::any_of(
+      node.history, [](const auto& entry) { return entry.first == Phase::kReturning; });
+  return ended && !node.results_complete && (node.Failed() || node.phase >= Phase::kWiping);
+}
+
+// To the first workload: "vision/Job/sweep".
+Told OfLostResults(const BurstNode& node) {
+  const std::size_t first = node.workload.find('/');
+  const std::size_t last = node.workload.rfind('/');
+  if (first == std::string::npos || first == last)
+    return OfNode(node, "results were left behind and are lost");
+  return {node.workload.substr(first + 1, last - first - 1),
+          node.workload.substr(0, first),
+          node.workload.substr(last + 1),
+          true,
+          "ResultsLost",
+          fmt::format("not all results of what ran on {} came home ({}): what counts as complete "
+                      "has to be run again",
+                      node.name, node.Failed() ? node.failure_detail : "it took too long"),
+          false};
+}
+
 }  // namespace
 
 std::vector<Told> Story::OfNodes(const std::vector<BurstNode>& changed) {
@@ -54,6 +80,8 @@ std::vector<Told> Story::OfNodes(const std::vector<BurstNode>& changed) {
                                               PhaseSentence(node))));
     else if (moved)
       told.push_back(OfNode(node, node.phase == Phase::kPlanned ? node.why : PhaseSentence(node)));
+    if (!std::exchange(known.results_lost, ResultsLost(node)) && known.results_lost)
+      told.push_back(OfLostResults(node));
     const std::string message = moved && !node.Failed() ? ForPods(node) : std::string();
     const std::string_view reason = node.phase == Phase::kProvisioned ? "Booting" : "NodeReady";
     for (const PodRef& pod : node.pods) {

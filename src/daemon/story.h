@@ -42,6 +42,7 @@ class Story {
   struct Node {
     Phase phase = Phase::kGone;
     bool failed = false;
+    bool results_lost = false;
     std::int64_t staged_fifths = -1;
   };
 

@@ -104,6 +104,35 @@ TEST_F(StoryTest, AFailureIsToldOnceHoweverOftenTheNodeChanges) {
                           "EUR"));
 }
 
+TEST_F(StoryTest, ResultsThatDoNotComeAreToldToTheJob) {
+  node_.workload = "vision/Job/sweep";
+  At(Phase::kReturning);
+  node_.history = {{Phase::kRunning, Time{}}, {Phase::kReturning, Time{}}};
+  BurstNode whole = node_;
+  EXPECT_THAT(At(Phase::kWiping),
+              ElementsAre("BurstNode/bn-1 Wiping: keys are destroyed and its cache is being "
+                          "overwritten",
+                          "Job/sweep Warning ResultsLost: not all results of what ran on bn-1 came "
+                          "home (it took too long): what counts as complete has to be run again"));
+  EXPECT_THAT(At(Phase::kDeleting).size(), 1u) << "once";
+  whole.results_complete = true;
+  whole.phase = Phase::kWiping;
+  Story other;
+  EXPECT_THAT(other.OfNodes({whole}).size(), 1u);
+}
+
+TEST_F(StoryTest, ResultsOfALostNodeAreToldToTheJob) {
+  node_.workload = "vision/Job/sweep";
+  At(Phase::kReturning);
+  node_.history = {{Phase::kReturning, Time{}}};
+  node_.failure = Failure::kNodeLost;
+  node_.failure_detail = "no heartbeat for 2m";
+  EXPECT_THAT(At(Phase::kDeleting),
+              testing::Contains("Job/sweep Warning ResultsLost: not all results of what ran on "
+                                "bn-1 came home (no heartbeat for 2m): what counts as complete has "
+                                "to be run again"));
+}
+
 TEST(Decisions, AreToldWhenTheyChange) {
   Snapshot snapshot;
   snapshot.workloads.resize(1);

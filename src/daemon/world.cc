@@ -128,7 +128,7 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
     view_ = std::move(view);
   }
   WriteStatuses(*cluster_, world.snapshot, clock_->Now());
-  agreement_.Tell(*cluster_, *store_, KnownProviders(), clock_->Now());
+  agreement_.Tell(*cluster_, *store_, known_providers_, clock_->Now());
   cluster_->Decided(world.snapshot, result.plan);
   cluster_->Project(result.changed);
   Changed();

@@ -106,7 +106,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   void KeepPod(const store::ObjectKey& where, const std::string& uid);
   void ForgetPods();
   // `topic`: what tells an Event from others about the object for the same reason.
-  void PostEvent(const store::ObjectKey& about, bool warning, std::string_view reason,
+  void PostEvent(store::ObjectKey about, bool warning, std::string_view reason,
                  const std::string& message, std::string_view topic);
   bool LogsKept(const std::string& node) const;  // of every ended pod there
 

@@ -74,9 +74,12 @@ void KubernetesCluster::UpdateEvent(const store::ObjectKey& about, std::string_v
   PostEvent(about, false, reason, message, "");
 }
 
-void KubernetesCluster::PostEvent(const store::ObjectKey& about, bool warning,
-                                  std::string_view reason, const std::string& message,
-                                  std::string_view topic) {
+void KubernetesCluster::PostEvent(store::ObjectKey about, bool warning, std::string_view reason,
+                                  const std::string& message, std::string_view topic) {
+  // Nobody sees a pod that is only promised; they see the request that promises it.
+  if (about.kind == "Pod")
+    if (const auto request = site::RequestOfPromised(about.name))
+      about = {site::kProvisioningRequest, about.ns, *request};
   std::string uid;
   if (const store::ObjectPtr object = store_.Get(about)) uid = object->uid;
   {

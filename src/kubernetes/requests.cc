@@ -252,8 +252,9 @@ Status Requests::Write(const store::StoredObject& request,
   if (!written) return tl::unexpected(written.error());
   for (const RequestCondition& one : conditions)
     if (one.holds)
-      tell_(request.key, one.type != "Accepted" && one.type != "Provisioned", one.type,
-            one.message);
+      tell_(request.key,
+            one.type == "Failed" || one.type == "CapacityRevoked" || one.reason == "TimeIsOver",
+            one.type, one.message);
   return Ok();
 }
 

@@ -89,6 +89,7 @@ TEST_F(ProvisioningTest, TheMachineIsThereBeforeThePod) {
   EXPECT_TRUE(k().List(kPods, ns_).empty()) << "there is no pod yet";
   EXPECT_EQ(PhaseOf("bn-00001"), "Running");
   EXPECT_FALSE(EventsOf("ProvisioningRequest", "ahead").empty()) << Story();
+  EXPECT_TRUE(EventsOf("Pod", "ahead:0:0").empty()) << "nobody knows a pod of this name";
   ApplyPod();
   std::string ran_at;
   ASSERT_TRUE(Eventually(
