@@ -181,6 +181,10 @@ std::vector<server::Finding> Daemon::Doctor() {
   findings.push_back(
       {"catalogue", true,
        fmt::format("{} providers, read from {}", catalog_.entries().size(), options_.catalog_dir)});
+  for (const auto& [kind, sentence] :
+       {std::pair{"CloudProvider", "there is none, so there is nobody to rent from: apply one"},
+        std::pair{"BurstPolicy", "there is none, so no pod may leave the site: apply one"}})
+    if (store_->List(kind).empty()) findings.push_back({kind, false, sentence});
   const auto not_ready = accounts_->NotReady();
   for (const std::string& name : accounts_->Names()) {
     const auto it = not_ready.find(name);

@@ -382,6 +382,7 @@ TEST_F(AfterABurst, JsonParses) {
   const auto findings = ParseJson(doctor.out);
   ASSERT_TRUE(findings) << doctor.out << doctor.err;
   EXPECT_EQ(doctor.exit, BoolOr(*findings, "ok", false) ? 0 : 1);
+  EXPECT_THAT(doctor.out, Not(HasSubstr("apply one"))) << "the examples are there";
   const Outcome for_people = Cli({"doctor"});
   EXPECT_EQ(for_people.exit, doctor.exit);
   EXPECT_NE(for_people.out, "");

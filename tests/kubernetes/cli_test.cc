@@ -116,6 +116,10 @@ TEST_F(CliTest, RightsDecideWhoReachesTheDaemon) {
   const Outcome version = Cli({"version"});
   EXPECT_EQ(version.exit, 0) << version.err;
   EXPECT_THAT(version.out, HasSubstr(", pod leader-0 in namespace " + system_));
+  const Outcome doctor = Cli({"doctor"});
+  EXPECT_EQ(doctor.exit, 1);
+  EXPECT_THAT(doctor.out, HasSubstr("there is nobody to rent from"));
+  EXPECT_THAT(doctor.out, HasSubstr("no pod may leave the site"));
   const Outcome ledger = Cli({"audit", "verify"});
   EXPECT_EQ(ledger.exit, 0) << ledger.err;
   EXPECT_THAT(ledger.out, HasSubstr("verified: the ledger of pod leader-0"));
