@@ -179,7 +179,7 @@ bool KubernetesCluster::Urgent(const store::StoredObject& object) const {
   const std::string_view node = site::NodeOf(object.body);
   if (!node.empty()) return store_.Get({"BurstNode", "", std::string(node)}) != nullptr;
   // What waits for the scheduler's verdict changes once more when that comes.
-  const json::object* scheduled = site::ConditionOf(object.body, "PodScheduled");
+  const json::value* scheduled = site::ConditionOf(object.body, "PodScheduled");
   return scheduled != nullptr || site::Deleting(object.body);
 }
 
