@@ -39,16 +39,18 @@ class Api:
         self.connection = http.client.HTTPSConnection(options.api.removeprefix("https://"), context=tls)
 
     def call(self, method, path, body=None, kind="application/json"):
-        for again in (True, False):  # the server closes connections that rest
+        for left in range(60, -1, -1):
             try:
                 self.connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": kind})
                 answer = self.connection.getresponse()
-                break
-            except (OSError, http.client.HTTPException):
+                text = answer.read()
+                if answer.status != 429 or left == 0:
+                    break
+                time.sleep(1)  # its storage is not ready yet, or it has enough to do
+            except (OSError, http.client.HTTPException):  # it closes connections that rest
                 self.connection.close()
-                if not again:
+                if left == 0:
                     raise
-        text = answer.read()
         if answer.status >= 300 and answer.status not in (404, 409):
             raise RuntimeError(f"{method} {path}: {answer.status} {text[:300]!r}")
         return json.loads(text) if text else {}
@@ -225,11 +227,21 @@ def churn(process):
     row("memory after that", f"{process.memory('VmRSS'):.0f} MiB", "200 MiB")
 
 
+def within(name, before, after, bound):
+    """Share of what came between that is in buckets up to the bound, which is one of theirs."""
+    def below(moment, le):
+        return sum(v for k, v in moment.values.get(f"{name}_bucket", {}).items() if f'le="{le}"' in k)
+
+    count = below(after, "+Inf") - below(before, "+Inf")
+    return f"{100 * (below(after, bound) - below(before, bound)) / max(count, 1):.0f} %"
+
+
 def report(what, before, after, goal):
     own, whole = "spillway_reaction_own_seconds", "spillway_reaction_seconds"
     count = after.total(f"{own}_count") - before.total(f"{own}_count")
     row(f"{what}: verdict to create call, own time ({count:.0f} pods)",
-        f"p50 {quantile(own, before, after, 0.5)}, p99 {quantile(own, before, after, 0.99)}", goal)
+        f"p50 {quantile(own, before, after, 0.5)}, p99 {quantile(own, before, after, 0.99)}, "
+        f"{within(own, before, after, '0.1')} within 100 ms", goal)
     row(f"{what}: the same with the API server's answers",
         f"p50 {quantile(whole, before, after, 0.5)}, p99 {quantile(whole, before, after, 0.99)}", "apart")
     row(f"{what}: latency of an API request",

@@ -253,7 +253,8 @@ void Daemon::RoundLoop() {
       sleep = std::clamp(real, Duration{1}, kLookAtLeast);
     }
     std::unique_lock lock(wake_mutex_);
-    wake_.wait_for(lock, kRest, [&] { return stopping_.load(); });
+    // What the round itself began is gone on with at once.
+    wake_.wait_for(lock, sleep > kRest ? kRest : Duration{1}, [&] { return stopping_.load(); });
     wake_.wait_for(lock, sleep, [&] { return awake_ || stopping_; });
   }
 }

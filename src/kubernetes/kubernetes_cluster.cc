@@ -237,17 +237,19 @@ std::optional<Time> KubernetesCluster::Pass() {
 // remembered of pods that are gone is forgotten.
 void KubernetesCluster::IndexPods() {
   pods_of_.clear();
-  std::set<std::string, std::less<>> rented, kept, there;
-  for (const store::ObjectPtr& node : store_.List("BurstNode")) rented.insert(node->key.name);
+  std::set<std::string> kept, there;
+  const std::vector<store::ObjectPtr> nodes = store_.List("BurstNode");
+  site::HashedNames rented;
+  for (const store::ObjectPtr& node : nodes) rented.insert(site::HashedName::Of(node->key.name));
   if (logs_kept_size_ > 0) {
     const std::lock_guard lock(mutex_);
     kept.insert(logs_kept_.begin(), logs_kept_.end());
   }
   for (store::ObjectPtr& pod : store_.List("Pod")) {
     if (!kept.empty() && kept.contains(pod->uid)) there.insert(pod->uid);
-    const std::string_view where = site::BoundTo(*pod);
-    if (!where.empty()) {
-      if (rented.contains(where)) pods_of_[std::string(where)].push_back(pod);
+    const site::HashedName where = site::BoundTo(*pod);
+    if (!where.text.empty()) {
+      if (rented.contains(where)) pods_of_[std::string(where.text)].push_back(pod);
       continue;
     }
     const json::array* tolerations = FindArray(site::SpecOf(pod->body), "tolerations");

@@ -41,8 +41,9 @@ Labels DecodeLabels(const json::value* value) {
 Result<Node> DecodeNode(const json::value& object) {
   Node node;
   node.name = std::string(NameOf(object));
-  node.labels = DecodeLabels(FindPath(object, {"metadata", "labels"}));
-  node.labels.try_emplace("kubernetes.io/hostname", node.name);
+  Labels labels = DecodeLabels(FindPath(object, {"metadata", "labels"}));
+  labels.try_emplace(std::string(kHostnameLabel), node.name);
+  node.labels = std::move(labels);
   node.unschedulable = BoolOr(Spec(object), "unschedulable", false);
   node.rented = node.labels.contains(kBurstTaint);
   if (const json::array* taints = FindArray(Spec(object), "taints"))

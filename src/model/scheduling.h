@@ -7,9 +7,12 @@
 
 #include <compare>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "model/resources.h"
@@ -17,6 +20,36 @@
 namespace spillway {
 
 using Labels = std::map<std::string, std::string, std::less<>>;
+
+// Labels whose copies share them until one is changed: every round copies those of thousands of
+// nodes and changes none. A value like any other; what is behind it is never shared for writing.
+class SharedLabels {
+ public:
+  SharedLabels() = default;
+  SharedLabels(Labels labels) : labels_(std::make_shared<Labels>(std::move(labels))) {}
+  SharedLabels(std::initializer_list<Labels::value_type> labels) : SharedLabels(Labels(labels)) {}
+
+  const Labels& get() const {
+    static const Labels kNone;
+    return labels_ ? *labels_ : kNone;
+  }
+  operator const Labels&() const { return get(); }
+  auto begin() const { return get().begin(); }
+  auto end() const { return get().end(); }
+  auto find(std::string_view key) const { return get().find(key); }
+  bool contains(std::string_view key) const { return get().contains(key); }
+
+  // For changes: a copy of its own, if another has it too.
+  Labels& own() {
+    if (!labels_ || labels_.use_count() > 1) labels_ = std::make_shared<Labels>(get());
+    return *labels_;
+  }
+  std::string& operator[](const std::string& key) { return own()[key]; }
+  bool operator==(const SharedLabels& other) const { return get() == other.get(); }
+
+ private:
+  std::shared_ptr<Labels> labels_;
+};
 
 // Taints of rented nodes. The pods that a node was rented for get a toleration of the first one;
 // the second one goes when the node is ready.

@@ -21,7 +21,7 @@ inline constexpr std::int32_t kUnlimitedPods = std::numeric_limits<std::int32_t>
 
 struct Node {
   std::string name;
-  Labels labels;
+  SharedLabels labels;
   std::vector<Taint> taints;
   bool unschedulable = false;
   bool ready = true;

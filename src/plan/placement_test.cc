@@ -150,7 +150,7 @@ TEST_F(PlacementTest, TheFirstOfItsKindGoesAnywhereThatHasTheLabel) {
   shape.affinity_group = group;
   shape.affinity_keys = {kZone};
   const std::int32_t index = Shape(shape);
-  world_.nodes[1].labels.erase(kZone);
+  world_.nodes[1].labels.own().erase(kZone);
   EXPECT_EQ(Nodes(index), (std::vector{1, 3}));
   Placement placement(world_);
   placement.Put(index, 2);
@@ -227,7 +227,7 @@ TEST_F(PlacementTest, ANodeWithoutTheLabelOfASpreadRuleIsOut) {
   const std::int32_t group = Group();
   PodShape shape = Member(group);
   shape.spread = {Over(kZone, group)};
-  world_.nodes[0].labels.erase(kZone);
+  world_.nodes[0].labels.own().erase(kZone);
   EXPECT_EQ(Nodes(Shape(shape)), (std::vector{2, 3}));
 }
 

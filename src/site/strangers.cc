@@ -1,6 +1,7 @@
 #include "site/strangers.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "model/decode.h"
 #include "site/groups.h"
@@ -16,7 +17,7 @@ struct Facts final : store::Memo::Answer {
   bool kept = false;   // its owner makes it anew when it ends
   bool finished = false;
   Resources requests;
-  std::string_view node;  // of the object
+  HashedName node;  // of the object
 };
 
 bool HasClaims(const json::value& spec) {
@@ -60,9 +61,9 @@ bool IsKept(const json::value& pod) {
 std::unique_ptr<Facts> FactsOf(const json::value& pod) {
   auto facts = std::make_unique<Facts>();
   const json::value& spec = SpecOf(pod);
-  facts->node = NodeOf(pod);
+  facts->node = HashedName::Of(NodeOf(pod));
   facts->finished = Finished(pod);
-  if (facts->node.empty() || IsOfInterest(pod)) return facts;
+  if (facts->node.text.empty() || IsOfInterest(pod)) return facts;
   if (Find(spec, "activeDeadlineSeconds") != nullptr || Find(spec, "resourceClaims") != nullptr)
     return facts;
   if (FindPath(spec, {"affinity", "podAntiAffinity",
@@ -97,10 +98,9 @@ bool Matches(const PodSelector& selector, const store::StoredObject& pod) {
 
 Strangers::Strangers(const std::vector<BurstNode>& burst_nodes,
                      const std::vector<Policy>& policies) {
-  for (const BurstNode& node : burst_nodes) rented_.push_back(node.name);
+  for (const BurstNode& node : burst_nodes) rented_.insert(HashedName::Of(node.name));
   for (const Policy& policy : policies)
     namespaces_.insert(namespaces_.end(), policy.namespaces.begin(), policy.namespaces.end());
-  std::sort(rented_.begin(), rented_.end());
   std::sort(namespaces_.begin(), namespaces_.end());
 }
 
@@ -120,15 +120,19 @@ bool IsOfInterest(const json::value& pod) {
          });
 }
 
-std::string_view BoundTo(const store::StoredObject& pod) {
+HashedName BoundTo(const store::StoredObject& pod) {
   return FactsOf(pod).node;
 }
 
 bool Strangers::Take(const store::ObjectPtr& pod) {
   const Facts& facts = FactsOf(*pod);
   if (facts.finished) return true;
-  if (!facts.plain || std::ranges::binary_search(rented_, facts.node)) return false;
-  if (!facts.kept && std::ranges::binary_search(namespaces_, pod->key.ns)) return false;
+  if (!facts.plain || rented_.contains(facts.node)) return false;
+  if (!facts.kept) {
+    const std::string_view ns = pod->key.ns;
+    if (last_ns_.first != ns) last_ns_ = {ns, std::ranges::binary_search(namespaces_, ns)};
+    if (last_ns_.second) return false;
+  }
   pods_.push_back(pod);
   return true;
 }
@@ -147,18 +151,22 @@ std::vector<store::ObjectPtr> Strangers::NamedBy(const std::vector<PodGroup>& gr
 }
 
 void Strangers::AddTo(Snapshot& snapshot) const {
-  std::unordered_map<std::string_view, Node*> nodes;
-  for (Node& node : snapshot.nodes) nodes.emplace(node.name, &node);
-  std::unordered_map<std::string_view, std::vector<QuotaState*>> quotas;
-  for (QuotaState& quota : snapshot.quotas) quotas[quota.ns].push_back(&quota);
+  std::unordered_map<HashedName, Node*, HashedName::Hash> nodes;
+  for (Node& node : snapshot.nodes) nodes.emplace(HashedName::Of(node.name), &node);
+  std::string_view ns;
+  std::vector<QuotaState*> quotas;  // of it
   for (const store::ObjectPtr& pod : pods_) {
     const Facts& facts = FactsOf(*pod);
-    if (!quotas.empty())
-      if (const auto of = quotas.find(pod->key.ns); of != quotas.end())
-        for (QuotaState* quota : of->second) {
-          quota->gpus_used += facts.requests.gpus;
-          quota->pods_used += 1;
-        }
+    if (pod->key.ns != ns) {
+      ns = pod->key.ns;
+      quotas.clear();
+      for (QuotaState& quota : snapshot.quotas)
+        if (quota.ns == ns) quotas.push_back(&quota);
+    }
+    for (QuotaState* quota : quotas) {
+      quota->gpus_used += facts.requests.gpus;
+      quota->pods_used += 1;
+    }
     const auto node = nodes.find(facts.node);
     if (node == nodes.end()) continue;
     node->second->taken += facts.requests;

@@ -5,7 +5,8 @@
 
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "model/snapshot.h"
@@ -17,17 +18,33 @@ namespace spillway::site {
 // Spillway was told something about it.
 bool IsOfInterest(const json::value& pod);
 
+// A name with its hash, so that tens of thousands of look-ups a round hash nothing.
+struct HashedName {
+  std::string_view text;  // borrowed
+  std::size_t hash = 0;
+
+  static HashedName Of(std::string_view text) {
+    return {text, std::hash<std::string_view>()(text)};
+  }
+  bool operator==(const HashedName& other) const { return text == other.text; }
+  struct Hash {
+    std::size_t operator()(const HashedName& name) const { return name.hash; }
+  };
+};
+using HashedNames = std::unordered_set<HashedName, HashedName::Hash>;
+
 // Where a pod of the store is bound; empty: nowhere. Quick for the same object again.
-std::string_view BoundTo(const store::StoredObject& pod);
+HashedName BoundTo(const store::StoredObject& pod);
 
 class Strangers {
  public:
   // Nobody on a rented node is a stranger; in namespaces that a policy names only pods are whose
-  // owners keep them for good (ReplicaSets, DaemonSets, ...).
+  // owners keep them for good (ReplicaSets, DaemonSets, ...). Borrows both.
   Strangers(const std::vector<BurstNode>& burst_nodes, const std::vector<Policy>& policies);
 
   // Keeps the pod if it is a stranger, and leaves it out if it is finished; false: it is neither.
-  // What a pod's object says is worked out once and kept with the object.
+  // What a pod's object says is worked out once and kept with the object. Quick if pods come in
+  // the order of keys.
   bool Take(const store::ObjectPtr& pod);
   // Gives back, in the order of keys, those that a rule between pods names after all.
   std::vector<store::ObjectPtr> NamedBy(const std::vector<PodGroup>& groups);
@@ -35,7 +52,9 @@ class Strangers {
   void AddTo(Snapshot& snapshot) const;
 
  private:
-  std::vector<std::string> rented_, namespaces_;  // nodes, those of policies; sorted
+  HashedNames rented_;                         // nodes
+  std::vector<std::string_view> namespaces_;   // of policies, sorted
+  std::pair<std::string_view, bool> last_ns_;  // whether it is one of them
   std::vector<store::ObjectPtr> pods_;
 };
 
