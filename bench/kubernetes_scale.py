@@ -244,6 +244,10 @@ def report(what, before, after, goal):
         f"{within(own, before, after, '0.1')} within 100 ms", goal)
     row(f"{what}: the same with the API server's answers",
         f"p50 {quantile(whole, before, after, 0.5)}, p99 {quantile(whole, before, after, 0.99)}", "apart")
+    parts = (("a round", "spillway_round_seconds"), ("deciding in it", "spillway_plan_seconds"),
+             ("storing in it", "spillway_ledger_commit_seconds"))
+    for part, name in parts:
+        row(f"{what}: {part}", f"p50 {quantile(name, before, after, 0.5)}, p99 {quantile(name, before, after, 0.99)}")
     row(f"{what}: latency of an API request",
         f"p50 {quantile('spillway_api_request_seconds', before, after, 0.5)}, "
         f"p99 {quantile('spillway_api_request_seconds', before, after, 0.99)}", "apart")

@@ -55,7 +55,7 @@ class Cluster {
   // Everything was read once, and this process may act (it leads). Nothing is decided before.
   virtual bool Ready() const = 0;
   // Whether a round should look at the changed object at once; otherwise the next one will, which
-  // comes within a second. From any thread.
+  // comes within a second. From any thread that writes to the store, with whatever locks it holds.
   virtual bool Urgent(const store::StoredObject&) const { return true; }
   // Asked right before every write to a provider: false when leadership may have passed on.
   virtual bool MayAct() const = 0;

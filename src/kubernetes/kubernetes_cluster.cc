@@ -170,9 +170,10 @@ void KubernetesCluster::Listed(const Resource& resource, std::vector<json::value
   context_.wake();
 }
 
-// Where pods run that nobody rented for is news for the next round, whenever it comes.
+// Where pods run that nobody rented for is news for the next round, whenever it comes. Takes no
+// lock of ours: whoever writes to the store may hold it.
 bool KubernetesCluster::Urgent(const store::StoredObject& object) const {
-  if (!Ready()) return false;  // Listed() wakes
+  if (!was_ready_) return false;  // Listed() wakes
   if (object.key.kind == kNodes.kind)
     return store_.Get({"BurstNode", "", object.key.name}) != nullptr;
   if (object.key.kind != kPods.kind) return true;
@@ -225,6 +226,7 @@ void KubernetesCluster::RefuseReturned(const json::value& node) {
 
 std::optional<Time> KubernetesCluster::Pass() {
   if (!Ready()) return std::nullopt;
+  was_ready_ = true;
   IndexPods();
   SyncClaims();
   SyncBurstNodes();
@@ -287,18 +289,23 @@ void KubernetesCluster::KeepLogs() {
                    const Result<std::string> text =
                        options_.api->Log(where.ns, where.name, container, site::PodLogs::kMaxBytes);
                    if (text) logs_.AppendAt(uid, 0, *text);
-                   const std::lock_guard lock(mutex_);
-                   // What the kubelet does not give soon it will not give at all.
-                   const bool later = !text && text.error().code != Code::kNotFound;
-                   if (later && ++log_tries_[uid] < kLogTries)
-                     return Fail(Code::kUnavailable, text.error().message);
+                   {
+                     const std::lock_guard lock(mutex_);
+                     // What the kubelet does not give soon it will not give at all.
+                     const bool later = !text && text.error().code != Code::kNotFound;
+                     if (later && ++log_tries_[uid] < kLogTries)
+                       return Fail(Code::kUnavailable, text.error().message);
+                   }
                    if (!text)
                      log::Warn(
                          "the log of a rented pod could not be kept",
                          {{"pod", where.ns + "/" + where.name}, {"error", text.error().message}});
                    KeepPod(where, uid);
-                   logs_kept_.insert(uid);
-                   log_tries_.erase(uid);
+                   {
+                     const std::lock_guard lock(mutex_);
+                     logs_kept_.insert(uid);
+                     log_tries_.erase(uid);
+                   }
                    context_.wake();
                    return Ok();
                  });

@@ -117,6 +117,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   Requests requests_;
   site::PodLogs logs_;
 
+  std::atomic<bool> was_ready_{false};              // Ready() once
   mutable std::mutex mutex_;                        // guards the following
   std::set<std::string> listed_;                    // kinds that were listed once
   std::map<std::string, json::value> burst_nodes_;  // custom resources as the server has them

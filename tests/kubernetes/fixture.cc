@@ -149,6 +149,12 @@ Result<json::value> Replica::Get(const std::string& path) const {
   return client.DoJson(net::HttpRequest::Get(path));
 }
 
+std::string Replica::Metrics() const {
+  net::HttpClient client({.unix_path = socket_}, {});
+  const auto page = client.Do(net::HttpRequest::Get("/metrics"));
+  return page ? page->body : "";
+}
+
 bool Replica::Leads() const {
   return pid_ > 0 && Get("/healthz").has_value();
 }

@@ -36,6 +36,7 @@ class Replica {
   // The API is served by the leader only.
   bool Leads() const;
   Result<json::value> Get(const std::string& path) const;
+  std::string Metrics() const;  // as Prometheus gets them; empty: none came
   pid_t pid() const { return pid_; }
   const std::string& log() const { return log_; }
 

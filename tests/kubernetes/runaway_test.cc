@@ -10,7 +10,9 @@
 namespace spillway::kubernetes_test {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class RunawayTest : public KubernetesTest {
  protected:
@@ -77,10 +79,21 @@ TEST_F(RunawayTest, JobRunsOnARentedNodeAndNothingStays) {
                                           HasSubstr("COST"), HasSubstr("FOR")));
   EXPECT_THAT(shown.out, ::testing::AllOf(HasSubstr(node), HasSubstr("Running"),
                                           HasSubstr("scaleway"), HasSubstr("EUR"), HasSubstr(ns_)));
+  EXPECT_THAT(
+      Leader()->Metrics(),
+      ::testing::AllOf(HasSubstr("spillway_leader 1\n"),
+                       HasSubstr("spillway_reaction_own_seconds_count 1\n"),
+                       ContainsRegex("spillway_nodes\\{phase=\"Running\",provider=\"scaleway\""),
+                       ContainsRegex("spillway_rate_eur_per_hour[^\n]*scaleway[^\n]* 1\\.[0-9]+")));
   OpenGate(NameOf(pod));
   ExpectComplete("hash", 60s);
   EXPECT_EQ(ExpectNothingLeft(), 1);
   ExpectResults("hash");
+  EXPECT_THAT(
+      Leader()->Metrics(),
+      ::testing::AllOf(ContainsRegex("spillway_spent_eur[^\n]*scaleway[^\n]* 0\\.0[0-9]+"),
+                       ContainsRegex("spillway_returned_nodes[^\n]*wipe=\"full\"[^\n]* 1\n"),
+                       Not(HasSubstr("spillway_nodes{"))));
   EXPECT_EQ(Requests("kubernetes.io/kube-apiserver-client-kubelet", node, "Denied"), 0);
   EXPECT_EQ(Requests("kubernetes.io/kube-apiserver-client-kubelet", node, "Approved"), 0);
   EXPECT_EQ(Requests("kubernetes.io/kubelet-serving", node, "Approved"), 0);
