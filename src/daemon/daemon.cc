@@ -24,7 +24,7 @@ constexpr Duration kOffersAge{10min};  // of the clock
 constexpr Duration kPollBusy{5s};      // of the clock, while something is rented there
 constexpr Duration kPollIdle{60s};     // of the clock: the sweep looks at every account
 constexpr Duration kPollReal{200ms};   // real time, at least, between two polls
-constexpr Duration kRest{20ms};        // real time between two rounds: changes come in flocks
+constexpr Duration kRest{20ms};        // real time between two rounds, at most
 constexpr Duration kLookAtLeast{1s};   // real time: the site loop never sleeps longer
 
 Status MakePrivateDirectory(const std::string& path) {
@@ -243,7 +243,8 @@ void Daemon::RoundLoop() {
     Duration sleep = kLookAtLeast;
     const metrics::Stopwatch watch;
     const Result<std::optional<Time>> pass = Pass();
-    metrics::OfProcess().round_seconds.Observe(watch.Read());
+    const std::chrono::nanoseconds took = watch.Read();
+    metrics::OfProcess().round_seconds.Observe(took);
     metrics::OfProcess().rounds.Add({pass ? "ok" : "failed"});
     if (pass) metrics::OfProcess().round_age.Mark();
     if (!pass) {
@@ -253,8 +254,10 @@ void Daemon::RoundLoop() {
       sleep = std::clamp(real, Duration{1}, kLookAtLeast);
     }
     std::unique_lock lock(wake_mutex_);
-    // What the round itself began is gone on with at once.
-    wake_.wait_for(lock, sleep > kRest ? kRest : Duration{1}, [&] { return stopping_.load(); });
+    // Changes come in flocks, so it rests for as long as it worked. What the round itself began is
+    // gone on with at once.
+    const auto rest = std::min<std::chrono::nanoseconds>(sleep > kRest ? took : 0ns, kRest);
+    wake_.wait_for(lock, rest, [&] { return stopping_.load(); });
     wake_.wait_for(lock, sleep, [&] { return awake_ || stopping_; });
   }
 }

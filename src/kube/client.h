@@ -21,7 +21,9 @@ namespace spillway::kube {
 
 struct ClientOptions {
   std::string user_agent = "spillway";
-  double calls_per_second = 50, calls_at_once = 100;
+  // As Karpenter (--kube-client-qps, --kube-client-burst):
+  // https://karpenter.sh/docs/reference/settings/
+  double calls_per_second = 200, calls_at_once = 300;
   double lease_calls_per_second = 5, lease_calls_at_once = 10;
   Duration queue_limit = 30s;              // a call that would wait longer for its turn fails
   Duration timeout = 30s;                  // of one attempt

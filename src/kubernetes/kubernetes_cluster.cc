@@ -9,8 +9,8 @@
 #include "kubernetes/volumes.h"
 #include "model/decode.h"
 #include "site/objects.h"
+#include "site/pod_index.h"
 #include "site/promises.h"
-#include "site/strangers.h"
 
 namespace spillway::kubernetes {
 namespace {
@@ -227,7 +227,8 @@ void KubernetesCluster::RefuseReturned(const json::value& node) {
 std::optional<Time> KubernetesCluster::Pass() {
   if (!Ready()) return std::nullopt;
   was_ready_ = true;
-  IndexPods();
+  FindPods();
+  ForgetLogs();
   SyncClaims();
   SyncBurstNodes();
   KeepLogs();
@@ -235,37 +236,32 @@ std::optional<Time> KubernetesCluster::Pass() {
   return requests_.LookAgain();
 }
 
-// Pods of each BurstNode, bound there or admitted to it: one look at all pods a round. And what is
-// remembered of pods that are gone is forgotten.
-void KubernetesCluster::IndexPods() {
+// Pods of each BurstNode: bound there, or admitted to it.
+void KubernetesCluster::FindPods() {
   pods_of_.clear();
-  std::set<std::string> kept, there;
   const std::vector<store::ObjectPtr> nodes = store_.List("BurstNode");
-  site::HashedNames rented;
-  for (const store::ObjectPtr& node : nodes) rented.insert(site::HashedName::Of(node->key.name));
-  if (logs_kept_size_ > 0) {
-    const std::lock_guard lock(mutex_);
-    kept.insert(logs_kept_.begin(), logs_kept_.end());
-  }
-  for (store::ObjectPtr& pod : store_.List("Pod")) {
-    if (!kept.empty() && kept.contains(pod->uid)) there.insert(pod->uid);
-    const site::HashedName where = site::BoundTo(*pod);
-    if (!where.text.empty()) {
-      if (rented.contains(where)) pods_of_[std::string(where.text)].push_back(pod);
-      continue;
+  store_.Look<site::PodIndex>([&](const site::PodIndex& index) {
+    for (const store::ObjectPtr& node : nodes)
+      if (const auto room = index.rooms().find(node->key.name); room != index.rooms().end())
+        pods_of_[node->key.name] = room->second.pods;
+    for (const store::ObjectPtr& pod : index.others()) {
+      const json::array* tolerations = FindArray(site::SpecOf(pod->body), "tolerations");
+      if (tolerations == nullptr || !site::NodeOf(pod->body).empty()) continue;
+      for (const json::value& t : *tolerations)
+        if (StringOr(t, "key", "") == site::kBurstKey)
+          pods_of_[std::string(StringOr(t, "value", ""))].push_back(pod);
     }
-    const json::array* tolerations = FindArray(site::SpecOf(pod->body), "tolerations");
-    if (tolerations == nullptr) continue;
-    for (const json::value& t : *tolerations)
-      if (StringOr(t, "key", "") == site::kBurstKey)
-        pods_of_[std::string(StringOr(t, "value", ""))].push_back(pod);
-  }
+  });
+  for (auto& [node, pods] : pods_of_) std::ranges::sort(pods, site::PodIndex::ByKey());
+}
+
+// Of pods that are gone.
+void KubernetesCluster::ForgetLogs() {
   const std::lock_guard lock(mutex_);
-  if (logs_kept_size_ > 0)
-    std::erase_if(logs_kept_, [&](const std::string& uid) {
-      return kept.contains(uid) && !there.contains(uid);
-    });
-  logs_kept_size_ = logs_kept_.size();
+  std::erase_if(logs_kept_, [&](const auto& kept) {
+    const store::ObjectPtr pod = store_.Get(kept.second);
+    return pod == nullptr || pod->uid != kept.first;
+  });
 }
 
 // The log of a pod goes with its node. A rented node is kept until the logs of its ended pods are
@@ -303,7 +299,7 @@ void KubernetesCluster::KeepLogs() {
                    KeepPod(where, uid);
                    {
                      const std::lock_guard lock(mutex_);
-                     logs_kept_.insert(uid);
+                     logs_kept_.emplace(uid, where);
                      log_tries_.erase(uid);
                    }
                    context_.wake();
@@ -513,21 +509,24 @@ bool KubernetesCluster::HoldsResults(const store::StoredObject& pod) const {
 }
 
 std::vector<control::PodReport> KubernetesCluster::PodReports(const BurstNode& node) const {
-  std::set<std::string> released, logged;
+  std::set<std::string> released;
   {
     const std::lock_guard lock(mutex_);
-    logged = logs_kept_;
     if (const auto it = released_.find(node.name); it != released_.end()) released = it->second;
   }
+  const auto logged = [&](const std::string& uid) {
+    const std::lock_guard lock(mutex_);
+    return logs_kept_.contains(uid);
+  };
   std::vector<control::PodReport> reports;
   auto add = [&](const store::StoredObject& pod) {
     const bool over = site::Finished(pod.body);
     const bool here = site::NodeOf(pod.body) == node.name;
-    reports.push_back({pod.key.ns + "/" + pod.key.name, pod.uid, site::PhaseOf(pod.body),
-                       std::string(site::NodeOf(pod.body)), site::StartedAt(pod.body),
-                       site::FinishedAt(pod.body),
-                       over && (!here || (logged.contains(pod.uid) &&
-                                          (released.contains(pod.uid) || !HoldsResults(pod))))});
+    reports.push_back(
+        {pod.key.ns + "/" + pod.key.name, pod.uid, site::PhaseOf(pod.body),
+         std::string(site::NodeOf(pod.body)), site::StartedAt(pod.body), site::FinishedAt(pod.body),
+         over &&
+             (!here || (logged(pod.uid) && (released.contains(pod.uid) || !HoldsResults(pod))))});
   };
   for (const PodRef& ref : node.pods) {
     const store::ObjectPtr pod = store_.Get(site::PodKey(ref.key));

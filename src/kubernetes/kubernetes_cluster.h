@@ -101,7 +101,8 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
                    const std::string& message);
   void RefuseReturned(const json::value& node);
   bool HoldsResults(const store::StoredObject& pod) const;
-  void IndexPods();
+  void FindPods();
+  void ForgetLogs();
   void KeepLogs();
   void KeepPod(const store::ObjectKey& where, const std::string& uid);
   void ForgetPods();
@@ -124,7 +125,8 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   std::map<std::string, std::set<std::string>> released_;  // node -> pod uids
   std::map<store::ObjectKey, json::value> statuses_;       // on their way
   std::map<std::string, int> log_tries_;  // pod uid -> how often its log was asked for in vain
-  std::set<std::string> logs_kept_;       // pod uids whose log is here, or is given up
+  // Pods whose log is here, or is given up, by uid.
+  std::map<std::string, store::ObjectKey> logs_kept_;
   struct ToldEvent {
     Time first{};
     int count = 0;
@@ -138,8 +140,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   std::atomic<bool> started_{false};
   // Of the daemon's round thread only.
   std::map<std::string, std::vector<store::ObjectPtr>> pods_of_;  // BurstNode -> its pods
-  std::size_t logs_kept_size_ = 0;
-  std::set<std::string> claims_told_;  // by uid and sentence
+  std::set<std::string> claims_told_;                             // by uid and sentence
   // Last: they use everything above. Events have a queue of their own, in which they may be
   // dropped, and never stand in the way of what a machine waits for.
   Worker event_worker_, worker_;

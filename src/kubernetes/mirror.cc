@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "model/scheduling.h"
-#include "site/strangers.h"
+#include "site/pod_index.h"
 
 namespace spillway::kubernetes {
 namespace {

@@ -10,9 +10,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::array<std::chrono::microseconds, 17> kBounds{
-    1ms, 2500us, 5ms, 10ms, 25ms, 50ms, 100ms, 250ms, 500ms,
-    1s,  2500ms, 5s,  10s,  30s,  1min, 2min,  5min};
+constexpr std::array<std::chrono::microseconds, 19> kBounds{
+    1ms,   2500us, 5ms,    10ms, 25ms, 50ms, 75ms, 100ms, 150ms, 250ms,
+    500ms, 1s,     2500ms, 5s,   10s,  30s,  1min, 2min,  5min};
 
 // The series of these labels, or the one of all that came too late.
 template <typename Series>

@@ -8,11 +8,10 @@
 namespace spillway::site {
 
 ClusterPods::ClusterPods(const store::Store& store, bool keep_burst_tolerations,
-                         std::vector<store::ObjectPtr> promised, Strangers* strangers) {
+                         std::vector<store::ObjectPtr> pods)
+    : pods_(std::move(pods)) {
   objects_.keep_burst_tolerations = keep_burst_tolerations;
-  for (const store::ObjectPtr& pod : store.List("Pod"))
-    if (strangers != nullptr ? !strangers->Take(pod) : !Finished(pod->body)) pods_.push_back(pod);
-  Add(std::move(promised));
+  Add({});
   auto add = [&](const char* kind, PodObjects::List& list) {
     for (store::ObjectPtr& object : store.List(kind)) {
       list.push_back(&object->body);
@@ -34,6 +33,12 @@ void ClusterPods::Add(std::vector<store::ObjectPtr> pods) {
   }
   objects_.pods.clear();
   for (const store::ObjectPtr& pod : pods_) objects_.pods.push_back(&pod->body);
+}
+
+std::vector<store::ObjectPtr> UnfinishedPods(const store::Store& store) {
+  std::vector<store::ObjectPtr> pods = store.List("Pod");
+  std::erase_if(pods, [](const store::ObjectPtr& pod) { return Finished(pod->body); });
+  return pods;
 }
 
 bool Gated(const json::value& pod) {

@@ -4,19 +4,17 @@
 #include <vector>
 
 #include "model/decode_pods.h"
-#include "site/strangers.h"
 #include "store/store.h"
 
 namespace spillway::site {
 
 class ClusterPods {
  public:
-  // `keep_burst_tolerations` as PodObjects has it; `promised` pods are looked at as if they
-  // existed. Pods that `strangers` takes are left to it.
+  // `keep_burst_tolerations` as PodObjects has it; `pods` by key, none finished.
   ClusterPods(const store::Store& store, bool keep_burst_tolerations,
-              std::vector<store::ObjectPtr> promised = {}, Strangers* strangers = nullptr);
+              std::vector<store::ObjectPtr> pods);
 
-  // Pods that were left out.
+  // Further pods, in any order.
   void Add(std::vector<store::ObjectPtr> pods);
 
   const std::vector<store::ObjectPtr>& pods() const { return pods_; }  // by key; none is finished
@@ -27,6 +25,9 @@ class ClusterPods {
   std::vector<store::ObjectPtr> pods_, others_;  // keep alive what objects_ points to
   PodObjects objects_;
 };
+
+// All pods of the store that are not finished, by key.
+std::vector<store::ObjectPtr> UnfinishedPods(const store::Store& store);
 
 // Has scheduling gates: nobody may bind it yet.
 bool Gated(const json::value& pod);

@@ -140,7 +140,7 @@ Status ScheduleGang(store::Store& store, const std::vector<const Waiting*>& gang
 }  // namespace
 
 Status Schedule(store::Store& store, Time now) {
-  const ClusterPods pods(store, true);
+  const ClusterPods pods(store, true, UnfinishedPods(store));
   DecodedPods decoded = pods.Decode();
   const std::vector<Waiting> waiting = WaitingPods(pods, decoded);
   if (waiting.empty()) return Ok();

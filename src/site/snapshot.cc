@@ -14,6 +14,7 @@
 #include "site/groups.h"
 #include "site/objects.h"
 #include "site/promises.h"
+#include "site/strangers.h"
 
 namespace spillway::site {
 namespace {
@@ -261,8 +262,9 @@ class Builder {
 
   void AddPods() {
     promises_ = FindPromises(store_, inputs_.burst_nodes);
-    Strangers strangers(inputs_.burst_nodes, result_.snapshot.policies);
-    ClusterPods pods(store_, false, promises_.pods, &strangers);
+    Strangers strangers(store_, inputs_.burst_nodes, result_.snapshot.policies, promises_.pods);
+    ClusterPods pods(store_, false, strangers.others());
+    pods.Add(promises_.pods);
     DecodedPods decoded = pods.Decode();
     if (auto named = strangers.NamedBy(decoded.groups); !named.empty()) {
       pods.Add(std::move(named));

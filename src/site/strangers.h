@@ -4,58 +4,49 @@
 #pragma once
 
 #include <string>
-#include <string_view>
-#include <unordered_set>
-#include <utility>
 #include <vector>
 
 #include "model/snapshot.h"
+#include "site/pod_index.h"
 #include "store/store.h"
 
 namespace spillway::site {
 
-// Whether an owner waits for the pod's end, it may be one of a gang or came for a request, or
-// Spillway was told something about it.
-bool IsOfInterest(const json::value& pod);
-
-// A name with its hash, so that tens of thousands of look-ups a round hash nothing.
-struct HashedName {
-  std::string_view text;  // borrowed
-  std::size_t hash = 0;
-
-  static HashedName Of(std::string_view text) {
-    return {text, std::hash<std::string_view>()(text)};
-  }
-  bool operator==(const HashedName& other) const { return text == other.text; }
-  struct Hash {
-    std::size_t operator()(const HashedName& name) const { return name.hash; }
-  };
-};
-using HashedNames = std::unordered_set<HashedName, HashedName::Hash>;
-
-// Where a pod of the store is bound; empty: nowhere. Quick for the same object again.
-HashedName BoundTo(const store::StoredObject& pod);
-
+// The pods of one moment.
 class Strangers {
  public:
-  // Nobody on a rented node is a stranger; in namespaces that a policy names only pods are whose
-  // owners keep them for good (ReplicaSets, DaemonSets, ...). Borrows both.
-  Strangers(const std::vector<BurstNode>& burst_nodes, const std::vector<Policy>& policies);
+  // A plain pod (see PodIndex) is a stranger. Nobody on a rented node is, and in namespaces that a
+  // policy names only those are whose owners keep them for good (ReplicaSets, DaemonSets, ...).
+  // `promised` pods may have rules that name others.
+  Strangers(const store::Store& store, const std::vector<BurstNode>& burst_nodes,
+            const std::vector<Policy>& policies, const std::vector<store::ObjectPtr>& promised);
 
-  // Keeps the pod if it is a stranger, and leaves it out if it is finished; false: it is neither.
-  // What a pod's object says is worked out once and kept with the object. Quick if pods come in
-  // the order of keys.
-  bool Take(const store::ObjectPtr& pod);
-  // Gives back, in the order of keys, those that a rule between pods names after all.
+  // Pods that are neither strangers nor finished, by key.
+  const std::vector<store::ObjectPtr>& others() const { return others_; }
+  // Gives back those that one of the groups names after all. Groups of the others and the promised
+  // only: without rules of theirs nothing is kept that could be given back.
   std::vector<store::ObjectPtr> NamedBy(const std::vector<PodGroup>& groups);
-  // Adds what the others take to nodes (sorted by name) and quotas.
+  // Adds what the strangers take to nodes (sorted by name) and quotas.
   void AddTo(Snapshot& snapshot) const;
 
  private:
-  HashedNames rented_;                         // nodes
-  std::vector<std::string_view> namespaces_;   // of policies, sorted
-  std::pair<std::string_view, bool> last_ns_;  // whether it is one of them
-  std::vector<store::ObjectPtr> pods_;
+  struct Room {
+    std::string node;
+    Resources taken;
+    std::int32_t pods = 0;
+  };
+  struct Space {
+    std::string ns;
+    std::int64_t gpus = 0, pods = 0;
+  };
+
+  void Read(const PodIndex& index, const std::vector<BurstNode>& burst_nodes,
+            const std::vector<Policy>& policies, const std::vector<store::ObjectPtr>& promised);
+  void IsNone(const store::StoredObject& pod);  // takes it out of the sums
+
+  std::vector<store::ObjectPtr> others_, strangers_;
+  std::vector<Room> rooms_;    // by node
+  std::vector<Space> spaces_;  // by namespace
 };
 
 }  // namespace spillway::site

@@ -172,13 +172,19 @@ Result<ObjectPtr> Store::WriteOne(Write& write) {
 }
 
 void Store::Remember(const std::vector<ObjectPtr>& changed, const std::vector<bool>& removed) {
-  for (std::size_t i = 0; i < changed.size(); ++i) {
-    if (changed[i] == nullptr) continue;
-    if (removed[i])
-      objects_.erase(changed[i]->key);
-    else
-      objects_[changed[i]->key] = changed[i];
-  }
+  for (std::size_t i = 0; i < changed.size(); ++i)
+    if (changed[i] != nullptr) Put(changed[i]->key, removed[i] ? nullptr : changed[i]);
+}
+
+void Store::Put(const ObjectKey& key, ObjectPtr object) {
+  const auto index = indexes_.find(key.kind);
+  const auto it = objects_.find(key);
+  if (index != indexes_.end() && it != objects_.end()) index->second->Remove(it->second);
+  if (index != indexes_.end() && object != nullptr) index->second->Add(object);
+  if (object != nullptr)
+    objects_.insert_or_assign(it, key, std::move(object));
+  else if (it != objects_.end())
+    objects_.erase(it);
 }
 
 Result<std::vector<ObjectPtr>> Store::Apply(std::vector<Write> writes) {
@@ -233,7 +239,7 @@ ObjectPtr Store::MirrorOne(Mirrored object) {
   if (object.body.is_null()) {
     if (it == objects_.end()) return nullptr;
     ObjectPtr gone = it->second;
-    objects_.erase(it);
+    Put(gone->key, nullptr);
     return gone;
   }
   if (it != objects_.end() && it->second->body == object.body) return nullptr;
@@ -243,7 +249,7 @@ ObjectPtr Store::MirrorOne(Mirrored object) {
   stored->uid = metadata == nullptr ? "" : StringOr(*metadata, "uid", "");
   stored->resource_version = ++revision_;
   stored->body = std::move(object.body);
-  objects_[object.key] = stored;
+  Put(object.key, stored);
   return stored;
 }
 

@@ -17,24 +17,11 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "ports/journal.h"
+#include "store/index.h"
 #include "store/ledger.h"
 #include "store/memo.h"
 
 namespace spillway::store {
-
-struct ObjectKey {
-  std::string kind, ns, name;  // ns is empty for cluster-scoped kinds
-  auto operator<=>(const ObjectKey&) const = default;
-};
-
-struct StoredObject {
-  ObjectKey key;
-  std::string uid;
-  std::int64_t resource_version = 0;
-  json::value body;  // metadata.uid, .resourceVersion and .creationTimestamp are filled in
-  Memo memo;         // of the snapshot's builder
-};
-using ObjectPtr = std::shared_ptr<const StoredObject>;
 
 // One write of a transaction.
 struct Write {
@@ -80,6 +67,20 @@ class Store final : public ports::Journal {
   // Objects of one kind, sorted by namespace and name; ns empty: all namespaces.
   std::vector<ObjectPtr> List(const std::string& kind, const std::string& ns = "") const;
   ObjectPtr Get(const ObjectKey& key) const;  // nullptr: not there
+  // Shows the index T (see Index) to `look(const T&)`, which must not call the store. From the
+  // first look on it is kept up to date. One index for each kind.
+  template <typename T, typename F>
+  auto Look(const F& look) const {
+    const std::lock_guard lock(mutex_);
+    std::unique_ptr<Index>& index = indexes_[T::kKind];
+    if (index == nullptr) {
+      index = std::make_unique<T>();
+      for (auto it = objects_.lower_bound({T::kKind, "", ""});
+           it != objects_.end() && it->first.kind == T::kKind; ++it)
+        index->Add(it->second);
+    }
+    return look(static_cast<const T&>(*index));
+  }
 
   // All writes or none. Returns the objects as stored (deleted ones as they were). kConflict names
   // the first object whose version is not the expected one.
@@ -124,11 +125,14 @@ class Store final : public ports::Journal {
   Result<ObjectPtr> WriteOne(Write& write);
   ObjectPtr MirrorOne(Mirrored object);  // locked; nullptr: nothing changed
   void Remember(const std::vector<ObjectPtr>& changed, const std::vector<bool>& removed);
+  // Locked. In place of the one with this key, which nullptr removes.
+  void Put(const ObjectKey& key, ObjectPtr object);
 
   StoreOptions options_;
   mutable std::mutex mutex_;
   mutable Database db_;
   std::map<ObjectKey, ObjectPtr> objects_;
+  mutable std::map<std::string, std::unique_ptr<Index>, std::less<>> indexes_;  // by kind
   std::map<std::string, std::pair<BurstNode, std::int64_t>>
       decoded_;  // by name, with the version decoded
   std::int64_t revision_ = 0;

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 // Deadlines for booting are five minutes of the daemon's clock, and a real kubelet must meet them
 // on a busy computer.
-inline constexpr int kTimeScale = 4;
+inline constexpr int kTimeScale = 2;
 
 // One spillwayd --kubernetes. Dies with the object.
 class Replica {

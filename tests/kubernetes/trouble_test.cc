@@ -145,7 +145,7 @@ TEST_F(TroubleTest, OthersWriteTheSameObjectsAllTheTime) {
   EXPECT_TRUE(EventuallyRevived([&] { return AllGone(); }, 120s)) << Story();
   for (std::jthread& writer : writers) writer.request_stop();
   writers.clear();
-  EXPECT_GE(written, 500);
+  EXPECT_GE(written, 200);  // many for each write of ours
   ExpectAllRight(10s);
 }
 
