@@ -58,8 +58,9 @@ Result<std::optional<Time>> Conductor::Round() {
     SPW_TRY(journal_.Commit(result.changed, result.entries));
   last_round_ = world.snapshot.now;
   memory_ = std::move(result.memory);
-  observer_.Published(world, result);
-  Keep(std::move(world.snapshot.burst_nodes), std::move(result.changed), world.snapshot.now);
+  std::vector<BurstNode> kept = world.snapshot.burst_nodes;
+  observer_.Published(std::move(world), result);
+  Keep(std::move(kept), std::move(result.changed), last_round_);
   for (const Command& command : result.commands) sink_.Send(command);
   return result.look_again;
 }

@@ -26,7 +26,7 @@ class Observer {
   virtual Result<World> Observe(std::vector<BurstNode> nodes, std::int64_t last_serial) = 0;
   // What the round decided, for people (events, `explain`); called after the commit and before the
   // commands are sent. Answers that the round saw are consumed now.
-  virtual void Published(const World& world, const RoundResult& result) = 0;
+  virtual void Published(World world, const RoundResult& result) = 0;
 };
 
 class CommandSink {

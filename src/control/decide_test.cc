@@ -364,9 +364,7 @@ class FakeObserver final : public Observer {
     world.snapshot.burst_nodes = std::move(nodes);
     return world;
   }
-  void Published(const World& world, const RoundResult&) override {
-    rounds.push_back(world.snapshot.now);
-  }
+  void Published(World world, const RoundResult&) override { rounds.push_back(world.snapshot.now); }
   std::vector<Time> rounds;
 };
 

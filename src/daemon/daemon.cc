@@ -18,7 +18,7 @@
 namespace spillway::daemon {
 namespace {
 
-constexpr int kExecutorThreads = 8;
+constexpr int kExecutorThreads = 32;   // they wait for the answers of providers and API servers
 constexpr Duration kTick{100ms};       // real time: simulated clouds
 constexpr Duration kOffersAge{10min};  // of the clock
 constexpr Duration kPollBusy{5s};      // of the clock, while something is rented there

@@ -113,7 +113,7 @@ class Daemon final : public server::Backend,
 
   // world.cc
   Result<control::World> Observe(std::vector<BurstNode> nodes, std::int64_t last_serial) override;
-  void Published(const control::World& world, const control::RoundResult& result) override;
+  void Published(control::World world, const control::RoundResult& result) override;
   Result<server::RoundView> ViewOf(store::Store& store, std::vector<BurstNode> nodes);
   control::Observation ObservationOf(const BurstNode& node,
                                      const std::map<std::string, ports::Inventory>& inventories);

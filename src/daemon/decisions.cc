@@ -19,31 +19,37 @@ store::ObjectKey WorkloadKey(const store::ObjectKey& record) {
   return {record.name.substr(0, slash), record.ns, record.name.substr(slash + 1)};
 }
 
-void Write(store::Store& store, store::Write write) {
-  const store::ObjectKey key = write.key;
-  const auto written = store.Apply({std::move(write)});
-  if (!written)
-    log::Warn("a decision was not kept",
-              {{"workload", key.ns + "/" + key.name}, {"error", written.error().message}});
+void Apply(store::Store& store, std::vector<store::Write> writes) {
+  if (writes.empty()) return;
+  const auto written = store.Apply(std::move(writes), store::Survives::kEndOfProcess);
+  if (!written) log::Warn("decisions were not kept", {{"error", written.error().message}});
 }
 
 }  // namespace
 
-void KeepDecision(store::Store& store, const std::string& workload, const json::value& record) {
-  if (record.is_null()) return;
-  Write(store, {RecordKey(workload), json::object{{"record", record}}, std::nullopt, false});
+void KeepDecisions(store::Store& store, std::map<std::string, json::value> records) {
+  std::vector<store::Write> writes;
+  for (auto& [workload, record] : records)
+    if (!record.is_null())
+      // As text: a record is long, and as values it takes several times the memory.
+      writes.push_back(
+          {RecordKey(workload), json::object{{"record", json::serialize(record)}}, std::nullopt});
+  Apply(store, std::move(writes));
 }
 
 json::value KeptDecision(const store::Store& store, const std::string& workload) {
   const store::ObjectPtr kept = store.Get(RecordKey(workload));
-  const json::value* record = kept == nullptr ? nullptr : Find(kept->body, "record");
-  return record == nullptr ? json::value(nullptr) : *record;
+  if (kept == nullptr) return nullptr;
+  const auto record = ParseJson(StringOr(kept->body, "record", "null"));
+  return record ? *record : json::value(nullptr);
 }
 
 void ForgetDecisions(store::Store& store) {
+  std::vector<store::Write> writes;
   for (const store::ObjectPtr& kept : store.List(std::string(kKind)))
     if (store.Get(WorkloadKey(kept->key)) == nullptr)
-      Write(store, {kept->key, nullptr, std::nullopt, true});
+      writes.push_back({kept->key, nullptr, std::nullopt, true});
+  Apply(store, std::move(writes));
 }
 
 }  // namespace spillway::daemon

@@ -3,6 +3,7 @@
 // long as the workload's Job or Pod exists.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "base/json.h"
@@ -10,9 +11,9 @@
 
 namespace spillway::daemon {
 
-// `workload` is "ns/Job/name" or "ns/Pod/name". A null record keeps what there is. A record that
-// cannot be written is logged: nothing but an answer depends on it.
-void KeepDecision(store::Store& store, const std::string& workload, const json::value& record);
+// By workload: "ns/Job/name" or "ns/Pod/name". A null record keeps what there is. Records that
+// cannot be written are logged: nothing but an answer depends on them.
+void KeepDecisions(store::Store& store, std::map<std::string, json::value> records);
 
 json::value KeptDecision(const store::Store& store, const std::string& workload);  // null: none
 

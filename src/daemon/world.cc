@@ -97,7 +97,7 @@ Result<control::World> Daemon::Observe(std::vector<BurstNode> nodes, std::int64_
   return world;
 }
 
-void Daemon::Published(const control::World& world, const control::RoundResult& result) {
+void Daemon::Published(control::World world, const control::RoundResult& result) {
   metrics::OfProcess().plan_seconds.Observe(deciding_.Read() - journal_->TakeCommitTime());
   if (!world.synced) return;
   {
@@ -108,7 +108,7 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
     std::erase_if(deleted_, seen);
   }
   auto view = std::make_shared<server::RoundView>();
-  view->snapshot = world.snapshot;
+  view->snapshot = std::move(world.snapshot);
   view->plan = result.plan;
   view->problems = problems_;
   view->providers = providers_;
@@ -123,13 +123,14 @@ void Daemon::Published(const control::World& world, const control::RoundResult& 
                              {"detail", node.failure_detail}});
   TellPeople(*view, result.changed);
   reaction_.Decided(view->snapshot, view->plan.decisions);
+  const std::shared_ptr<const server::RoundView> shown = view;
   {
     const std::lock_guard lock(view_mutex_);
     view_ = std::move(view);
   }
-  WriteStatuses(*cluster_, world.snapshot, clock_->Now());
+  WriteStatuses(*cluster_, shown->snapshot, clock_->Now());
   agreement_.Tell(*cluster_, *store_, known_providers_, clock_->Now());
-  cluster_->Decided(world.snapshot, result.plan);
+  cluster_->Decided(shown->snapshot, result.plan);
   cluster_->Project(result.changed);
   Changed();
   if (options_.on_stored)
@@ -156,12 +157,14 @@ void Daemon::TellPeople(const server::RoundView& view, const std::vector<BurstNo
     else
       cluster_->AddEvent(about, one.warning, one.reason, one.message);
   }
+  std::map<std::string, json::value> records;
   for (const Decision* decision : kept) {
     // "It is on its way" only follows from the decision that is worth keeping.
     if (decision->verdict == Verdict::kOnItsWay) continue;
     const auto& workload = view.snapshot.workloads[static_cast<std::size_t>(decision->workload)];
-    KeepDecision(*store_, workload.key, server::DecisionRecord(view, *decision, view.snapshot.now));
+    records[workload.key] = server::DecisionRecord(view, *decision, view.snapshot.now);
   }
+  KeepDecisions(*store_, std::move(records));
   ForgetDecisions(*store_);
 }
 

@@ -57,7 +57,7 @@ class Daemon final : public control::Observer, public Uplink {
 
   // Observer
   Result<control::World> Observe(std::vector<BurstNode> nodes, std::int64_t last_serial) override;
-  void Published(const control::World& world, const control::RoundResult& result) override;
+  void Published(control::World world, const control::RoundResult& result) override;
 
   // The last reason that the plan gave for each job; kNone if it was none or it is not waiting.
   const std::vector<Reason>& reasons() const { return reasons_; }

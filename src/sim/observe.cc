@@ -67,7 +67,7 @@ void Daemon::SayWhatChanged(const control::RoundResult& result) const {
     context_.trace.Line(context_.now(), entry.node, entry.step + ": " + entry.text);
 }
 
-void Daemon::Published(const control::World& world, const control::RoundResult& result) {
+void Daemon::Published(control::World world, const control::RoundResult& result) {
   if (context_.crashing) return;
   const auto consume = [&](auto& answers) {
     if (!answers.empty() && !context_.dice.Hit(Fault::kAnswerDuplicated)) answers.clear();

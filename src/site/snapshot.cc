@@ -58,10 +58,12 @@ class Builder {
     // has none yet.
     for (Node& node : s.nodes) {
       const auto label = node.labels.find(kBurstKey);
-      node.rented =
-          (label != node.labels.end() && label->second == node.name) ||
-          std::ranges::find(s.burst_nodes, node.name, &BurstNode::name) != s.burst_nodes.end();
+      node.rented = label != node.labels.end() && label->second == node.name;
     }
+    for (const BurstNode& rented : s.burst_nodes)
+      if (const auto node = std::ranges::lower_bound(s.nodes, rented.name, {}, &Node::name);
+          node != s.nodes.end() && node->name == rented.name)
+        node->rented = true;
     return std::move(result_);
   }
 

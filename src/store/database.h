@@ -53,6 +53,20 @@ class Database {
   }
   int Changes() const { return sqlite3_changes(db_.get()); }
 
+  // While one lives, outside transactions: what is committed survives the end of the process, but
+  // a power loss perhaps not; nothing waits for the disk. The next other commit makes it durable.
+  class Relaxed {
+   public:
+    explicit Relaxed(Database& db) : db_(db) { Set("PRAGMA synchronous=NORMAL"); }
+    Relaxed(const Relaxed&) = delete;
+    Relaxed& operator=(const Relaxed&) = delete;
+    ~Relaxed() { Set("PRAGMA synchronous=FULL"); }
+
+   private:
+    void Set(const char* pragma) { SPW_CHECK(db_.Execute(pragma), pragma); }
+    Database& db_;
+  };
+
  private:
   struct Close {
     void operator()(sqlite3* db) const { sqlite3_close(db); }

@@ -187,11 +187,13 @@ void Store::Put(const ObjectKey& key, ObjectPtr object) {
     objects_.erase(it);
 }
 
-Result<std::vector<ObjectPtr>> Store::Apply(std::vector<Write> writes) {
+Result<std::vector<ObjectPtr>> Store::Apply(std::vector<Write> writes, Survives survives) {
   std::vector<ObjectPtr> changed;
   bool any_removed = false;
   {
     const std::lock_guard lock(mutex_);
+    std::optional<Database::Relaxed> relaxed;
+    if (survives == Survives::kEndOfProcess) relaxed.emplace(db_);
     const std::int64_t revision_before = revision_;
     auto run = [&]() -> Status {
       SPW_ASSIGN(Transaction transaction, Transaction::Begin(db_));
@@ -291,6 +293,7 @@ void Store::AddEvent(const ObjectKey& about, bool warning, std::string reason,
     events_.push_back({now, now, about, warning, reason, message, 1});
     if (events_.size() > kMaxEvents) events_.erase(events_.begin());
   }
+  const Database::Relaxed relaxed(db_);
   // Events inform people; losing one to a full disk must not stop the work.
   [[maybe_unused]] const Status ignored = db_.Run(
       "INSERT INTO events(first, last, kind, ns, name, warning, reason, message, count) "

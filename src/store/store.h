@@ -32,6 +32,9 @@ struct Write {
   bool remove = false;  // delete instead; kNotFound is not an error when expected is nullopt
 };
 
+// What a write survives. Waiting for the disk takes milliseconds.
+enum class Survives : std::uint8_t { kPowerLoss, kEndOfProcess };
+
 // An event about an object, as `kubectl describe` shows it. Repeated ones are counted, not stored
 // again.
 struct Event {
@@ -84,7 +87,8 @@ class Store final : public ports::Journal {
 
   // All writes or none. Returns the objects as stored (deleted ones as they were). kConflict names
   // the first object whose version is not the expected one.
-  Result<std::vector<ObjectPtr>> Apply(std::vector<Write> writes);
+  Result<std::vector<ObjectPtr>> Apply(std::vector<Write> writes,
+                                       Survives survives = Survives::kPowerLoss);
 
   // Reads, changes and writes one object; retried on kConflict a bounded number of times. `change`
   // returns false to leave it as it is. kNotFound if it does not exist.
@@ -100,6 +104,7 @@ class Store final : public ports::Journal {
   // The same, and every other object of this kind is gone: after everything was listed anew.
   void MirrorAll(const std::string& kind, std::vector<Mirrored> objects);
 
+  // Survives the end of the process.
   void AddEvent(const ObjectKey& about, bool warning, std::string reason, std::string message);
   std::vector<Event> Events(const ObjectKey& about) const;
   std::vector<Event> RecentEvents(std::size_t limit) const;

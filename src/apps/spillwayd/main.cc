@@ -1,6 +1,7 @@
 // spillwayd: the daemon of the embedded mode. Wiring only: here the ports meet their adapters.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -346,5 +347,8 @@ int Main(int argc, char** argv) {
 int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "pod-init")
     return spillway::runtime::PodInitMain(argc, argv);
+  // Dozens of threads mostly wait. An arena for each (glibc's default is 8 per processor) would
+  // keep memory that nobody uses.
+  mallopt(M_ARENA_MAX, 2);
   return spillway::Main(argc, argv);
 }
