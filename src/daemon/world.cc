@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "base/log.h"
+#include "control/boot_times.h"
 #include "control/budget.h"
 #include "daemon/daemon.h"
 #include "daemon/decisions.h"
@@ -35,6 +36,7 @@ Result<server::RoundView> Daemon::ViewOf(store::Store& store, std::vector<BurstN
   site::SnapshotResult built = site::BuildSnapshot(store, std::move(inputs));
   SPW_ASSIGN(const std::vector<BurstNode> all, store_->Nodes(clock_->Now() - kLongestPeriod));
   control::FillBudgets(built.snapshot.budgets, all, built.snapshot.now);
+  built.snapshot.boots = control::LearnBootTimes(all);
   server::RoundView view{std::move(built.snapshot), {}, std::move(built.problems), {}};
   for (const BurstNode& node : all) {
     if (node.Live()) continue;

@@ -35,7 +35,13 @@ struct SideObjectTerms {
 // Nexus to the United States, graded by evidence; a higher grade is a stronger nexus.
 enum class UsNexus : std::uint8_t { kNone, kSubsidiary, kListing, kOwner };
 
-// Times learned or taken from the catalogue; quantiles of seconds.
+// How long machines take from the request until they join; quantiles.
+struct BootTimes {
+  Duration median{0}, p90{0};
+  bool operator==(const BootTimes&) const = default;
+};
+
+// Times of the catalogue; quantiles.
 struct LifecycleTimes {
   Duration boot_median{120s}, boot_p90{300s};
   Duration delete_median{30s}, delete_p90{120s};

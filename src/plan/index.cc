@@ -32,6 +32,10 @@ void Index::ResolveOffers() {
       info.account = it->second;
     const auto facts = facts_by_id.find(offer.catalog);
     info.facts = facts != facts_by_id.end() ? facts->second : &unknown_facts_;
+    const auto learned = snapshot.boots.find(info.key);
+    info.boot = learned != snapshot.boots.end()
+                    ? learned->second
+                    : BootTimes{info.facts->times.boot_median, info.facts->times.boot_p90};
     for (const SideObjectTerms& side : info.facts->side_objects)
       info.side_per_hour += side.price_per_hour;
     info.place = place_ids.try_emplace({offer.provider, offer.region}, places).first->second;

@@ -40,27 +40,29 @@ Duration WipeTime(const Index& index, const Policy& policy, const Offer& offer, 
          (policy.verify == WipeCheck::kFull ? 2 : 1);
 }
 
-Spans Expected(const Index& index, const Policy& policy, const Offer& offer,
-               const ProviderFacts& facts, const Load& load) {
+Spans Expected(const Index& index, const Policy& policy, std::int32_t offer_index,
+               const Load& load) {
+  const Offer& offer = index.snapshot.offers[static_cast<std::size_t>(offer_index)];
+  const OfferInfo& info = index.offers[static_cast<std::size_t>(offer_index)];
   Spans spans;
-  spans.boot = facts.times.boot_median;
+  spans.boot = info.boot.median;
   spans.stage = Moving(load.stage_bytes, index.options.wan_bytes_per_second);
   spans.run = load.run;
   spans.give_back = Moving(load.result_bytes, index.options.wan_bytes_per_second);
   spans.wipe = WipeTime(index, policy, offer, load);
-  if (facts.billing.meter_stops == BillingTerms::MeterStop::kGone)
-    spans.closing = facts.times.delete_median;
+  if (info.facts->billing.meter_stops == BillingTerms::MeterStop::kGone)
+    spans.closing = info.facts->times.delete_median;
   return spans;
 }
 
-Spans Worst(const Policy& policy, const ProviderFacts& facts, const Load& load, Spans spans) {
-  spans.boot = std::max(spans.boot, facts.times.boot_p90 * 2);
+Spans Worst(const Policy& policy, const OfferInfo& info, const Load& load, Spans spans) {
+  spans.boot = std::max(spans.boot, info.boot.p90 * 2);
   spans.stage *= kSlowTransfer;
   spans.run = std::max(spans.run, std::min(load.worst_run, policy.lifetime));
   spans.give_back *= kSlowTransfer;
   spans.wipe *= kSlowTransfer;
-  if (facts.billing.meter_stops == BillingTerms::MeterStop::kGone)
-    spans.closing = std::max(spans.closing, facts.times.delete_p90);
+  if (info.facts->billing.meter_stops == BillingTerms::MeterStop::kGone)
+    spans.closing = std::max(spans.closing, info.facts->times.delete_p90);
   return spans;
 }
 
@@ -97,17 +99,14 @@ Duration WorstRun(const Workload& workload, const Policy& policy) {
 
 Money ExpectedTotal(const Index& index, const Policy& policy, std::int32_t offer,
                     const Load& load) {
-  const Spans spans =
-      Expected(index, policy, index.snapshot.offers[static_cast<std::size_t>(offer)],
-               *index.offers[static_cast<std::size_t>(offer)].facts, load);
+  const Spans spans = Expected(index, policy, offer, load);
   return Cost(index, offer, spans.Sum(), load.result_bytes).Total();
 }
 
 Forecast MakeForecast(const Index& index, const Policy& policy, std::int32_t offer_index,
                       const Load& load) {
-  const Offer& offer = index.snapshot.offers[static_cast<std::size_t>(offer_index)];
-  const ProviderFacts& facts = *index.offers[static_cast<std::size_t>(offer_index)].facts;
-  const Spans spans = Expected(index, policy, offer, facts, load);
+  const OfferInfo& info = index.offers[static_cast<std::size_t>(offer_index)];
+  const Spans spans = Expected(index, policy, offer_index, load);
   const Costs costs = Cost(index, offer_index, spans.Sum(), load.result_bytes);
   Forecast forecast;
   forecast.boot = spans.boot;
@@ -121,8 +120,8 @@ Forecast MakeForecast(const Index& index, const Policy& policy, std::int32_t off
   forecast.egress = costs.egress;
   forecast.total = costs.Total();
   // A clock-aligned meter that starts later than assumed may touch one step more.
-  Duration worst_span = Worst(policy, facts, load, spans).Sum();
-  if (facts.billing.clock_aligned) worst_span += facts.billing.step;
+  Duration worst_span = Worst(policy, info, load, spans).Sum();
+  if (info.facts->billing.clock_aligned) worst_span += info.facts->billing.step;
   const Costs worst = Cost(index, offer_index, worst_span, load.result_bytes * kSlowTransfer);
   forecast.worst_case = std::max(forecast.total, worst.Total());
   return forecast;
@@ -130,11 +129,10 @@ Forecast MakeForecast(const Index& index, const Policy& policy, std::int32_t off
 
 Deadlines MakeDeadlines(const Index& index, const Policy& policy, std::int32_t offer_index,
                         const Load& load) {
-  const Offer& offer = index.snapshot.offers[static_cast<std::size_t>(offer_index)];
-  const ProviderFacts& facts = *index.offers[static_cast<std::size_t>(offer_index)].facts;
-  const Spans spans = Expected(index, policy, offer, facts, load);
+  const Spans spans = Expected(index, policy, offer_index, load);
+  const Duration slow_boot = index.offers[static_cast<std::size_t>(offer_index)].boot.p90;
   Deadlines deadlines;
-  deadlines.boot = std::max<Duration>(5min, facts.times.boot_p90 * 3);
+  deadlines.boot = std::max<Duration>(5min, slow_boot * 3);
   deadlines.stage = std::max<Duration>(10min, spans.stage * kSlowTransfer);
   deadlines.give_back = std::max<Duration>(10min, spans.give_back * kSlowTransfer);
   deadlines.wipe = std::max<Duration>(10min, spans.wipe * kSlowTransfer);

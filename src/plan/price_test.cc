@@ -48,6 +48,24 @@ TEST_F(PriceTest, TheWholeRentalIsPaidInSteps) {
   EXPECT_EQ(forecast.worst_case, Money::Euro(48));
 }
 
+TEST_F(PriceTest, ABootIsAsLongAsItWasLearnedForItsOffer) {
+  const Load load{.run = 10min, .worst_run = 10min};
+  const Money before = Predict(load).worst_case;
+  const auto deadline = [&] {
+    const Index index(world_, options_);
+    return MakeDeadlines(index, world_.policies[0], 0, load).boot;
+  };
+  world_.boots["somebody/else"] = {20min, 30min};
+  EXPECT_EQ(Predict(load).boot, 4min);
+  EXPECT_EQ(deadline(), 18min);
+  world_.boots[world_.offers[0].Key()] = {5min, 10min};
+  EXPECT_EQ(Predict(load).boot, 5min);
+  EXPECT_EQ(Predict(load).worst_case, before + Money::Euro(8));  // 20 minutes, not 12
+  EXPECT_EQ(deadline(), 30min);
+  world_.boots[world_.offers[0].Key()] = {30s, 1min};
+  EXPECT_EQ(deadline(), 5min) << "no haste";
+}
+
 TEST_F(PriceTest, AMeterThatRunsUntilGonePaysForTheDelete) {
   world_.facts[0].billing.meter_stops = BillingTerms::MeterStop::kGone;
   EXPECT_EQ(Predict({.run = 10min, .worst_run = 10min}).paid, 15min);

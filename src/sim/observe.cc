@@ -1,6 +1,7 @@
 // The Observer's side of the daemon: what one round gets to see.
 #include <algorithm>
 
+#include "control/boot_times.h"
 #include "control/budget.h"
 #include "sim/daemon.h"
 #include "sim/mutant_parts.h"
@@ -11,6 +12,7 @@ void Daemon::FillSnapshot(Snapshot& snapshot) {
   snapshot = template_;
   snapshot.now = site_clock().Now();
   cluster_.Fill(snapshot);
+  snapshot.boots = control::LearnBootTimes(journal_.all());
   for (ProviderAccount& account : snapshot.accounts)
     for (const BurstNode& node : journal_.all())
       account.live_nodes += node.Live() && node.offer.provider == account.name;
