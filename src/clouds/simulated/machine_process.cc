@@ -51,6 +51,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
 // In the child, between fork and exec: only async-signal-safe calls.
 [[noreturn]] void RunChild(int go, int log, char* const* argv, char* const* env) {
   ::setsid();
+  (void)!::write(go, "s", 1);
   // Wait until the parent has recorded us; end of file means that it died or gave up.
   char byte = 0;
   ssize_t n = 0;
@@ -96,6 +97,13 @@ Result<ProcessId> StartProcess(const ProcessPlan& plan,
     return Fail(Code::kInternal, std::move(why));
   };
   if (pid < 0) return give_up(Because("cannot start a process"));
+  // Until it leads its group, KillGroup would find nothing to kill.
+  char leads = 0;
+  ssize_t n = 0;
+  do {
+    n = ::read(go[1], &leads, 1);
+  } while (n < 0 && errno == EINTR);
+  if (n != 1) return give_up("a process ended before it began");
   const std::optional<std::int64_t> ticks = StartTicks(pid);
   if (!ticks) return give_up("a process ended before it began");
   const ProcessId process{pid, *ticks};
