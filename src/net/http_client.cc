@@ -183,7 +183,7 @@ Result<HeaderList> BuildHeaders(const Endpoint& endpoint, const HttpRequest& req
 class HttpClient::Impl {
  public:
   Impl(Endpoint endpoint, ClientOptions options)
-      : endpoint_(std::move(endpoint)), options_(options) {
+      : endpoint_(std::move(endpoint)), options_(std::move(options)) {
     InitCurl();
     easy_.reset(curl_easy_init());
     SPW_CHECK(easy_ != nullptr, "curl_easy_init failed");
@@ -236,6 +236,11 @@ Result<HeaderList> HttpClient::Impl::Prepare(CURL* easy, const HttpRequest& requ
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, endpoint_.unix_path.c_str());
   }
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options_.verify ? 1L : 0L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options_.verify ? 2L : 0L);
+  if (!options_.ca_file.empty())
+    curl_easy_setopt(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -280,6 +285,9 @@ Error HttpClient::Impl::Explain(CURL* easy, CURLcode code, const HttpRequest& re
   if (os_error != 0) message += std::string(" (") + std::strerror(static_cast<int>(os_error)) + ")";
   if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
     return {Code::kInvalid, message, {}};
+  if (code == CURLE_SSL_CACERT_BADFILE || code == CURLE_PEER_FAILED_VERIFICATION)
+    message += options_.ca_file.empty() ? "; a private certificate authority needs a CA file"
+                                        : "; CA file " + options_.ca_file;
   const std::string complaint =
       endpoint_.dialer == nullptr ? std::string() : endpoint_.dialer->Complaint();
   if (!complaint.empty()) message += ": " + complaint;
@@ -356,7 +364,7 @@ HttpRequest HttpRequest::Json(std::string method, std::string target, const json
 }
 
 HttpClient::HttpClient(Endpoint endpoint, ClientOptions options)
-    : impl_(std::make_unique<Impl>(std::move(endpoint), options)) {}
+    : impl_(std::make_unique<Impl>(std::move(endpoint), std::move(options))) {}
 HttpClient::~HttpClient() = default;
 HttpClient::HttpClient(HttpClient&&) noexcept = default;
 HttpClient& HttpClient::operator=(HttpClient&&) noexcept = default;

@@ -53,6 +53,8 @@ struct ClientOptions {
   Duration total_timeout = 30s;           // of one request; event streams have none
   Duration stream_idle_timeout = 45s;     // whole seconds; three missed heartbeats
   std::int64_t response_bytes = 4 << 20;  // a longer body fails
+  std::string ca_file;                    // certificates to trust (PEM); empty: the system's
+  bool verify = true;                     // false: whoever answers is believed to be the server
 };
 
 struct HttpRequest {
