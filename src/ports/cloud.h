@@ -71,7 +71,7 @@ class Cloud {
   // Everything that could be rented now, allowed or not. kDenied, kThrottled, kUnavailable.
   virtual Result<std::vector<Offer>> Offers() = 0;
 
-  // Credentials and quota, said in words; Ok when an instance could be created. kDenied, kQuota.
+  // What is missing, said in words; Ok when one could be created. kDenied, kQuota, kInvalid.
   virtual Status Preflight() = 0;
 
   // Starts creating. The answer may be an instance that is only accepted; stock may run out after

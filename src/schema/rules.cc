@@ -70,10 +70,12 @@ class Rules {
 
   void CheckProvider() {
     const Cursor type = root_["spec"]["type"];
-    if (type.Text() != "simulated" && type.Text() != "exec")
+    static constexpr std::array<std::string_view, 3> kAdapters = {"simulated", "exec", "openstack"};
+    if (std::find(kAdapters.begin(), kAdapters.end(), type.Text()) == kAdapters.end())
       Report(type, fmt::format("\"{}\" has no adapter yet", Printable(type.Text())),
-             "simulated or exec");
+             "simulated, exec or openstack");
     CheckExec(root_["spec"]);
+    CheckOpenStack(root_["spec"]);
     for (const Cursor& item : root_["spec"]["simulated"]["noCapacity"].Items())
       if (const std::string_view text = item.Text();
           std::count(text.begin(), text.end(), '/') != 1 || text.front() == '/' ||
@@ -141,6 +143,39 @@ class Rules {
       if (time && span && (*span < 1s || *span > 1h))
         Report(time, fmt::format("{} is not within 1s and 1h", Printable(time.Text())),
                "how long the executable may take");
+    }
+  }
+
+  void CheckOpenStack(const Cursor& spec) {
+    const Cursor openstack = spec["openstack"];
+    const bool wanted = spec["type"].Text() == "openstack";
+    if (openstack && !wanted)
+      return Report(openstack.key_at(), openstack, "is only for type openstack",
+                    "remove it, or type: openstack");
+    if (!wanted) return;
+    if (!openstack)
+      return Report(openstack, "is missing: type openstack rents in a project",
+                    "openstack: {cloud: ENTRY OF clouds.yaml, image: NAME, network: NAME}");
+    if (spec["simulated"])
+      Report(spec["simulated"].key_at(), spec["simulated"], "is only for type simulated",
+             "remove it");
+    if (spec["credentials"])
+      Report(spec["credentials"].key_at(), spec["credentials"], "is not read by type openstack",
+             "openstack.cloud names an entry of clouds.yaml");
+    if (spec["regions"].Items().size() > 1)
+      Report(spec["regions"], "type openstack rents in one region", "one object each");
+    std::set<std::string_view> gpus, flavors;
+    for (const Cursor& gpu : openstack["gpus"].Items())
+      if (!gpus.insert(gpu["name"].Text()).second)
+        Report(gpu["name"], fmt::format("{} is there twice", Printable(gpu["name"].Text())),
+               "each GPU once");
+    for (const Cursor& flavor : openstack["flavors"].Items()) {
+      const Cursor name = flavor["name"], gpu = flavor["gpu"];
+      if (!flavors.insert(name.Text()).second)
+        Report(name, fmt::format("{} is there twice", Printable(name.Text())), "each flavor once");
+      if (gpu && !gpus.contains(gpu.Text()))
+        Report(gpu, fmt::format("\"{}\" is not in openstack.gpus", Printable(gpu.Text())),
+               "the name of one of them");
     }
   }
 

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "cli/paths.h"
 #include "clouds/exec/exec_cloud.h"
+#include "clouds/openstack/openstack_cloud.h"
 #include "clouds/simulated/simulated_cloud.h"
 #include "daemon/daemon.h"
 #include "embedded/embedded_cluster.h"
@@ -39,7 +40,8 @@ constexpr Duration kStatePatience{std::chrono::minutes(1)};
 
 struct Flags {
   std::string state, data_root, results_root, evidence, catalog, socket, node_program,
-      exec_directory, cluster_id = "site", log_file, listen, token_file, metrics_listen, phase_hook;
+      exec_directory, openstack_clouds, cluster_id = "site", log_file, listen, token_file,
+                                        metrics_listen, phase_hook;
   int time_scale = 1;
   bool inspect = false, verbose = false;
   KubernetesFlags kubernetes;
@@ -68,6 +70,14 @@ class Clouds {
       SPW_ASSIGN(exec::ExecOptions options,
                  exec::ExecOptionsFrom(provider, catalog_, flags.exec_directory, Variable));
       return daemon::OpenedCloud{std::make_shared<exec::ExecCloud>(std::move(options), clock), {}};
+    }
+    if (type == "openstack") {
+      SPW_ASSIGN(openstack::OpenStackOptions options,
+                 openstack::OpenStackOptionsFrom(provider, catalog_, flags.openstack_clouds));
+      openstack::Send send = openstack::SendOver(options.cloud);
+      return daemon::OpenedCloud{
+          std::make_shared<openstack::OpenStackCloud>(std::move(options), std::move(send), clock),
+          {}};
     }
     return Fail(Code::kInvalid,
                 fmt::format("CloudProvider {}: there is no adapter for type \"{}\" in this build",
@@ -309,6 +319,9 @@ int Main(int argc, char** argv) {
       "--exec-directory", flags.exec_directory,
       "CloudProviders of type exec may run the executables below this directory; without "
       "it there are none");
+  app.add_option("--openstack-clouds", flags.openstack_clouds,
+                 "clouds.yaml with the accounts that CloudProviders of type openstack may use; "
+                 "without it there are none");
   app.add_flag("--inspect-rented-disks", flags.inspect,
                "search the disks of simulated machines for plaintext before and after each wipe");
   app.add_option(

@@ -1,0 +1,346 @@
+#include "clouds/openstack/openstack_cloud.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/encoding.h"
+#include "base/log.h"
+#include "clouds/openstack/resources.h"
+#include "schema/problem.h"
+
+namespace spillway::openstack {
+namespace {
+
+using ports::InstanceState;
+
+constexpr std::size_t kMaxNameLength = 40;
+constexpr std::size_t kMaxUserData = 16u << 10;
+constexpr std::size_t kMaxRemembered = 1000;  // servers with volumes
+constexpr std::string_view kClusterKey = "spillway-cluster", kNodeKey = "spillway-node";
+
+bool IsLabel(std::string_view name) {
+  if (name.empty() || name.front() == '-' || name.back() == '-') return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+// A cluster id as tag and metadata can hold it: tags have at most 60 characters, and none of "/,".
+std::string ClusterMark(const std::string& cluster_id) {
+  constexpr std::size_t kLongest = 40;
+  const bool plain = !cluster_id.empty() && cluster_id.size() <= kLongest &&
+                     std::all_of(cluster_id.begin(), cluster_id.end(), [](char c) {
+                       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                              (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+                     });
+  return plain ? cluster_id : Sha256Hex(cluster_id).substr(0, kLongest);
+}
+
+std::string ClusterTag(const std::string& cluster_id) {
+  return fmt::format("{}-{}", kClusterKey, ClusterMark(cluster_id));
+}
+
+std::string NodeTag(const std::string& name) {
+  return fmt::format("{}-{}", kNodeKey, name);
+}
+
+std::string_view Text(const Texts& texts, std::string_view key) {
+  const auto it = texts.find(key);
+  return it == texts.end() ? std::string_view() : std::string_view(it->second);
+}
+
+bool IsOwned(const Server& server, const std::string& cluster_id) {
+  return Text(server.metadata, kClusterKey) == ClusterMark(cluster_id) ||
+         std::find(server.tags.begin(), server.tags.end(), ClusterTag(cluster_id)) !=
+             server.tags.end();
+}
+
+// The name it was created with; the one it shows can be changed by anybody.
+std::string NodeName(const Server& server) {
+  const std::string_view name = Text(server.metadata, kNodeKey);
+  return std::string(name.empty() ? std::string_view(server.name) : name);
+}
+
+InstanceState StateOf(const Server& server) {
+  if (server.task_state == "deleting" || server.task_state == "soft-deleting" ||
+      server.status == "DELETED" || server.status == "SOFT_DELETED")
+    return InstanceState::kDeleting;
+  if (server.status == "ERROR") return InstanceState::kError;
+  if (server.status == "BUILD") return InstanceState::kCreating;
+  // Stopped, paused and suspended ones as well: they exist and cost, and a silent node is noticed
+  // by its heartbeat.
+  return InstanceState::kRunning;
+}
+
+// A server in error says why in words only; the texts are those of nova/exception.py.
+Error FaultOf(const Server& server) {
+  const Fault fault = server.fault.value_or(Fault{0, "the cloud shows it in error"});
+  const auto says = [&](std::string_view words) {
+    return fault.message.find(words) != std::string::npos;
+  };
+  Code code = Code::kInternal;
+  if (fault.code == 413 || says("Quota exceeded") || says("quota"))
+    code = Code::kQuota;
+  else if (says("No valid host") || says("Exhausted all hosts") || says("Insufficient") ||
+           says("Exceeded maximum number of retries"))
+    code = Code::kCapacity;
+  return {code, schema::Printable(fault.message, 400), std::nullopt};
+}
+
+}  // namespace
+
+Send SendOver(const CloudConfig& cloud) {
+  net::WebOptions options;
+  options.ca_file = cloud.ca_file;
+  options.verify = cloud.verify;
+  return [client = std::make_shared<net::WebClient>(options)](const net::WebRequest& request) {
+    return client->Do(request);
+  };
+}
+
+// Two Creates for one name at a time would both look, find nothing, and create.
+class OpenStackCloud::NameLock {
+ public:
+  NameLock(OpenStackCloud& cloud, std::string name) : cloud_(cloud), name_(std::move(name)) {
+    std::unique_lock lock(cloud_.mutex_);
+    cloud_.freed_.wait(lock, [&] { return !cloud_.creating_.contains(name_); });
+    cloud_.creating_.insert(name_);
+  }
+  ~NameLock() {
+    {
+      const std::lock_guard lock(cloud_.mutex_);
+      cloud_.creating_.erase(name_);
+    }
+    cloud_.freed_.notify_all();
+  }
+  NameLock(const NameLock&) = delete;
+  NameLock& operator=(const NameLock&) = delete;
+
+ private:
+  OpenStackCloud& cloud_;
+  const std::string name_;
+};
+
+OpenStackCloud::OpenStackCloud(OpenStackOptions options, Send send, const Clock& clock)
+    : options_(std::move(options)),
+      clock_(clock),
+      session_(options_.cloud, std::move(send), clock),
+      compute_(session_) {}
+
+Result<std::vector<Offer>> OpenStackCloud::Offers() {
+  SPW_ASSIGN(std::vector<Flavor> flavors, compute_.Flavors());
+  Assortment assortment = OffersFrom(flavors, options_.offers, clock_.Now());
+  const std::lock_guard lock(mutex_);
+  flavors_.clear();
+  for (Flavor& flavor : flavors) flavors_.emplace(flavor.name, std::move(flavor));
+  if (assortment.left_out != left_out_) {
+    for (const std::string& why : assortment.left_out)
+      log::Info("a flavor with GPUs is not offered",
+                {{"provider", options_.offers.provider}, {"flavor", why}});
+    left_out_ = assortment.left_out;
+  }
+  return std::move(assortment.offers);
+}
+
+Result<Flavor> OpenStackCloud::FindFlavor(const std::string& name) {
+  const auto known = [&]() -> std::optional<Flavor> {
+    const std::lock_guard lock(mutex_);
+    const auto it = flavors_.find(name);
+    return it == flavors_.end() ? std::nullopt : std::optional(it->second);
+  };
+  if (std::optional<Flavor> flavor = known()) return *flavor;
+  SPW_TRY(Offers());
+  if (std::optional<Flavor> flavor = known()) return *flavor;
+  return Fail(Code::kInvalid, fmt::format("{} has no flavor \"{}\"", options_.offers.provider,
+                                          schema::Printable(name)));
+}
+
+Status OpenStackCloud::CheckSpec(const ports::InstanceSpec& spec) const {
+  if (spec.name.size() > kMaxNameLength || !IsLabel(spec.name))
+    return Fail(Code::kInvalid,
+                fmt::format("instance name \"{}\" must be a DNS label of at most {} characters",
+                            schema::Printable(spec.name), kMaxNameLength));
+  if (spec.user_data.size() > kMaxUserData)
+    return Fail(Code::kInvalid, fmt::format("user data of {} has {} bytes; at most {} are allowed",
+                                            spec.name, spec.user_data.size(), kMaxUserData));
+  if (spec.region != options_.offers.region.id)
+    return Fail(Code::kInvalid,
+                fmt::format("{} rents in region {}, not in \"{}\"", options_.offers.provider,
+                            options_.offers.region.id, schema::Printable(spec.region)));
+  if (spec.spot) return Fail(Code::kInvalid, options_.offers.provider + " has no spot capacity");
+  return Ok();
+}
+
+Result<ServerRequest> OpenStackCloud::RequestFor(const ports::InstanceSpec& spec) {
+  SPW_ASSIGN(const Flavor flavor, FindFlavor(spec.instance_type));
+  ServerRequest request;
+  request.name = spec.name;
+  request.flavor_id = flavor.id;
+  SPW_ASSIGN(request.image_id, FindImage(session_, options_.image));
+  if (options_.network != "auto") {
+    SPW_ASSIGN(request.network_id, FindNetwork(session_, options_.network));
+  }
+  request.user_data = spec.user_data;
+  request.availability_zone = options_.availability_zone;
+  request.security_groups = options_.security_groups;
+  request.tags = {ClusterTag(spec.cluster_id), NodeTag(spec.name)};
+  request.metadata = {{std::string(kClusterKey), ClusterMark(spec.cluster_id)},
+                      {std::string(kNodeKey), spec.name}};
+  request.volume_gib = options_.volume_gib;
+  request.volume_type = options_.volume_type;
+  return request;
+}
+
+Result<ports::Instance> OpenStackCloud::Create(const ports::InstanceSpec& spec) {
+  SPW_TRY(CheckSpec(spec));
+  const NameLock lock(*this, ClusterMark(spec.cluster_id) + "/" + spec.name);
+  SPW_ASSIGN(const std::vector<Server> existing, Owned(spec.cluster_id, spec.name));
+  if (!existing.empty())
+    return Fail(Code::kConflict,
+                fmt::format("{} exists already as server {}", spec.name, existing[0].id));
+  Result<ServerRequest> request = RequestFor(spec);
+  if (!request) {
+    if (request.error().code == Code::kNotFound) request.error().code = Code::kInvalid;
+    return Fail(std::move(request.error()));
+  }
+  const Time asked = clock_.Now();
+  Result<std::string> id = compute_.Create(*request);
+  if (!id) {
+    Error error = std::move(id.error());
+    if (error.code == Code::kNotFound) error.code = Code::kInvalid;
+    if (error.code == Code::kInvalid) {
+      // The flavor may have been replaced under its name: read it again next time.
+      const std::lock_guard guard(mutex_);
+      flavors_.clear();
+    }
+    return Fail(std::move(error));
+  }
+  ports::Instance instance;
+  instance.id = std::move(*id);
+  instance.name = spec.name;
+  instance.created = asked;  // List shows the cloud's own time
+  return instance;
+}
+
+// OpenStack creates in one phase: nothing is ever due.
+Status OpenStackCloud::Resume(const std::string& instance_id) {
+  SPW_ASSIGN(const std::optional<Server> server, compute_.FindServer(instance_id));
+  if (server) return Ok();
+  return Fail(Code::kNotFound,
+              fmt::format("there is no server {}", schema::Printable(instance_id)));
+}
+
+Result<std::vector<Server>> OpenStackCloud::Owned(const std::string& cluster_id,
+                                                  const std::string& name) {
+  std::vector<std::string> tags = {ClusterTag(cluster_id)};
+  if (!name.empty()) tags.push_back(NodeTag(name));
+  SPW_ASSIGN(std::vector<Server> servers, compute_.Servers(tags));
+  std::erase_if(servers, [&](const Server& server) {
+    return !IsOwned(server, cluster_id) || (!name.empty() && NodeName(server) != name);
+  });
+  return servers;
+}
+
+SideObject OpenStackCloud::Disk(const std::string& name, const std::string& volume_id) const {
+  SideObject disk;
+  disk.kind = "disk";
+  disk.id = name + "/" + volume_id;
+  return disk;
+}
+
+ports::Instance OpenStackCloud::InstanceOf(const Server& server) const {
+  ports::Instance instance;
+  instance.id = server.id;
+  instance.name = NodeName(server);
+  instance.state = StateOf(server);
+  instance.created = server.created;
+  if (instance.state == InstanceState::kError) instance.fault = FaultOf(server);
+  for (const std::string& volume : server.volumes)
+    instance.side_objects.push_back(Disk(instance.name, volume));
+  return instance;
+}
+
+// Nova forgets which volumes a server had together with the server.
+void OpenStackCloud::Remember(const Server& server) {
+  if (server.volumes.empty()) return;
+  const std::lock_guard lock(mutex_);
+  if (volumes_.size() < kMaxRemembered || volumes_.contains(server.id))
+    volumes_[server.id] = server.volumes;
+}
+
+Result<ports::Inventory> OpenStackCloud::List(const std::string& cluster_id) {
+  ports::Inventory inventory;
+  inventory.read_at = clock_.Now();
+  SPW_ASSIGN(const std::vector<Server> servers, Owned(cluster_id, ""));
+  for (const Server& server : servers) {
+    Remember(server);
+    inventory.instances.push_back(InstanceOf(server));
+  }
+  std::sort(inventory.instances.begin(), inventory.instances.end(),
+            [](const ports::Instance& a, const ports::Instance& b) { return a.id < b.id; });
+  return inventory;
+}
+
+Result<std::vector<SideObject>> OpenStackCloud::SweepAfter(const std::string& server_id,
+                                                           const std::string& name) {
+  std::vector<SideObject> left;
+  SPW_ASSIGN(const std::vector<std::string> ports, PortsOf(session_, server_id));
+  for (const std::string& port : ports) {
+    SPW_TRY(DeletePort(session_, port));
+    left.push_back({"port", name + "/" + port, Money{}});  // until a pass does not find it
+  }
+  std::vector<std::string> volumes;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = volumes_.find(server_id); it != volumes_.end()) volumes = it->second;
+  }
+  for (const std::string& volume : volumes) {
+    SPW_ASSIGN(const VolumeState state, StateOfVolume(session_, volume));
+    if (state == VolumeState::kGone) continue;
+    if (state == VolumeState::kFree) SPW_TRY(DeleteVolume(session_, volume));
+    left.push_back(Disk(name, volume));
+  }
+  if (left.empty()) {
+    const std::lock_guard lock(mutex_);
+    volumes_.erase(server_id);
+  }
+  return left;
+}
+
+Result<ports::DeleteProgress> OpenStackCloud::Delete(const std::string& instance_id,
+                                                     const std::string& name,
+                                                     const std::string& cluster_id) {
+  SPW_ASSIGN(std::vector<Server> servers, Owned(cluster_id, name));
+  const bool listed = instance_id.empty() ||
+                      std::any_of(servers.begin(), servers.end(),
+                                  [&](const Server& server) { return server.id == instance_id; });
+  if (!listed) {
+    // A listing may lag, and tags can be taken off.
+    SPW_ASSIGN(std::optional<Server> server, compute_.FindServer(instance_id));
+    if (server && !IsOwned(*server, cluster_id))
+      return Fail(Code::kInvalid,
+                  fmt::format("server {} carries neither tag nor metadata of this cluster: it is "
+                              "not deleted",
+                              server->id));
+    if (server) servers.push_back(std::move(*server));
+  }
+  ports::DeleteProgress progress;
+  progress.instance_gone = true;
+  for (const Server& server : servers) {
+    Remember(server);
+    // Asked again with every pass: a delete that was lost inside the cloud is taken up so.
+    SPW_ASSIGN(const bool exists, compute_.Delete(server.id));
+    if (!exists) continue;
+    progress.instance_gone = false;
+    for (const std::string& volume : server.volumes) progress.left.push_back(Disk(name, volume));
+  }
+  progress.accepted = true;
+  if (progress.instance_gone && !instance_id.empty()) {
+    SPW_ASSIGN(progress.left, SweepAfter(instance_id, name));
+  }
+  return progress;
+}
+
+}  // namespace spillway::openstack

@@ -1,0 +1,95 @@
+// The conformance suite against the OpenStack adapter, with a fake OpenStack in this process at its
+// other end: a present one, and one from before tags in create and extra specs in lists.
+#include <memory>
+
+#include "clouds/openstack/fake_openstack.h"
+#include "clouds/openstack/openstack_cloud.h"
+#include "tests/contract/cloud/cloud_conformance.h"
+
+namespace spillway {
+namespace {
+
+using openstack::FakeOpenStack;
+using openstack::FakeSettings;
+using ports::Trouble;
+
+openstack::OpenStackOptions Options(std::int64_t volume_gib) {
+  openstack::OpenStackOptions options;
+  options.cloud = FakeOpenStack::Config();
+  options.offers.provider = "lab";
+  options.offers.catalog = "lab";
+  options.offers.region = {"here-1", "NL", "EU", "Amsterdam"};
+  options.offers.gpus = {{"a100", {"NVIDIA-A100-SXM4-80GB", 81920, 550}}};
+  options.offers.flavors = {{"gpu.a100.1", Money::Cents(215), "", 0}};
+  options.offers.volume_gib = options.volume_gib = volume_gib;
+  options.image = "ubuntu-cuda";
+  options.network = "private";
+  return options;
+}
+
+class FakeUnderTest final : public ports::CloudUnderTest {
+ public:
+  FakeUnderTest(FakeSettings settings, std::int64_t volume_gib, Trouble trouble)
+      : volume_gib_(volume_gib), fake_(clock_, Troubled(std::move(settings), trouble)) {
+    Restart();
+  }
+  ports::Cloud& cloud() override { return *cloud_; }
+  ports::InstanceSpec Spec(const std::string& name) override {
+    ports::InstanceSpec spec;
+    spec.name = name;
+    spec.region = "here-1";
+    spec.instance_type = "gpu.a100.1";
+    return spec;
+  }
+  void Advance(Duration d) override { clock_.Advance(d); }
+  void Restart() override {
+    cloud_ =
+        std::make_unique<openstack::OpenStackCloud>(Options(volume_gib_), fake_.Sender(), clock_);
+  }
+
+ private:
+  static FakeSettings Troubled(FakeSettings settings, Trouble trouble) {
+    if (trouble == Trouble::kCreateReplyLost) settings.lose_creates = 1;
+    if (trouble == Trouble::kDeleteReplyLost) settings.lose_deletes = 1;
+    if (trouble == Trouble::kListLags) settings.lag = ports::kMaxLag;
+    if (trouble == Trouble::kCapacityAfterAccept) settings.no_capacity = true;
+    if (trouble == Trouble::kQuotaOfOne) settings.instances = 1;
+    return settings;
+  }
+
+  ManualClock clock_{Time{std::chrono::hours{24 * 365 * 56}}};
+  std::int64_t volume_gib_;
+  FakeOpenStack fake_;
+  std::unique_ptr<openstack::OpenStackCloud> cloud_;
+};
+
+ports::CloudMaker Maker(const std::string& name, FakeSettings settings,
+                        std::int64_t volume_gib = 0) {
+  return {name, [settings, volume_gib](Trouble trouble) {
+            return std::make_unique<FakeUnderTest>(settings, volume_gib, trouble);
+          }};
+}
+
+FakeSettings Old() {
+  FakeSettings settings;
+  settings.minor = 38;
+  settings.page = 3;
+  return settings;
+}
+
+FakeSettings Untidy() {
+  FakeSettings settings;
+  settings.leaves_ports = settings.leaves_volumes = true;
+  settings.token_life = 2min;
+  return settings;
+}
+
+}  // namespace
+
+namespace ports {
+INSTANTIATE_TEST_SUITE_P(FakeOpenStack, CloudConformance,
+                         testing::Values(Maker("Present", {}), Maker("Old", Old()),
+                                         Maker("Untidy", Untidy(), 100)),
+                         [](const auto& test) { return test.param.name; });
+}  // namespace ports
+}  // namespace spillway
