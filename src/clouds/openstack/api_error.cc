@@ -96,4 +96,13 @@ Error ErrorOf(const Call& call, const Answer& answer) {
   return error;
 }
 
+Result<json::value> JsonOf(const Call& call, const Answer& answer) {
+  if (!answer.ok()) return Fail(ErrorOf(call, answer));
+  Result<json::value> body = ParseJson(answer.body);
+  if (body && body->is_object()) return body;
+  return Fail(call.effect() ? Code::kMaybeApplied : Code::kUnavailable,
+              fmt::format("{}: {} {}: the answer is not a JSON object", Name(call.service),
+                          call.method, call.path.substr(0, call.path.find('?'))));
+}
+
 }  // namespace spillway::openstack

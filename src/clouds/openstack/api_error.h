@@ -19,4 +19,8 @@ std::string MessageOf(std::string_view body);
 // The message names call, status and request id.
 Error ErrorOf(const Call& call, const Answer& answer);
 
+// The body of a 2xx, which must be a JSON object: one that is not is kMaybeApplied for a call with
+// an effect and otherwise kUnavailable. Every other status is its error.
+Result<json::value> JsonOf(const Call& call, const Answer& answer);
+
 }  // namespace spillway::openstack

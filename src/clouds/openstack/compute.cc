@@ -151,9 +151,19 @@ Result<Call> Compute::Prepare(std::string method, std::string path) {
   return call;
 }
 
+Result<Answer> Compute::Do(const Call& call) {
+  SPW_ASSIGN(Answer answer, session_.Do(call));
+  if (answer.status != 406) return answer;
+  const std::lock_guard lock(mutex_);
+  minor_ = 0;
+  return Fail(Code::kUnavailable,
+              fmt::format("Nova does not know microversion {} any more", call.microversion));
+}
+
 Result<json::value> Compute::Read(std::string path) {
   SPW_ASSIGN(const Call call, Prepare("GET", std::move(path)));
-  return session_.DoJson(call);
+  SPW_ASSIGN(const Answer answer, Do(call));
+  return JsonOf(call, answer);
 }
 
 Result<json::array> Compute::Pages(const std::string& path, std::string_view member) {
@@ -243,7 +253,8 @@ Result<std::string> Compute::Create(const ServerRequest& request) {
   SPW_ASSIGN(const int minor, Minor());
   call.body = BodyOf(request, minor);
   call.timeout = kCreateTimeout;
-  SPW_ASSIGN(const json::value body, session_.DoJson(call));
+  SPW_ASSIGN(const Answer answer, Do(call));
+  SPW_ASSIGN(const json::value body, JsonOf(call, answer));
   const json::value* server = Find(body, "server");
   std::string id(server == nullptr ? "" : StringOr(*server, "id", ""));
   if (id.empty())
@@ -253,7 +264,7 @@ Result<std::string> Compute::Create(const ServerRequest& request) {
 
 Result<bool> Compute::Delete(const std::string& id) {
   SPW_ASSIGN(const Call call, Prepare("DELETE", "/servers/" + net::PercentEncode(id)));
-  SPW_ASSIGN(const Answer answer, session_.Do(call));
+  SPW_ASSIGN(const Answer answer, Do(call));
   if (answer.status == 404) return false;
   if (!answer.ok()) return Fail(ErrorOf(call, answer));
   return true;

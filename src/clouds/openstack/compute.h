@@ -96,6 +96,8 @@ class Compute {
 
  private:
   Result<Call> Prepare(std::string method, std::string path);
+  // Sends; a version that Nova has no more is forgotten, and the call had no effect.
+  Result<Answer> Do(const Call& call);
   Result<json::value> Read(std::string path);
   // All items of a list that comes in pages.
   Result<json::array> Pages(const std::string& path, std::string_view member);

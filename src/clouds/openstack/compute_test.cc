@@ -42,6 +42,14 @@ TEST_F(ComputeTest, TheMicroversionIsTheNewestThatBothKnow) {
   EXPECT_THAT(old.Minor().error().message, HasSubstr("2.26 to 2.90 are needed"));
 }
 
+TEST_F(ComputeTest, AMicroversionThatIsGoneIsNegotiatedAnew) {
+  ASSERT_TRUE(compute_.Servers({}));
+  fake_.settings.minor = 60;  // the cloud was set back
+  EXPECT_EQ(compute_.Create(Request()).error().code, Code::kUnavailable);
+  EXPECT_TRUE(compute_.Servers({}));
+  EXPECT_EQ(compute_.Minor(), 60);
+}
+
 TEST_F(ComputeTest, TheBodySaysWhatThisVersionUnderstands) {
   const json::value now = BodyOf(Request(), 90);
   EXPECT_EQ(CanonicalJson(now),

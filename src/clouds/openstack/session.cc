@@ -126,12 +126,8 @@ Result<std::map<Service, std::string>> Session::ReadCatalog(const json::value& t
         if (StringOr(endpoint, "interface", "") != config_.interface) continue;
         if (wanted.service == Service::kCompute) regions.emplace(region);
         if (!config_.region_name.empty() && region != config_.region_name) continue;
-        std::string url = WithVersion(wanted.service, std::string(StringOr(endpoint, "url", "")));
-        if (!net::IsPrivateUrl(url))
-          return Fail(Code::kDenied, fmt::format("{} is at {}, which is not https: its token would "
-                                                 "be sent without encryption",
-                                                 Name(wanted.service), schema::Printable(url)));
-        endpoints.emplace(wanted.service, std::move(url));
+        endpoints.emplace(wanted.service,
+                          WithVersion(wanted.service, std::string(StringOr(endpoint, "url", ""))));
       }
     }
   }
@@ -226,6 +222,11 @@ Result<Answer> Session::Do(const Call& call) {
       return Fail(Code::kInvalid,
                   fmt::format("{}: the service catalogue has no {} in region {}", config_.name,
                               Name(call.service), config_.region_name));
+    if (!net::IsPrivateUrl(endpoint->second))
+      return Fail(Code::kDenied,
+                  fmt::format("{} is at {}, which is not https: the token would be sent without "
+                              "encryption",
+                              Name(call.service), schema::Printable(endpoint->second)));
     net::WebRequest request;
     request.method = call.method;
     request.url = endpoint->second + call.path;
@@ -254,12 +255,7 @@ Result<Answer> Session::Do(const Call& call) {
 
 Result<json::value> Session::DoJson(const Call& call) {
   SPW_ASSIGN(const Answer answer, Do(call));
-  if (!answer.ok()) return Fail(ErrorOf(call, answer));
-  Result<json::value> body = ParseJson(answer.body);
-  if (body && body->is_object()) return body;
-  return Fail(call.effect() ? Code::kMaybeApplied : Code::kUnavailable,
-              fmt::format("{}: {} {}: the answer is not a JSON object", Name(call.service),
-                          call.method, call.path.substr(0, call.path.find('?'))));
+  return JsonOf(call, answer);
 }
 
 Result<bool> Session::Has(Service service) {

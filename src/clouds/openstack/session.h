@@ -57,7 +57,7 @@ class Session {
   // the region has no such service.
   Result<Answer> Do(const Call& call);
 
-  // The body of a 2xx as a JSON object; every other status as the error it stands for (ErrorOf).
+  // The body of a 2xx as a JSON object; every other status as the error it stands for (JsonOf).
   Result<json::value> DoJson(const Call& call);
 
   // True if the catalogue has the service. Errors as above.
