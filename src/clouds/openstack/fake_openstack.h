@@ -29,6 +29,8 @@ struct FakeSettings {
   int lose_creates = 0, lose_deletes = 0;  // replies, after the effect
   Duration lag{0};                         // listings are so old
   Duration token_life{1h};
+  Duration build{30s}, deleting{15s};  // how long each takes
+  std::string address;                 // of all services; empty: each has the port it has in life
   std::string password = "adapter-secret";
 };
 
@@ -101,7 +103,7 @@ class FakeOpenStack {
     json::array tags;
     json::object metadata;
     bool fails = false;
-    std::string port, volume;
+    std::string port, volume, user_data;
   };
   struct Request {
     std::string method, path;
@@ -109,7 +111,6 @@ class FakeOpenStack {
     int minor = 1;
     json::value body;
   };
-  static constexpr Duration kBuild{30s}, kDeleting{15s};
   static constexpr const char* kImage = "47480d1b-32c6-4b90-9c57-e917e15bc56b";
   static constexpr const char* kNetwork = "08df97f6-3887-4ae5-977f-a19484eda456";
 
@@ -123,7 +124,7 @@ class FakeOpenStack {
   }
   std::string NewId() { return fmt::format("{:08x}-0000-4000-8000-000000000000", ++next_id_); }
   bool Gone(const Server& server) const {
-    return server.deleted && clock_.Now() - *server.deleted >= kDeleting;
+    return server.deleted && clock_.Now() - *server.deleted >= settings.deleting;
   }
 
   Result<net::HttpResponse> Handle(const net::WebRequest& web) {
@@ -186,10 +187,13 @@ class FakeOpenStack {
     const std::string token = fmt::format("token-{}", tokens_given_++);
     tokens_[token] = clock_.Now() + settings.token_life;
     json::array catalog;
-    for (const auto& [type, url] : {std::pair("compute", "http://127.0.0.1:8774/v2.1/0123abcd"),
-                                    std::pair("network", "http://127.0.0.1:9696"),
-                                    std::pair("image", "http://127.0.0.1:9292"),
-                                    std::pair("volumev3", "http://127.0.0.1:8776/v3")})
+    const auto at = [&](int port) {
+      return settings.address.empty() ? fmt::format("http://127.0.0.1:{}", port) : settings.address;
+    };
+    for (const auto& [type, url] : {std::pair("compute", at(8774) + "/v2.1/0123abcd"),
+                                    {"network", at(9696)},
+                                    {"image", at(9292)},
+                                    {"volumev3", at(8776) + "/v3"}})
       for (const char* interface : {"admin", "public"})
         catalog.push_back(json::object{
             {"type", type},
@@ -246,7 +250,7 @@ class FakeOpenStack {
   }
 
   json::object Show(const std::string& id, const Server& server) const {
-    const bool built = clock_.Now() - server.created >= kBuild;
+    const bool built = clock_.Now() - server.created >= settings.build;
     const char* status = server.fails && built ? "ERROR" : built ? "ACTIVE" : "BUILD";
     json::object shown{
         {"id", id},
@@ -255,7 +259,8 @@ class FakeOpenStack {
         {"created", FormatTime(server.created)},
         {"metadata", server.metadata},
         {"OS-EXT-STS:task_state", server.deleted ? json::value("deleting") : nullptr},
-        {"tags", server.tags}};
+        {"tags", server.tags},
+        {"OS-EXT-SRV-ATTR:user_data", server.user_data}};
     json::array& volumes = shown["os-extended-volumes:volumes_attached"].emplace_array();
     if (!server.volume.empty()) volumes.push_back(json::object{{"id", server.volume}});
     if (server.fails && built)
@@ -312,7 +317,7 @@ class FakeOpenStack {
     for (const auto& [id, server] : servers_) {
       const Time now = clock_.Now();
       if (now - server.created < settings.lag) continue;
-      if (server.deleted && now - *server.deleted >= kDeleting + settings.lag) continue;
+      if (server.deleted && now - *server.deleted >= settings.deleting + settings.lag) continue;
       // Before 2.26 the filter is ignored in silence.
       bool fits = true;
       if (wanted != request.query.end() && request.minor >= 26)
@@ -356,6 +361,7 @@ class FakeOpenStack {
     server.created = clock_.Now();
     if (const json::array* tags = FindArray(asked, "tags")) server.tags = *tags;
     if (const json::object* metadata = FindObject(asked, "metadata")) server.metadata = *metadata;
+    server.user_data = StringOr(asked, "user_data", "");
     server.fails = settings.no_capacity;
     const std::string id = NewId();
     server.port = NewId();

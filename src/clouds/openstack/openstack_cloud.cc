@@ -74,6 +74,14 @@ InstanceState StateOf(const Server& server) {
   return InstanceState::kRunning;
 }
 
+// Side objects are known by the name of their instance and their own id.
+SideObject SideOf(std::string_view kind, const std::string& name, const std::string& id) {
+  SideObject object;
+  object.kind = kind;
+  object.id = fmt::format("{}/{}", name, id);
+  return object;
+}
+
 // A server in error says why in words only; the texts are those of nova/exception.py.
 Error FaultOf(const Server& server) {
   const Fault fault = server.fault.value_or(Fault{0, "the cloud shows it in error"});
@@ -243,13 +251,6 @@ Result<std::vector<Server>> OpenStackCloud::Owned(const std::string& cluster_id,
   return servers;
 }
 
-SideObject OpenStackCloud::Disk(const std::string& name, const std::string& volume_id) const {
-  SideObject disk;
-  disk.kind = "disk";
-  disk.id = name + "/" + volume_id;
-  return disk;
-}
-
 ports::Instance OpenStackCloud::InstanceOf(const Server& server) const {
   ports::Instance instance;
   instance.id = server.id;
@@ -258,7 +259,7 @@ ports::Instance OpenStackCloud::InstanceOf(const Server& server) const {
   instance.created = server.created;
   if (instance.state == InstanceState::kError) instance.fault = FaultOf(server);
   for (const std::string& volume : server.volumes)
-    instance.side_objects.push_back(Disk(instance.name, volume));
+    instance.side_objects.push_back(SideOf("disk", instance.name, volume));
   return instance;
 }
 
@@ -289,7 +290,7 @@ Result<std::vector<SideObject>> OpenStackCloud::SweepAfter(const std::string& se
   SPW_ASSIGN(const std::vector<std::string> ports, PortsOf(session_, server_id));
   for (const std::string& port : ports) {
     SPW_TRY(DeletePort(session_, port));
-    left.push_back({"port", name + "/" + port, Money{}});  // until a pass does not find it
+    left.push_back(SideOf("port", name, port));  // until a pass does not find it
   }
   std::vector<std::string> volumes;
   {
@@ -300,7 +301,7 @@ Result<std::vector<SideObject>> OpenStackCloud::SweepAfter(const std::string& se
     SPW_ASSIGN(const VolumeState state, StateOfVolume(session_, volume));
     if (state == VolumeState::kGone) continue;
     if (state == VolumeState::kFree) SPW_TRY(DeleteVolume(session_, volume));
-    left.push_back(Disk(name, volume));
+    left.push_back(SideOf("disk", name, volume));
   }
   if (left.empty()) {
     const std::lock_guard lock(mutex_);
@@ -334,7 +335,8 @@ Result<ports::DeleteProgress> OpenStackCloud::Delete(const std::string& instance
     SPW_ASSIGN(const bool exists, compute_.Delete(server.id));
     if (!exists) continue;
     progress.instance_gone = false;
-    for (const std::string& volume : server.volumes) progress.left.push_back(Disk(name, volume));
+    for (const std::string& volume : server.volumes)
+      progress.left.push_back(SideOf("disk", name, volume));
   }
   progress.accepted = true;
   if (progress.instance_gone && !instance_id.empty()) {

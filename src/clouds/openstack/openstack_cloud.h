@@ -70,7 +70,6 @@ class OpenStackCloud final : public ports::Cloud {
   void Remember(const Server& server);
   // What is still there of a server that is gone; deletes it where that is possible.
   Result<std::vector<SideObject>> SweepAfter(const std::string& server_id, const std::string& name);
-  SideObject Disk(const std::string& name, const std::string& volume_id) const;
 
   // The parts of Preflight: what is missing is added as a sentence.
   Status CheckNames(std::vector<std::string>& missing);
