@@ -167,7 +167,8 @@ Result<HeaderList> BuildHeaders(const Endpoint& endpoint, const HttpRequest& req
   };
   add("Expect:");  // no pause before large bodies
   if (!endpoint.token.empty()) add("Authorization: Bearer " + endpoint.token);
-  if (!request.body.empty()) add("Content-Type: " + request.content_type);
+  // Without a body there is no type either; libcurl would name that of a form, and Nova refuses it.
+  add(request.body.empty() ? "Content-Type:" : "Content-Type: " + request.content_type);
   if (!IsHeaderSafe(request.content_type))
     return Fail(Code::kInvalid, "the content type has control characters");
   for (const auto& [name, value] : request.headers.all()) {

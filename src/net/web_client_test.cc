@@ -115,6 +115,27 @@ TEST(WebClient, ABodyThatIsTooLongFails) {
   EXPECT_EQ(client.Do(Request("POST", large.Url())).error().code, Code::kMaybeApplied);
 }
 
+TEST(WebClient, WithoutABodyNoTypeIsNamed) {
+  Router router;
+  const auto type = [](const net::Request& request) {
+    return Response::Text(std::string(request.headers.Get("Content-Type")));
+  };
+  for (const char* method : {"GET", "POST", "DELETE"}) router.Add(method, "/x", type);
+  ServerOptions options;
+  options.tcp_host = "127.0.0.1";
+  options.tcp_token_required = false;
+  HttpServer server(options, std::move(router));
+  ASSERT_TRUE(server.Start());
+  const std::string url = "http://127.0.0.1:" + std::to_string(server.tcp_port()) + "/x";
+  WebClient client;
+  for (const char* method : {"GET", "POST", "DELETE"}) {
+    WebRequest request = Request(method, url);
+    request.body.clear();
+    EXPECT_EQ(client.Do(request)->body, "") << method;
+  }
+  EXPECT_EQ(client.Do(Request("POST", url))->body, "application/json");
+}
+
 TEST(WebClient, FollowsNoRedirect) {
   OneByOne moved([](int fd) {
     Write(fd, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
