@@ -249,7 +249,7 @@ class FakeOpenStack {
     return Json(200, page);
   }
 
-  json::object Show(const std::string& id, const Server& server) const {
+  json::object Show(const std::string& id, const Server& server, bool alone) const {
     const bool built = clock_.Now() - server.created >= settings.build;
     const char* status = server.fails && built ? "ERROR" : built ? "ACTIVE" : "BUILD";
     json::object shown{
@@ -263,7 +263,7 @@ class FakeOpenStack {
         {"OS-EXT-SRV-ATTR:user_data", server.user_data}};
     json::array& volumes = shown["os-extended-volumes:volumes_attached"].emplace_array();
     if (!server.volume.empty()) volumes.push_back(json::object{{"id", server.volume}});
-    if (server.fails && built)
+    if (server.fails && built && alone)  // lists leave it out, as Nova's do for these
       shown["fault"] = json::object{{"code", 500}, {"message", "No valid host was found. "}};
     return shown;
   }
@@ -328,7 +328,7 @@ class FakeOpenStack {
           fits =
               fits && std::find(server.tags.begin(), server.tags.end(), tag) != server.tags.end();
         }
-      if (fits) items.push_back(Show(id, server));
+      if (fits) items.push_back(Show(id, server, false));
     }
     return Page(request, "servers", items);
   }
@@ -383,7 +383,8 @@ class FakeOpenStack {
     const auto it = servers_.find(id);
     if (it == servers_.end() || Gone(it->second))
       return Fault(404, "itemNotFound", fmt::format("Instance {} could not be found.", id));
-    if (request.method == "GET") return Json(200, json::object{{"server", Show(id, it->second)}});
+    if (request.method == "GET")
+      return Json(200, json::object{{"server", Show(id, it->second, true)}});
     if (!it->second.deleted) it->second.deleted = clock_.Now();
     return {204, {}, ""};
   }

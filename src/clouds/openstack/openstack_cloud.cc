@@ -18,6 +18,7 @@ using ports::InstanceState;
 constexpr std::size_t kMaxNameLength = 40;
 constexpr std::size_t kMaxUserData = 16u << 10;
 constexpr std::size_t kMaxRemembered = 1000;  // servers with volumes
+constexpr std::size_t kMaxFaults = 20;        // asked for with one listing
 constexpr std::string_view kClusterKey = "spillway-cluster", kNodeKey = "spillway-node";
 
 bool IsLabel(std::string_view name) {
@@ -274,8 +275,15 @@ void OpenStackCloud::Remember(const Server& server) {
 Result<ports::Inventory> OpenStackCloud::List(const std::string& cluster_id) {
   ports::Inventory inventory;
   inventory.read_at = clock_.Now();
-  SPW_ASSIGN(const std::vector<Server> servers, Owned(cluster_id, ""));
-  for (const Server& server : servers) {
+  SPW_ASSIGN(std::vector<Server> servers, Owned(cluster_id, ""));
+  std::size_t asked = 0;
+  for (Server& server : servers) {
+    // Nova's lists leave the fault out for servers that no host took (they are in a cell of their
+    // own); asked for alone, each has it.
+    if (server.status == "ERROR" && !server.fault && asked++ < kMaxFaults) {
+      SPW_ASSIGN(const std::optional<Server> alone, compute_.FindServer(server.id));
+      if (alone) server.fault = alone->fault;
+    }
     Remember(server);
     inventory.instances.push_back(InstanceOf(server));
   }
