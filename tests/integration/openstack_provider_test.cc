@@ -55,6 +55,9 @@ class FakeServer {
 
  private:
   Result<net::Response> Handle(const net::Request& request) {
+    // As Nova does.
+    if (request.body.empty() && request.headers.Count("Content-Type") > 0)
+      return net::Response::Json(json::object{{"message", "Unsupported Content-Type"}}, 415);
     net::WebRequest web;
     web.method = request.method;
     web.url = fake_.settings.address + request.path;
