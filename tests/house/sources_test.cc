@@ -72,6 +72,22 @@ TEST(Sources, NoFileIsTooLong) {
         << file << ": split it by what its parts are for";
 }
 
+TEST(Sources, EveryTestIsBuilt) {
+  for (const char* folder : {"src", "tests"}) {
+    const std::vector<std::string> files = SourceFiles(folder);
+    ASSERT_GT(files.size(), 30u);
+    for (const std::string& file : files) {
+      if (!file.ends_with("_test.cc")) continue;
+      const std::filesystem::path path(file);
+      const std::filesystem::path own = path.parent_path(), above = own.parent_path();
+      const std::string build =
+          ReadFile(Root() / own / "CMakeLists.txt") + ReadFile(Root() / above / "CMakeLists.txt");
+      EXPECT_NE(build.find(path.filename()), std::string::npos)
+          << file << " is in no CMakeLists.txt";
+    }
+  }
+}
+
 TEST(Sources, NoPathOfSomebodysMachine) {
   std::vector<std::string> files = SourceFiles("src");
   for (const char* folder : {"tests", "examples", "scripts", "catalog", "deploy", "api", "cmake"})
