@@ -170,6 +170,19 @@ std::vector<std::string> CostCells(const json::value& row) {
           MoneyOf(row, "egress")};
 }
 
+// "41s, slow ones 1m10s (12 machines)"
+std::string BootText(const json::value& offer) {
+  const json::value* boot = Find(offer, "boot");
+  if (boot == nullptr) return "";
+  const auto span = [&](const char* key) {
+    return FormatDuration(std::chrono::seconds(IntOr(*boot, key, 0)));
+  };
+  const std::int64_t machines = IntOr(*boot, "machines", 0);
+  return fmt::format(
+      "{}, slow ones {} ({})", span("medianSeconds"), span("p90Seconds"),
+      machines > 0 ? fmt::format("{} machines", machines) : std::string("catalogue"));
+}
+
 }  // namespace
 
 std::string OffersView(const json::value& offers, bool wide, const Terminal& terminal) {
@@ -186,7 +199,7 @@ std::string OffersView(const json::value& offers, bool wide, const Terminal& ter
               {},
               2};
   if (wide)
-    for (const char* name : {"CAPACITY", "CERTIFICATES", "SOURCE", "READ"})
+    for (const char* name : {"CAPACITY", "BOOTS IN", "CERTIFICATES", "SOURCE", "READ"})
       table.columns.push_back({name});
   for (const json::value& o : ItemsOf(offers, "items")) {
     const json::value* verdict = Find(o, "verdict");
@@ -200,8 +213,9 @@ std::string OffersView(const json::value& offers, bool wide, const Terminal& ter
                                  TextOf(o, "usNexus"),
                                  VerdictText(verdict, wide)};
     if (wide)
-      for (std::string cell : {TextOf(o, "capacity"), JoinTexts(ItemsOf(o, "certificates")),
-                               TextOf(o, "source"), TextOf(o, "readAt").substr(0, 10)})
+      for (std::string cell :
+           {TextOf(o, "capacity"), BootText(o), JoinTexts(ItemsOf(o, "certificates")),
+            TextOf(o, "source"), TextOf(o, "readAt").substr(0, 10)})
         row.push_back(std::move(cell));
     table.rows.push_back(std::move(row));
   }

@@ -209,6 +209,7 @@ TEST(OffersView, ShowsPriceFactsAndVerdict) {
     {"provider": "ovhcloud", "region": "GRA11", "country": "FR", "type": "h100-380", "gpus": 1,
      "gpuProduct": "NVIDIA-H100-PCIe", "perHour": {"text": "2.80 €"}, "perGpuHour": {"text": "2.80 €"},
      "stock": "unknown", "usNexus": "subsidiary", "certificates": ["ISO27001"], "capacity": "on-demand",
+     "boot": {"medianSeconds": 41, "p90Seconds": 70, "machines": 12},
      "source": "price list", "readAt": "2026-11-23T00:00:00Z", "verdict": {"sentence": "refused: nexus"}}]})");
   EXPECT_EQ(OffersView(offers, false, {}),
             "OFFER                    COUNTRY  GPUS  PRODUCT           PER HOUR  PER GPU  STOCK    "
@@ -217,6 +218,7 @@ TEST(OffersView, ShowsPriceFactsAndVerdict) {
             "subsidiary  refused: nexus\n"
             "\nBurstPolicy p allows 0 of 1 offers\n");
   EXPECT_THAT(OffersView(offers, true, {}), HasSubstr("price list  2026-11-23"));
+  EXPECT_THAT(OffersView(offers, true, {}), HasSubstr("41s, slow ones 1m10s (12 machines)"));
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ BootTimes TimesOf(std::vector<Boot> boots) {
   });
   if (boots.size() > kMost) boots.resize(kMost);
   std::ranges::sort(boots, {}, &Boot::took);
-  return {boots[boots.size() / 2].took, boots[boots.size() * 9 / 10].took};
+  return {boots[boots.size() / 2].took, boots[boots.size() * 9 / 10].took,
+          static_cast<int>(boots.size())};
 }
 
 }  // namespace

@@ -38,8 +38,7 @@ TEST(LearnBootTimesTest, FiveMachinesAreEnoughFourAreNot) {
   const auto learned = LearnBootTimes(nodes);
   ASSERT_EQ(learned.size(), 1u);
   EXPECT_EQ(learned.begin()->first, "acme/fr-1/gpu-1");
-  EXPECT_EQ(learned.begin()->second.median, 3min);
-  EXPECT_EQ(learned.begin()->second.p90, 5min);
+  EXPECT_EQ(learned.begin()->second, (BootTimes{3min, 5min, 5}));
   std::ranges::reverse(nodes);
   EXPECT_EQ(LearnBootTimes(nodes), learned);
 }
@@ -48,9 +47,9 @@ TEST(LearnBootTimesTest, WhatWasLongAgoIsForgotten) {
   std::vector<BurstNode> nodes;
   for (int i = 0; i < 50; ++i) nodes.push_back(Booted(i * 1h, 20min));
   for (int i = 50; i < 99; ++i) nodes.push_back(Booted(i * 1h, 1min));
-  EXPECT_EQ(LearnBootTimes(nodes).begin()->second, (BootTimes{1min, 1min}));
+  EXPECT_EQ(LearnBootTimes(nodes).begin()->second, (BootTimes{1min, 1min, 50}));
   nodes.erase(nodes.begin() + 50, nodes.begin() + 60);  // 39 of the 50 newest
-  EXPECT_EQ(LearnBootTimes(nodes).begin()->second, (BootTimes{1min, 20min}));
+  EXPECT_EQ(LearnBootTimes(nodes).begin()->second, (BootTimes{1min, 20min, 50}));
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ enum class UsNexus : std::uint8_t { kNone, kSubsidiary, kListing, kOwner };
 // How long machines take from the request until they join; quantiles.
 struct BootTimes {
   Duration median{0}, p90{0};
+  int machines = 0;  // that they were learned from; 0: the catalogue's
   bool operator==(const BootTimes&) const = default;
 };
 

@@ -35,7 +35,7 @@ std::optional<Money> PerGpuHour(const Offer& offer) {
   return Money::Micro((offer.price_per_hour.micro() + gpus - 1) / gpus);
 }
 
-json::object OfferJson(const Offer& offer, const ProviderFacts& facts) {
+json::object OfferJson(const Offer& offer, const ProviderFacts& facts, const BootTimes& boot) {
   const auto product = offer.labels.find(kGpuProduct);
   return {{"provider", offer.provider},
           {"catalog", offer.catalog},
@@ -51,6 +51,9 @@ json::object OfferJson(const Offer& offer, const ProviderFacts& facts) {
           {"perHour", MoneyJson(offer.price_per_hour)},
           {"perGpuHour", MoneyOrNull(PerGpuHour(offer))},
           {"stock", Name(offer.stock)},
+          {"boot", json::object{{"medianSeconds", Seconds(boot.median)},
+                                {"p90Seconds", Seconds(boot.p90)},
+                                {"machines", boot.machines}}},
           {"source", offer.source},
           {"readAt", FormatTime(offer.read_at)},
           {"usNexus", Name(facts.us_nexus)},
@@ -84,7 +87,7 @@ Result<json::value> OffersView(const RoundView& round, const std::string& policy
   for (std::size_t i = 0; i < snapshot.offers.size(); ++i) {
     const Offer& offer = snapshot.offers[i];
     const ProviderFacts* facts = FactsOf(snapshot, offer);
-    json::object item = OfferJson(offer, facts == nullptr ? unknown : *facts);
+    json::object item = OfferJson(offer, facts == nullptr ? unknown : *facts, index.offers[i].boot);
     if (judge >= 0) {
       const auto [reason, detail] = JudgeByPolicy(index, judge, static_cast<std::int32_t>(i));
       const bool passes = reason == OfferReason::kChosen;

@@ -119,6 +119,12 @@ TEST(OffersView, JudgesByTheRulesOfAPolicy) {
             R"({"reason":"allowed","detail":"","sentence":"allowed"})");
   EXPECT_EQ(scaleway.at("perGpuHour").at("microEuro"), 2'673'001);  // rounded up
   EXPECT_EQ(scaleway.at("gpuProduct"), "NVIDIA-H100-80GB-HBM3");
+  EXPECT_EQ(scaleway.at("boot").at("machines"), 0);
+  RoundView learned = NoonRound();
+  learned.snapshot.boots[learned.snapshot.offers[1].Key()] = {41s, 70s, 12};
+  const json::value later = *OffersView(learned, "research", "", Noon());
+  EXPECT_EQ(Text(later.at("items").at(1).at("boot")),
+            R"({"medianSeconds":41,"p90Seconds":70,"machines":12})");
   EXPECT_EQ(Text(view.at("providers").at("scaleway").at("leftovers")),
             R"([{"kind":"disk","perHour":{"microEuro":7100,"text":"0.01 €"},)"
             R"("deletedWithInstance":false}])");
