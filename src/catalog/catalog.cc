@@ -1,5 +1,7 @@
 #include "catalog/catalog.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <fstream>
@@ -307,6 +309,21 @@ const Entry* Catalog::Find(std::string_view id) const {
       entries_.begin(), entries_.end(), id,
       [](const Entry& entry, std::string_view wanted) { return entry.facts.id < wanted; });
   return it != entries_.end() && it->facts.id == id ? &*it : nullptr;
+}
+
+Result<const Entry*> Catalog::EntryOf(const json::value& cloud_provider) const {
+  const json::value* metadata = spillway::Find(cloud_provider, "metadata");
+  const json::value* spec = spillway::Find(cloud_provider, "spec");
+  if (metadata == nullptr || spec == nullptr)
+    return Fail(Code::kInvalid, "CloudProvider: metadata or spec is missing");
+  const std::string_view id = StringOr(*spec, "catalog", "");
+  const Entry* entry = Find(id);
+  if (entry == nullptr)
+    return Fail(Code::kNotFound,
+                fmt::format("CloudProvider/{}: spec.catalog: no provider \"{}\" in the catalogue: "
+                            "an id of catalog/*.yaml",
+                            StringOr(*metadata, "name", ""), id));
+  return entry;
 }
 
 Labels NodeLabels(const Offer& offer, const GpuFacts& gpu) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "model/offer.h"
 
@@ -60,6 +61,9 @@ class Catalog {
   const std::vector<Entry>& entries() const { return entries_; }
   // nullptr if there is no such provider. Valid as long as the catalogue.
   const Entry* Find(std::string_view id) const;
+  // The one that the spec.catalog of a CloudProvider object names; never nullptr. kInvalid if the
+  // object has no metadata or spec, kNotFound if there is no such provider.
+  Result<const Entry*> EntryOf(const json::value& cloud_provider) const;
 
  private:
   std::vector<Entry> entries_;

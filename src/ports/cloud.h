@@ -32,6 +32,9 @@ struct InstanceSpec {
   std::string user_data;  // <= 16 KiB; holds a one-use token, never a cloud or store credential
 };
 
+// The limits above, which no adapter leaves to its provider; kInvalid says which is broken.
+Status CheckSpec(const InstanceSpec& spec);
+
 enum class InstanceState : std::uint8_t {
   kCreating,
   kStopped,  // second phase of a two-phase create is due: call Resume

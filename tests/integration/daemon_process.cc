@@ -43,6 +43,15 @@ Daemon::~Daemon() {
   fs::remove_all(dir_, error);
 }
 
+void Daemon::DoOnceAt(const std::string& phase, const std::string& line) {
+  setup_.phase_hook = dir_ + "/hook";
+  WriteFile(setup_.phase_hook,
+            fmt::format("#!/bin/sh\n[ \"$2\" = {} ] || exit 0\nmkdir {}/fired 2>/dev/null || exit "
+                        "0\n{}\nexit 0\n",
+                        phase, dir_, line));
+  chmod(setup_.phase_hook.c_str(), 0755);
+}
+
 void Daemon::Start() {
   std::vector<std::string> args = {SPILLWAY_BIN_DIR "/spillwayd",
                                    "--state",

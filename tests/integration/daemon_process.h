@@ -26,7 +26,9 @@ class Daemon {
   explicit Daemon(DaemonSetup setup);
   ~Daemon();  // SIGKILL to the daemon and to every machine it left
 
-  void SetPhaseHook(const std::string& program) { setup_.phase_hook = program; }
+  // From the next start on: runs this line of shell when a BurstNode's `phase` is stored for the
+  // first time. Then dir()/fired is there. $PPID is the daemon.
+  void DoOnceAt(const std::string& phase, const std::string& line);
 
   // Starts it and waits until the API answers. Fails the test otherwise.
   void Start();

@@ -3,7 +3,6 @@
 // after a step was stored.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -34,14 +33,7 @@ class ExecProviderTest : public ::testing::TestWithParam<std::string> {};
 TEST_P(ExecProviderTest, AJobRunsOnItsMachineAndNothingIsLeft) {
   Daemon daemon(
       {.extra = {"--exec-directory", SPILLWAY_SOURCE_DIR "/examples/providers", "--verbose"}});
-  if (!GetParam().empty()) {
-    const std::string hook = daemon.dir() + "/hook";
-    daemon.WriteFile(hook, fmt::format("#!/bin/sh\n[ \"$2\" = {} ] || exit 0\n"
-                                       "mkdir {}/fired 2>/dev/null && kill -9 $PPID\nexit 0\n",
-                                       GetParam(), daemon.dir()));
-    chmod(hook.c_str(), 0755);
-    daemon.SetPhaseHook(hook);
-  }
+  if (!GetParam().empty()) daemon.DoOnceAt(GetParam(), "kill -9 $PPID");
   daemon.Start();
   if (HasFatalFailure()) return;
   const std::string all = WritePictures(daemon);

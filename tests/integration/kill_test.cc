@@ -3,7 +3,6 @@
 // nothing may be leaked, lost or paid twice.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
 #include <filesystem>
 #include <map>
@@ -41,18 +40,10 @@ std::string Title(const Case& c) {
 
 class KillTest : public ::testing::TestWithParam<Case> {
  protected:
-  // The hook acts once, when `phase` is stored for the first time.
-  static std::string Hook(Daemon& daemon) {
-    const Case& c = GetParam();
-    const std::string path = daemon.dir() + "/hook";
-    const std::string kill = c.victim == Victim::kDaemon
-                                 ? "kill -9 $PPID"
-                                 : fmt::format("pkill -9 -f -- '--disk {}'", daemon.state());
-    daemon.WriteFile(path, fmt::format("#!/bin/sh\n[ \"$2\" = {} ] || exit 0\nmkdir {}/fired "
-                                       "2>/dev/null || exit 0\n{}\nexit 0\n",
-                                       c.phase, daemon.dir(), kill));
-    chmod(path.c_str(), 0755);
-    return path;
+  static std::string Kill(const Daemon& daemon) {
+    return GetParam().victim == Victim::kDaemon
+               ? "kill -9 $PPID"
+               : fmt::format("pkill -9 -f -- '--disk {}'", daemon.state());
   }
 };
 
@@ -92,9 +83,8 @@ void CompareWithInvoice(Daemon& daemon, const std::vector<json::value>& nodes) {
 TEST_P(KillTest, NothingLeakedLostOrPaidTwice) {
   DaemonSetup setup;
   Daemon daemon(setup);
-  const std::string hook = Hook(daemon);
   const std::string all = WritePictures(daemon);
-  daemon.SetPhaseHook(hook);
+  daemon.DoOnceAt(GetParam().phase, Kill(daemon));
   daemon.Start();
   if (HasFatalFailure()) return;
   const auto applied = daemon.Apply(BurstManifests(GangFor(GetParam().phase)));

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -198,14 +197,7 @@ class OpenStackProviderTest : public ::testing::TestWithParam<std::string> {
   void Burst(const std::string& clouds_file, const openstack::CloudConfig& account,
              const std::string& image) {
     Daemon daemon({.extra = {"--openstack-clouds", clouds_file}});
-    if (!GetParam().empty()) {
-      const std::string hook = daemon.dir() + "/hook";
-      daemon.WriteFile(hook, fmt::format("#!/bin/sh\n[ \"$2\" = {} ] || exit 0\n"
-                                         "mkdir {}/fired 2>/dev/null && kill -9 $PPID\nexit 0\n",
-                                         GetParam(), daemon.dir()));
-      chmod(hook.c_str(), 0755);
-      daemon.SetPhaseHook(hook);
-    }
+    if (!GetParam().empty()) daemon.DoOnceAt(GetParam(), "kill -9 $PPID");
     Hypervisors hypervisors(account, daemon.dir() + "/machines", clock_);
     daemon.Start();
     if (HasFatalFailure()) return;

@@ -40,8 +40,8 @@ constexpr Duration kStatePatience{std::chrono::minutes(1)};
 
 struct Flags {
   std::string state, data_root, results_root, evidence, catalog, socket, node_program,
-      exec_directory, openstack_clouds, cluster_id = "site", log_file, listen, token_file,
-                                        metrics_listen, phase_hook;
+      exec_directory, openstack_clouds, log_file, listen, token_file, metrics_listen, phase_hook;
+  std::string cluster_id = "site";
   int time_scale = 1;
   bool inspect = false, verbose = false;
   KubernetesFlags kubernetes;

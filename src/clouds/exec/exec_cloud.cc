@@ -11,28 +11,6 @@
 namespace spillway::exec {
 namespace {
 
-constexpr std::size_t kMaxNameLength = 40;
-constexpr std::size_t kMaxUserData = 16u << 10;
-
-bool IsLabel(std::string_view name) {
-  if (name.empty() || name.front() == '-' || name.back() == '-') return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
-}
-
-// Checked here, so that no executable has to.
-Status CheckSpec(const ports::InstanceSpec& spec) {
-  if (spec.name.size() > kMaxNameLength || !IsLabel(spec.name))
-    return Fail(Code::kInvalid,
-                fmt::format("instance name \"{}\" must be a DNS label of at most {} characters",
-                            spec.name, kMaxNameLength));
-  if (spec.user_data.size() > kMaxUserData)
-    return Fail(Code::kInvalid, fmt::format("user data of {} has {} bytes; at most {} are allowed",
-                                            spec.name, spec.user_data.size(), kMaxUserData));
-  return Ok();
-}
-
 constexpr Code kReadCodes[] = {Code::kDenied, Code::kThrottled, Code::kUnavailable};
 constexpr Code kPreflightCodes[] = {Code::kDenied, Code::kQuota, Code::kThrottled,
                                     Code::kUnavailable};
@@ -119,7 +97,7 @@ Status ExecCloud::Preflight() {
 
 Result<ports::Instance> ExecCloud::Create(const ports::InstanceSpec& spec) {
   const Call call{"create", true, kCreateCodes};
-  SPW_TRY(CheckSpec(spec));
+  SPW_TRY(ports::CheckSpec(spec));  // so that no executable has to
   std::vector<std::string> secrets = SecretsOf(spec.user_data);
   std::erase(secrets, spec.name);  // logs may name the machine
   SPW_ASSIGN(const json::value answer,

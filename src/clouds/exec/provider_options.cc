@@ -98,23 +98,15 @@ Status ReadExec(const json::value& spec, const fs::path& directory, const Enviro
 Result<ExecOptions> ExecOptionsFrom(const json::value& cloud_provider,
                                     const catalog::Catalog& catalog, const fs::path& directory,
                                     const Environment& environment) {
-  const json::value* metadata = Find(cloud_provider, "metadata");
-  const json::value* spec = Find(cloud_provider, "spec");
-  if (metadata == nullptr || spec == nullptr)
-    return Fail(Code::kInvalid, "CloudProvider: metadata or spec is missing");
+  SPW_ASSIGN(const catalog::Entry* const entry, catalog.EntryOf(cloud_provider));
+  const json::value& spec = cloud_provider.at("spec");
   ExecOptions options;
-  options.frame.provider = StringOr(*metadata, "name", "");
-  options.frame.catalog = StringOr(*spec, "catalog", "");
-  const std::string who = "CloudProvider/" + options.frame.provider;
-  const catalog::Entry* entry = catalog.Find(options.frame.catalog);
-  if (entry == nullptr)
-    return Fail(Code::kNotFound, fmt::format("{}: spec.catalog: no provider \"{}\" in the "
-                                             "catalogue: an id of catalog/*.yaml",
-                                             who, options.frame.catalog));
+  options.frame.provider = StringOr(cloud_provider.at("metadata"), "name", "");
+  options.frame.catalog = entry->facts.id;
   options.frame.places = entry->regions;
-  options.frame.regions = Texts(*spec, "regions");
-  if (const Status read = ReadExec(*spec, directory, environment, options); !read)
-    return Fail(read.error().In(who));
+  options.frame.regions = Texts(spec, "regions");
+  if (const Status read = ReadExec(spec, directory, environment, options); !read)
+    return Fail(read.error().In("CloudProvider/" + options.frame.provider));
   return options;
 }
 

@@ -15,18 +15,9 @@ namespace {
 
 using ports::InstanceState;
 
-constexpr std::size_t kMaxNameLength = 40;
-constexpr std::size_t kMaxUserData = 16u << 10;
 constexpr std::size_t kMaxRemembered = 1000;  // servers with volumes
 constexpr std::size_t kMaxFaults = 20;        // asked for with one listing
 constexpr std::string_view kClusterKey = "spillway-cluster", kNodeKey = "spillway-node";
-
-bool IsLabel(std::string_view name) {
-  if (name.empty() || name.front() == '-' || name.back() == '-') return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
-}
 
 // A cluster id as tag and metadata can hold it: tags have at most 60 characters, and none of "/,".
 std::string ClusterMark(const std::string& cluster_id) {
@@ -167,13 +158,7 @@ Result<Flavor> OpenStackCloud::FindFlavor(const std::string& name) {
 }
 
 Status OpenStackCloud::CheckSpec(const ports::InstanceSpec& spec) const {
-  if (spec.name.size() > kMaxNameLength || !IsLabel(spec.name))
-    return Fail(Code::kInvalid,
-                fmt::format("instance name \"{}\" must be a DNS label of at most {} characters",
-                            schema::Printable(spec.name), kMaxNameLength));
-  if (spec.user_data.size() > kMaxUserData)
-    return Fail(Code::kInvalid, fmt::format("user data of {} has {} bytes; at most {} are allowed",
-                                            spec.name, spec.user_data.size(), kMaxUserData));
+  SPW_TRY(ports::CheckSpec(spec));
   if (spec.region != options_.offers.region.id)
     return Fail(Code::kInvalid,
                 fmt::format("{} rents in region {}, not in \"{}\"", options_.offers.provider,

@@ -125,21 +125,13 @@ Status ReadOpenStack(const json::value& spec, const catalog::Entry& entry,
 Result<OpenStackOptions> OpenStackOptionsFrom(const json::value& cloud_provider,
                                               const catalog::Catalog& catalog,
                                               const std::filesystem::path& clouds_file) {
-  const json::value* metadata = Find(cloud_provider, "metadata");
-  const json::value* spec = Find(cloud_provider, "spec");
-  if (metadata == nullptr || spec == nullptr)
-    return Fail(Code::kInvalid, "CloudProvider: metadata or spec is missing");
+  SPW_ASSIGN(const catalog::Entry* const entry, catalog.EntryOf(cloud_provider));
   OpenStackOptions options;
-  options.offers.provider = StringOr(*metadata, "name", "");
-  options.offers.catalog = StringOr(*spec, "catalog", "");
-  const std::string who = "CloudProvider/" + options.offers.provider;
-  const catalog::Entry* entry = catalog.Find(options.offers.catalog);
-  if (entry == nullptr)
-    return Fail(Code::kNotFound, fmt::format("{}: spec.catalog: no provider \"{}\" in the "
-                                             "catalogue: an id of catalog/*.yaml",
-                                             who, options.offers.catalog));
-  if (const Status read = ReadOpenStack(*spec, *entry, clouds_file, options); !read)
-    return Fail(read.error().In(who));
+  options.offers.provider = StringOr(cloud_provider.at("metadata"), "name", "");
+  options.offers.catalog = entry->facts.id;
+  if (const Status read = ReadOpenStack(cloud_provider.at("spec"), *entry, clouds_file, options);
+      !read)
+    return Fail(read.error().In("CloudProvider/" + options.offers.provider));
   options.offers.known =
       catalog::OffersOf(*entry, options.offers.provider, {options.offers.region.id});
   return options;

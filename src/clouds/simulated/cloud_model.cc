@@ -11,8 +11,6 @@ using ports::InstanceState;
 
 constexpr Duration kErrorLock{30min};    // UpCloud repairs or frees a failed server within this
 constexpr Duration kBootGivenUp{45min};  // a machine that never boots is put into error then
-constexpr std::size_t kMaxNameLength = 40;
-constexpr std::size_t kMaxUserData = 16u << 10;
 
 // Stock levels as numbers of machines, drawn once per offer.
 int DrawStock(Stock stock, Rng& rng) {
@@ -27,13 +25,6 @@ int DrawStock(Stock stock, Rng& rng) {
       return static_cast<int>(rng.Between(2, 12));
   }
   return 0;
-}
-
-bool IsLabel(std::string_view name) {
-  if (name.empty() || name.front() == '-' || name.back() == '-') return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
 }
 
 std::string InstanceId(std::uint32_t number) {
@@ -55,19 +46,6 @@ std::string FaultMessage(const Machine& machine) {
     return "No valid host was found: " + CapacityMessage(machine.region, machine.type);
   }
   return "instance " + machine.id + " failed at the provider";
-}
-
-Status CheckSpec(const ports::InstanceSpec& spec) {
-  if (spec.name.size() > kMaxNameLength || !IsLabel(spec.name)) {
-    return Fail(Code::kInvalid,
-                "instance name \"" + spec.name + "\" must be a DNS label of at most 40 characters");
-  }
-  if (spec.user_data.size() > kMaxUserData) {
-    return Fail(Code::kInvalid, "user data of " + spec.name + " has " +
-                                    std::to_string(spec.user_data.size()) +
-                                    " bytes; at most 16384 are allowed");
-  }
-  return Ok();
 }
 
 }  // namespace
@@ -217,7 +195,7 @@ Status CloudModel::Admit(Time now, const ports::InstanceSpec& spec, const Offer&
 Result<ports::Instance> CloudModel::Create(Time now, const ports::InstanceSpec& spec) {
   Rng rng = NextRng();
   const CloudFaults& faults = options_.faults;
-  SPW_TRY(CheckSpec(spec));
+  SPW_TRY(ports::CheckSpec(spec));
   SPW_TRY(Gate(now, rng));
   const std::optional<std::size_t> offer = FindOffer(spec);
   if (!offer) {

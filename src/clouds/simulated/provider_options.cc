@@ -42,20 +42,11 @@ Status ReadFaults(const json::value& simulated, const CloudGoods& goods, CloudFa
 
 Result<CloudOptions> CloudOptionsFrom(const json::value& cloud_provider,
                                       const catalog::Catalog& catalog) {
-  const json::value* metadata = Find(cloud_provider, "metadata");
-  const json::value* spec = Find(cloud_provider, "spec");
-  if (metadata == nullptr || spec == nullptr) {
-    return Fail(Code::kInvalid, "CloudProvider: metadata or spec is missing");
-  }
-  const std::string name(StringOr(*metadata, "name", ""));
-  const std::string id(StringOr(*spec, "catalog", ""));
-  const catalog::Entry* entry = catalog.Find(id);
-  if (entry == nullptr) {
-    return Fail(Code::kNotFound, "CloudProvider/" + name + ": spec.catalog: no provider \"" + id +
-                                     "\" in the catalogue: an id of catalog/*.yaml");
-  }
+  SPW_ASSIGN(const catalog::Entry* const entry, catalog.EntryOf(cloud_provider));
+  const json::value& spec = cloud_provider.at("spec");
+  const std::string name(StringOr(cloud_provider.at("metadata"), "name", ""));
   std::vector<std::string> regions;
-  if (const json::array* listed = FindArray(*spec, "regions")) {
+  if (const json::array* listed = FindArray(spec, "regions")) {
     for (const json::value& region : *listed) {
       if (region.is_string()) regions.emplace_back(View(region.get_string()));
     }
@@ -67,13 +58,13 @@ Result<CloudOptions> CloudOptionsFrom(const json::value& cloud_provider,
   CloudOptions options;
   options.unique_names = true;
   std::int64_t seed = 1;
-  if (const json::value* simulated = Find(*spec, "simulated")) {
+  if (const json::value* simulated = Find(spec, "simulated")) {
     if (const Status read = ReadFaults(*simulated, *goods, options.faults); !read) {
       return Fail(read.error().In("CloudProvider/" + name));
     }
     seed = IntOr(*simulated, "seed", 1);
   }
-  if (const json::value* limits = Find(*spec, "limits")) {
+  if (const json::value* limits = Find(spec, "limits")) {
     options.quota = static_cast<int>(IntOr(*limits, "nodes", 0));
   }
   options.seed = SeedOf(seed, name);
