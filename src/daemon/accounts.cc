@@ -160,6 +160,12 @@ bool Accounts::PollOne(const std::string& name, const OpenedCloud& opened, bool 
   return changed;
 }
 
+bool Accounts::Tunnelled(const std::string& provider) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = accounts_.find(provider);
+  return it != accounts_.end() && it->second.opened.tunnelled;
+}
+
 std::shared_ptr<ports::Cloud> Accounts::Find(const std::string& provider) const {
   const std::lock_guard lock(mutex_);
   const auto it = accounts_.find(provider);

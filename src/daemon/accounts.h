@@ -19,6 +19,9 @@ struct OpenedCloud {
   std::shared_ptr<ports::Cloud> cloud;
   // Lets a simulated cloud's time pass; empty for real ones. True: something changed.
   std::function<Result<bool>()> tick;
+  // Its machines are bare and dial home through the tunnel: their user data is a first boot.
+  // Otherwise it is JSON for a spillway-node that somebody else starts.
+  bool tunnelled = false;
 };
 using CloudFactory = std::function<Result<OpenedCloud>(const json::value& cloud_provider)>;
 
@@ -39,6 +42,7 @@ class Accounts {
   bool Poll(const std::vector<std::string>& names, Duration offers_age);
 
   std::shared_ptr<ports::Cloud> Find(const std::string& provider) const;  // nullptr: none
+  bool Tunnelled(const std::string& provider) const;
   std::map<std::string, ports::Inventory> Inventories() const;
   std::vector<Offer> Offers() const;                    // of all accounts, by Key()
   std::map<std::string, std::string> NotReady() const;  // provider -> why

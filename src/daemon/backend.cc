@@ -191,6 +191,9 @@ std::vector<server::Finding> Daemon::Doctor() {
     findings.push_back({"provider " + name, it == not_ready.end(),
                         it == not_ready.end() ? "the account answers and has quota" : it->second});
   }
+  if (tunnels_)
+    findings.push_back(
+        {"tunnel", true, fmt::format("{} machines have an address in it", tunnels_->peers())});
   std::error_code error;
   const auto space = std::filesystem::space(options_.state_dir, error);
   const bool enough = !error && space.available > (std::uintmax_t{1} << 30);

@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "control/observation.h"
 #include "door/protocol.h"
+#include "door/user_data.h"
 #include "model/plan.h"
 #include "model/snapshot.h"
 #include "schema/manifest.h"
@@ -66,9 +67,9 @@ class Cluster {
                            const std::string& reason) = 0;
   virtual Status RemoveNode(const std::string& node) = 0;
 
-  // A machine is about to be asked for: what it needs to join, as members of its user data. Its
+  // A machine is about to be asked for: what its kubelet needs to join; nullopt: there is none. Its
   // credentials are new each time and replace earlier ones.
-  virtual Result<json::object> PrepareJoin(const BurstNode& node) = 0;
+  virtual Result<std::optional<door::KubernetesJoin>> PrepareJoin(const BurstNode& node) = 0;
   // The machine has proved itself to the door: `report` is what it says. Its Node object is made or
   // completed. Returns what is to be believed of the machine; nullopt: the cluster does not see it
   // ready yet, and until then nothing is heard of it.

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "machine/first_boot.h"
 #include "model/decode.h"
 #include "site/objects.h"
 #include "site/promises.h"
@@ -75,7 +76,9 @@ void Daemon::Run(const control::Command& command) {
           [&](const control::RemoveNode& c) -> Status {
             SPW_TRY(cluster_->RemoveNode(c.node));
             const Result<BurstNode> node = NodeNamed(c.node);
-            return node && !node->Live() ? gateway_->Forget(c.node) : Ok();
+            if (!node || node->Live()) return Ok();
+            if (tunnels_) SPW_TRY(tunnels_->Remove(c.node));
+            return gateway_->Forget(c.node);
           },
       },
       command);
@@ -124,12 +127,30 @@ Status Daemon::Create(const BurstNode& node) {
 
 Result<std::string> Daemon::UserDataFor(const BurstNode& node, std::chrono::nanoseconds& joining) {
   const metrics::Stopwatch watch;
-  SPW_ASSIGN(json::object join, cluster_->PrepareJoin(node));
+  SPW_ASSIGN(std::optional<door::KubernetesJoin> join, cluster_->PrepareJoin(node));
   joining = watch.Read();
-  SPW_ASSIGN(const std::string text, gateway_->UserDataFor(node.name));
-  SPW_ASSIGN(json::value user_data, ParseJson(text));
-  for (auto& member : join) user_data.get_object()[member.key()] = std::move(member.value());
-  return json::serialize(user_data);
+  SPW_ASSIGN(door::UserData data, gateway_->UserDataFor(node.name));
+  data.kubernetes = std::move(join);
+  if (accounts_->Tunnelled(node.offer.provider)) return FirstBootOf(node, std::move(data));
+  return door::EncodeUserData(data);
+}
+
+Result<std::string> Daemon::FirstBootOf(const BurstNode& node, door::UserData data) {
+  if (!tunnels_ || !data.kubernetes)
+    return Fail(Code::kInvalid, "machines of this account need the tunnel of a cluster");
+  SPW_ASSIGN(data.tunnel, tunnels_->Grant(node.name));
+  data.door = gateway_->NetworkDoor();
+  door::MachineSetup setup;
+  setup.files = gateway_->MachineFileList();
+  setup.labels = {{"node.kubernetes.io/instance-type", node.offer.instance_type},
+                  {"topology.kubernetes.io/region", node.offer.region}};
+  setup.provider_id = fmt::format("spillway://{}/{}", node.offer.provider, node.name);
+  SPW_ASSIGN(setup.pod_network, tunnels_->PodNetwork(node.name));
+  setup.hosts = options_.machine_hosts;
+  setup.cluster_dns = options_.cluster_dns;
+  setup.cluster_domain = options_.cluster_domain;
+  data.machine = std::move(setup);
+  return machine::FirstBoot(data);
 }
 
 Status Daemon::DeletePass(const BurstNode& node, const std::string& instance_id) {
@@ -144,7 +165,9 @@ Status Daemon::DeletePass(const BurstNode& node, const std::string& instance_id)
     answer.error = progress.error();
   const std::lock_guard lock(answers_mutex_);
   deleted_[node.name] = {++answer_serial_, std::move(answer)};
-  return progress ? Ok() : Status(tl::unexpected(progress.error()));
+  if (!progress) return Fail(progress.error());
+  // It has no business at the site any more, whether or not its power is cut already.
+  return tunnels_ && progress->accepted ? tunnels_->Remove(node.name) : Ok();
 }
 
 Status Daemon::Prepare(const BurstNode& node) {

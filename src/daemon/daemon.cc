@@ -133,6 +133,9 @@ Status Daemon::OpenAll() {
   gateway_options.evidence_dir = options_.evidence_dir;
   gateway_options.socket_path = options_.state_dir + "/node.sock";
   gateway_options.clock_scale = system_clock_.scale();
+  gateway_options.address = options_.door_address;
+  gateway_options.port = options_.door_port;
+  gateway_options.machine_files = options_.machine_files;
   SPW_ASSIGN(gateway_, gateway::Gateway::Open(std::move(gateway_options), *this));
 
   SPW_ASSIGN(store_,
@@ -148,6 +151,13 @@ Status Daemon::OpenAll() {
   SPW_ASSIGN(cluster_, options_.open_cluster({store_.get(), clock_.get(), system_clock_.scale(),
                                               [this](Time t) { return system_clock_.FromReal(t); },
                                               options_.state_dir, [this] { Wake(); }}));
+  if (options_.open_tunnel) {
+    std::vector<std::string> live;
+    for (const BurstNode& node : nodes)
+      if (node.Live()) live.push_back(node.name);
+    SPW_ASSIGN(TunnelOptions tunnel, options_.open_tunnel());
+    SPW_ASSIGN(tunnels_, Tunnels::Open(std::move(tunnel), *store_, live));
+  }
   accounts_ = std::make_unique<Accounts>(options_.cluster_id, *clock_, options_.open_cloud);
   if (options_.inspect_rented_disks)
     inspector_ =

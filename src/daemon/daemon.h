@@ -32,6 +32,7 @@
 #include "daemon/measured.h"
 #include "daemon/reaction.h"
 #include "daemon/story.h"
+#include "daemon/tunnels.h"
 #include "gateway/gateway.h"
 #include "metrics/instruments.h"
 #include "server/backend.h"
@@ -49,6 +50,14 @@ struct DaemonOptions {
   int time_scale = 1;               // the clock runs so many times faster
   CloudFactory open_cloud;
   ClusterFactory open_cluster;
+  // The tunnel to rented machines, opened once the state is ours; empty: there is none.
+  std::function<Result<TunnelOptions>()> open_tunnel;
+  // Of machines that come through it.
+  std::string door_address;  // the hub's address inside the tunnel
+  int door_port = 0;
+  std::string machine_files;  // directory
+  std::vector<std::string> machine_hosts, cluster_dns;
+  std::string cluster_domain;
   // Directory that stands for the disk of a simulated machine; empty: no inspection.
   std::function<std::optional<std::string>(const std::string& burst_node)> disk_of;
   bool inspect_rented_disks = false;
@@ -125,6 +134,7 @@ class Daemon final : public server::Backend,
   Status Create(const BurstNode& node);
   // `joining`: how long the cluster took to prepare the join.
   Result<std::string> UserDataFor(const BurstNode& node, std::chrono::nanoseconds& joining);
+  Result<std::string> FirstBootOf(const BurstNode& node, door::UserData data);
   Status DeletePass(const BurstNode& node, const std::string& instance_id);
   Status Prepare(const BurstNode& node);
   Result<BurstNode> NodeNamed(const std::string& name) const;
@@ -138,6 +148,7 @@ class Daemon final : public server::Backend,
              std::string_view bytes) override;
   void OnReleased(const std::string& node, const std::vector<std::string>& uids) override;
   void OnChange(const std::string& node) override;
+  Status OnRegister(const std::string& node, const std::string& tunnel_key) override;
   void BeforeWipe(const std::string& node) override;
 
   // daemon.cc
@@ -156,6 +167,7 @@ class Daemon final : public server::Backend,
   std::vector<schema::CatalogProvider> known_providers_;  // of the catalogue
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<Tunnels> tunnels_;  // null: there is no tunnel
   std::unique_ptr<Accounts> accounts_;
   std::unique_ptr<Inspector> inspector_;
   std::unique_ptr<Executor> executor_;

@@ -41,6 +41,7 @@ std::optional<gateway::DesiredState> Daemon::DesiredFor(const std::string& node)
 }
 
 void Daemon::OnPodStatuses(const std::string& node, const std::vector<door::PodStatus>& statuses) {
+  if (tunnels_) tunnels_->Settle(node);
   cluster_->TakeStatuses(node, statuses);
 }
 
@@ -51,6 +52,10 @@ void Daemon::OnLog(const std::string& node, const std::string& uid, std::int64_t
 
 void Daemon::OnReleased(const std::string& node, const std::vector<std::string>& uids) {
   cluster_->TakeReleased(node, uids);
+}
+
+Status Daemon::OnRegister(const std::string& node, const std::string& tunnel_key) {
+  return tunnel_key.empty() || !tunnels_ ? Ok() : tunnels_->Enroll(node, tunnel_key);
 }
 
 void Daemon::OnChange(const std::string&) {

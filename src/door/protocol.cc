@@ -17,7 +17,6 @@ constexpr std::size_t kMaxPods = 256, kMaxVolumes = 256, kMaxLabels = 512, kMaxE
 constexpr std::size_t kMaxArguments = 4096, kMaxVariables = 4096;
 constexpr std::size_t kMaxTextBytes = 128 * 1024;  // one argument or variable, as in Linux
 constexpr std::size_t kMaxSentenceBytes = 4096, kMaxReasonBytes = 512;
-constexpr std::size_t kMaxUserDataBytes = 16 * 1024;
 constexpr std::int64_t kPermille = 1000;
 
 constexpr std::array<std::string_view, 5> kWants = {"stage", "run", "return", "wipe", "power-off"};
@@ -258,11 +257,13 @@ std::string_view Name(Want want) {
 json::value Encode(const RegisterRequest& m) {
   json::object labels;
   for (const auto& [key, value] : m.labels) labels[key] = value;
-  return json::object{{"name", m.name},
+  json::object object{{"name", m.name},
                       {"token", m.token},
                       {"publicKey", m.public_key},
                       {"hardware", EncodeResources(m.hardware)},
                       {"labels", std::move(labels)}};
+  if (!m.tunnel_key.empty()) object["tunnelKey"] = m.tunnel_key;
+  return object;
 }
 
 Result<RegisterRequest> DecodeRegisterRequest(const json::value& v) {
@@ -274,6 +275,8 @@ Result<RegisterRequest> DecodeRegisterRequest(const json::value& v) {
   m.public_key = HexText(reader, "publicKey", 32);
   m.hardware = ReadResources(reader.Object("hardware"), error);
   m.labels = ReadLabels(reader);
+  if (const json::object* object = v.if_object(); object && object->contains("tunnelKey"))
+    m.tunnel_key = reader.Text("tunnelKey", 44);
   return Finish(reader, error, "register", std::move(m));
 }
 
@@ -415,38 +418,6 @@ Result<WipeStatement> DecodeWipeStatement(const json::value& v) {
       m.mismatched_bytes > m.bytes_read_back || m.bytes_requested > m.cache_bytes)
     reader.Complain("bytesRequested", "is contradicted by the other byte counts");
   return Finish(reader, error, "wipe statement", std::move(m));
-}
-
-std::string EncodeUserData(const UserData& data) {
-  json::object object{{"name", data.name},
-                      {"door", data.door},
-                      {"token", data.token},
-                      {"sitePublicKey", data.site_public_key}};
-  if (data.kubernetes)
-    object["kubernetes"] = json::object{{"server", data.kubernetes->server},
-                                        {"ca", data.kubernetes->ca},
-                                        {"bootstrapToken", data.kubernetes->bootstrap_token}};
-  return CanonicalJson(object);
-}
-
-Result<UserData> DecodeUserData(std::string_view text) {
-  if (text.size() > kMaxUserDataBytes) return Fail(Code::kInvalid, "user data: more than 16 KiB");
-  auto parsed = ParseJson(text);
-  if (!parsed) return Fail(parsed.error().In("user data"));
-  std::optional<Error> error;
-  FieldReader reader(*parsed, "", error);
-  UserData data;
-  data.name = reader.Text("name");
-  data.door = reader.Text("door");
-  data.token = reader.Text("token");
-  data.site_public_key = HexText(reader, "sitePublicKey", 32);
-  if (const json::object* object = parsed->if_object(); object && object->contains("kubernetes")) {
-    FieldReader join(reader.Object("kubernetes"), "kubernetes", error);
-    data.kubernetes = KubernetesJoin{join.Text("server"), join.Text("ca", kMaxUserDataBytes),
-                                     join.Text("bootstrapToken")};
-    join.Done();
-  }
-  return Finish(reader, error, "user data", std::move(data));
 }
 
 }  // namespace spillway::door

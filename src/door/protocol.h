@@ -4,6 +4,10 @@
 //
 //   POST /node/v1/register    RegisterRequest -> RegisterAnswer; one-use token, a second use is 403
 //   POST /node/v1/heartbeat   Heartbeat -> Desired
+//   GET  /node/v1/files/{sha256}  what a machine needs before it can register (user_data.h);
+//   without
+//   a
+//                             credential; supports Range
 //   GET  /node/v1/manifest    -> sealed manifest bytes
 //   GET  /node/v1/chunks/{i}  -> sealed chunk bytes; supports Range
 //   PUT  /node/v1/results     one sealed chunk of a result file -> {}, or {"receipt": {...}} once
@@ -50,6 +54,9 @@ struct RegisterRequest {
   std::string public_key;  // X25519, hex: run keys are sealed to it
   Resources hardware;
   Labels labels;  // GPU feature discovery's, as the machine sees them
+  // WireGuard public key that the machine made at boot; empty where there is no tunnel. From the
+  // answer on, its node address belongs to this key.
+  std::string tunnel_key;
 };
 
 struct RegisterAnswer {
@@ -146,24 +153,5 @@ Result<RegisterAnswer> DecodeRegisterAnswer(const json::value& v);
 Result<Heartbeat> DecodeHeartbeat(const json::value& v);
 Result<Desired> DecodeDesired(const json::value& v);
 Result<WipeStatement> DecodeWipeStatement(const json::value& v);
-
-// How the kubelet of a rented machine joins the site's cluster (TLS bootstrap).
-struct KubernetesJoin {
-  std::string server;           // https://host:port of the API server
-  std::string ca;               // PEM of the cluster's certificate authority
-  std::string bootstrap_token;  // serves once, for this node's name
-};
-
-// What a rented machine gets at birth: where to dial and how to prove that it is the one. JSON;
-// worthless once the node has registered.
-struct UserData {
-  std::string name;
-  std::string door;  // "unix:/path/node.sock"
-  std::string token;
-  std::string site_public_key;
-  std::optional<KubernetesJoin> kubernetes;  // absent in the embedded mode
-};
-std::string EncodeUserData(const UserData& data);
-Result<UserData> DecodeUserData(std::string_view text);
 
 }  // namespace spillway::door

@@ -235,33 +235,5 @@ TEST(Protocol, TheNewestReleasedPodsAreTold) {
   EXPECT_EQ(decoded->released.front(), "2");
 }
 
-TEST(Protocol, UserDataOfANodeThatJoinsACluster) {
-  UserData data{"bn-00001", "unix:/run/node.sock", "t0k3n", std::string(64, 'c')};
-  data.kubernetes = {"https://10.0.0.1:6443",
-                     "-----BEGIN CERTIFICATE-----\n" + std::string(2000, 'A') + "\n",
-                     "abcdef.0123"};
-  const auto decoded = DecodeUserData(EncodeUserData(data));
-  ASSERT_TRUE(decoded) << decoded.error().message;
-  ASSERT_TRUE(decoded->kubernetes);
-  EXPECT_EQ(decoded->kubernetes->bootstrap_token, "abcdef.0123");
-  EXPECT_EQ(EncodeUserData(*decoded), EncodeUserData(data));
-  ExpectStrict(*ParseJson(EncodeUserData(data)).value().as_object().if_contains("kubernetes"),
-               [&](const json::value& join) {
-                 json::value message = *ParseJson(EncodeUserData(data));
-                 message.as_object()["kubernetes"] = join;
-                 return DecodeUserData(json::serialize(message));
-               });
-}
-
-TEST(Protocol, UserData) {
-  const UserData data{"bn-00001", "unix:/run/node.sock", "t0k3n", std::string(64, 'c')};
-  const auto decoded = DecodeUserData(EncodeUserData(data));
-  ASSERT_TRUE(decoded) << decoded.error().message;
-  EXPECT_EQ(EncodeUserData(*decoded), EncodeUserData(data));
-  EXPECT_FALSE(DecodeUserData("{}"));
-  EXPECT_FALSE(DecodeUserData("not json"));
-  EXPECT_FALSE(DecodeUserData(std::string(17 * 1024, ' ')));
-}
-
 }  // namespace
 }  // namespace spillway::door

@@ -35,7 +35,9 @@ class EmbeddedCluster final : public daemon::Cluster {
   Status EvictPods(const std::string& node, const std::vector<PodRef>& pods,
                    const std::string& reason) override;
   Status RemoveNode(const std::string& node) override;
-  Result<json::object> PrepareJoin(const BurstNode&) override { return json::object{}; }
+  Result<std::optional<door::KubernetesJoin>> PrepareJoin(const BurstNode&) override {
+    return std::nullopt;
+  }
   Result<std::optional<control::NodeReport>> Join(const BurstNode& node,
                                                   const control::NodeReport& report) override;
   std::vector<control::PodReport> PodReports(const BurstNode& node) const override;

@@ -75,6 +75,10 @@ Result<std::unique_ptr<Door>> Door::Open(DoorOptions options, Runs& runs, Certif
       new Door(std::move(options), runs, certifier, site, clock, backend, std::move(records)));
   net::ServerOptions server;
   server.unix_path = door->options_.socket_path;
+  server.tcp_host = door->options_.address;
+  server.tcp_port = door->options_.port;
+  // Whoever comes proves it to the routes below; the tunnel has let nobody else in.
+  server.tcp_loopback_only = server.tcp_token_required = false;
   server.body_bytes = kMessageBytes;
   server.max_connections = kConnections;
   net::Router router = door->MakeRouter();
@@ -118,6 +122,18 @@ net::Router Door::MakeRouter() {
              {data::SealedSize(door::kResultChunkBytes)});
   router.Add("POST", "/node/v1/logs", member(&Door::PostLog), {kLogBytes});
   router.Add("POST", "/node/v1/wiped", member(&Door::PostWiped));
+  router.Add("GET", "/node/v1/files/{sha256}",
+             [this](const net::Request& request) -> Result<net::Response> {
+               if (options_.machine_files == nullptr)
+                 return Fail(Code::kNotFound, "no such file here");
+               return Sliced(request, [&](const SliceRequest& slice) -> Result<ByteSlice> {
+                 SPW_ASSIGN(ByteSlice read,
+                            options_.machine_files->Read(request.Param("sha256"), slice));
+                 if (slice.first == 0 && !slice.last && std::ssize(read.bytes) < read.total)
+                   return Fail(Code::kInvalid, "ask for ranges of at most 4 MiB");
+                 return read;
+               });
+             });
   router.Add("GET", "/node/v1/manifest",
              ForNode([this](const std::string& node, const net::Request& request) {
                return Sliced(
@@ -169,6 +185,18 @@ Result<std::string> Door::IssueToken(const std::string& node) {
   return token;
 }
 
+Result<NodeRecord> Door::CheckToken(const std::string& node, const std::string& token,
+                                    bool wanted) const {
+  const NodeRecord* known = records_.Find(node);
+  // One answer for every reason: it must not help to guess.
+  if (known == nullptr || known->registered || clock_.Now() >= known->token_expires || !wanted ||
+      !EqualConstantTime(known->token_sha256, Sha256(AsBytes(token)))) {
+    log::Warn("a registration was refused", {{"node", node.substr(0, 80)}});
+    return Fail(Code::kDenied, "the token is unknown, used, too old, or not this node's");
+  }
+  return *known;
+}
+
 Result<net::Response> Door::Register(const net::Request& request) {
   SPW_ASSIGN(const json::value body, request.Json());
   SPW_ASSIGN(door::RegisterRequest shown, door::DecodeRegisterRequest(body));
@@ -177,20 +205,18 @@ Result<net::Response> Door::Register(const net::Request& request) {
   // used up.
   SPW_ASSIGN(const data::NodeKey probe, data::NodeKey::Generate());
   SPW_TRY(probe.Agree(public_key));
-  const std::string node = shown.name;
+  const std::string node = shown.name, token = shown.token;
   const std::optional<DesiredState> desired = backend_.DesiredFor(node);
   const bool wanted = desired && HoldsKey(desired->want);
+  {
+    const std::lock_guard lock(mutex_);
+    SPW_TRY(CheckToken(node, token, wanted));
+  }
+  SPW_TRY(backend_.OnRegister(node, shown.tunnel_key));
   const std::string credential = Hex(RandomBytes(kSecretBytes));
   {
     const std::lock_guard lock(mutex_);
-    const NodeRecord* known = records_.Find(node);
-    // One answer for every reason: it must not help to guess.
-    if (known == nullptr || known->registered || clock_.Now() >= known->token_expires || !wanted ||
-        !EqualConstantTime(known->token_sha256, Sha256(AsBytes(shown.token)))) {
-      log::Warn("a registration was refused", {{"node", node.substr(0, 80)}});
-      return Fail(Code::kDenied, "the token is unknown, used, too old, or not this node's");
-    }
-    NodeRecord record = *known;
+    SPW_ASSIGN(NodeRecord record, CheckToken(node, token, wanted));  // another was quicker?
     record.registered = true;
     record.registered_at = clock_.Now();
     record.credential_sha256 = Sha256(AsBytes(credential));

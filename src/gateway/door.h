@@ -19,6 +19,7 @@
 #include "door/protocol.h"
 #include "gateway/announcer.h"
 #include "gateway/certify.h"
+#include "gateway/machine_files.h"
 #include "gateway/node_records.h"
 #include "gateway/results.h"
 #include "gateway/run_store.h"
@@ -51,6 +52,11 @@ class DoorBackend {
                      std::string_view bytes) = 0;
   // Something in Report(node) or in the run's report became true or changed.
   virtual void OnChange(const std::string& node) = 0;
+  // A machine with the right token shows its tunnel key, before it is answered and before the
+  // token is used up: what fails here fails the registration, which may be tried again.
+  virtual Status OnRegister(const std::string& /*node*/, const std::string& /*tunnel_key*/) {
+    return Ok();
+  }
   // Once, before want=wipe is handed out for the first time, on a thread of its own: until it
   // returns the node is told want=return, so that its lease goes on. May block for some seconds.
   // A restart in the middle repeats it.
@@ -59,6 +65,9 @@ class DoorBackend {
 
 struct DoorOptions {
   std::string socket_path;
+  std::string address;  // IPv4, besides the socket: only inside a tunnel or VPN. Empty: none
+  int port = 0;
+  const MachineFiles* machine_files = nullptr;  // outlives the door; nullptr: none
   std::string state_dir;
   std::string results_root;
   // In the time of the daemon's clock, which runs `clock_scale` times faster than real time; the
@@ -125,6 +134,9 @@ class Door {
   net::Handler ForNode(NodeHandler handler);
 
   Result<net::Response> Register(const net::Request& request);
+  // Under the mutex. kDenied, with one answer for every reason.
+  Result<NodeRecord> CheckToken(const std::string& node, const std::string& token,
+                                bool wanted) const;
   Result<net::Response> Heartbeat(const std::string& node, const net::Request& request);
   Result<net::Response> PutResult(const std::string& node, const net::Request& request);
   Result<net::Response> PostLog(const std::string& node, const net::Request& request);

@@ -32,6 +32,9 @@ Result<std::unique_ptr<Gateway>> Gateway::Open(GatewayOptions options, DoorBacke
   std::unique_ptr<Gateway> gateway(new Gateway(std::move(options), backend, std::move(site)));
   SPW_ASSIGN(gateway->certifier_,
              Certifier::Open({.evidence_dir = gateway->options_.evidence_dir}, gateway->site_));
+  if (!gateway->options_.machine_files.empty()) {
+    SPW_ASSIGN(gateway->machine_files_, MachineFiles::Open(gateway->options_.machine_files));
+  }
   return gateway;
 }
 
@@ -50,6 +53,9 @@ Status Gateway::UseClock(const Clock& clock) {
   SPW_ASSIGN(runs_, Runs::Open(options_.state_dir + "/runs", *keys_, site_));
   DoorOptions door;
   door.socket_path = options_.socket_path;
+  door.address = options_.address;
+  door.port = options_.port;
+  door.machine_files = &machine_files_;
   door.state_dir = options_.state_dir + "/nodes";
   door.results_root = options_.results_root;
   door.lease = options_.lease;
@@ -92,9 +98,19 @@ Status Gateway::CertifyLoss(const BurstNode& node, bool simulated) {
   return Ok();
 }
 
-Result<std::string> Gateway::UserDataFor(const std::string& node) {
-  SPW_ASSIGN(const std::string token, door_->IssueToken(node));
-  return door::EncodeUserData({node, "unix:" + options_.socket_path, token, PublicKey()});
+Result<door::UserData> Gateway::UserDataFor(const std::string& node) {
+  SPW_ASSIGN(std::string token, door_->IssueToken(node));
+  door::UserData data;
+  data.name = node;
+  data.door = "unix:" + options_.socket_path;
+  data.token = std::move(token);
+  data.site_public_key = PublicKey();
+  return data;
+}
+
+std::string Gateway::NetworkDoor() const {
+  return options_.address.empty() ? ""
+                                  : fmt::format("http://{}:{}", options_.address, options_.port);
 }
 
 Status Gateway::Forget(const std::string& node) {

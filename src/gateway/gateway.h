@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "control/observation.h"
+#include "door/user_data.h"
 #include "gateway/door.h"
 #include "gateway/source.h"
 #include "model/rules.h"
@@ -20,6 +21,10 @@ struct GatewayOptions {
   std::string results_root;  // results places are relative to it; must exist
   std::string evidence_dir;  // certificates and the site's public key
   std::string socket_path;   // the door
+  // The door on a network, inside a tunnel or VPN: an address of this machine, "" for none.
+  std::string address;
+  int port = 0;
+  std::string machine_files;  // directory of what bare machines get from here; empty: nothing
   // Of the clock in UseClock(), as DoorOptions has them.
   Duration lease = 90s, heartbeat = 10s, token_life = 1h;
   int clock_scale = 1;
@@ -46,8 +51,11 @@ class Gateway {
   Status Prepare(RunRequest request);                         // PrepareRun
   Status DestroyRunKey(const std::string& run);               // DestroyRunKey
   Status CertifyLoss(const BurstNode& node, bool simulated);  // CertifyLoss
-  // User data (door::UserData as text) with a fresh token, for CreateInstance.
-  Result<std::string> UserDataFor(const std::string& node);
+  // User data with a fresh token, for CreateInstance: name, door, token, public key.
+  Result<door::UserData> UserDataFor(const std::string& node);
+  // The door as machines on the network reach it ("http://ADDRESS:PORT"); empty: they do not.
+  std::string NetworkDoor() const;
+  const std::vector<door::MachineFile>& MachineFileList() const { return machine_files_.list(); }
   // For a node that is gone: its credential ends. Evidence stays.
   Status Forget(const std::string& node);
 
@@ -76,6 +84,7 @@ class Gateway {
   std::unique_ptr<KeyStore> keys_;
   std::unique_ptr<Certifier> certifier_;
   std::unique_ptr<Runs> runs_;
+  MachineFiles machine_files_;
   std::unique_ptr<Door> door_;
 };
 

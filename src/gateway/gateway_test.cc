@@ -216,7 +216,7 @@ class GatewayTest : public ::testing::Test {
   FakeNode NewNode(const std::string& name) {
     const auto user_data = gateway_->UserDataFor(name);
     EXPECT_TRUE(user_data) << user_data.error().message;
-    return FakeNode(*user_data, dir_ / "node.sock");
+    return FakeNode(EncodeUserData(*user_data), dir_ / "node.sock");
   }
   // Registered, prepared, with its key.
   FakeNode StagedNode(const std::string& name) {
@@ -348,8 +348,8 @@ TEST_F(GatewayTest, TheWholeLifeOfANodeOverRestartsAtEveryStep) {
 }
 
 TEST_F(GatewayTest, ATokenWorksOnceForItsNodeAndNotForEver) {
-  const std::string user_data = *gateway_->UserDataFor("bn-1");
-  FakeNode other(*gateway_->UserDataFor("bn-2"), dir_ / "node.sock");
+  const std::string user_data = EncodeUserData(*gateway_->UserDataFor("bn-1"));
+  FakeNode other(EncodeUserData(*gateway_->UserDataFor("bn-2")), dir_ / "node.sock");
   const auto status = [&](const std::string& name, const std::string& token) {
     door::RegisterRequest request{
         name, token, data::NodeKey::Generate()->public_key().Hex(), {}, {}};
@@ -372,8 +372,8 @@ TEST_F(GatewayTest, ATokenWorksOnceForItsNodeAndNotForEver) {
   EXPECT_EQ(status("bn-1", token), 403);
   EXPECT_EQ(gateway_->UserDataFor("bn-1").error().code, Code::kConflict);
 
-  const std::string first = door::DecodeUserData(*gateway_->UserDataFor("bn-2"))->token;
-  const std::string second = door::DecodeUserData(*gateway_->UserDataFor("bn-2"))->token;
+  const std::string first = gateway_->UserDataFor("bn-2")->token;
+  const std::string second = gateway_->UserDataFor("bn-2")->token;
   EXPECT_EQ(status("bn-2", first), 403) << "replaced";
   clock_.Advance(1h);
   EXPECT_EQ(status("bn-2", second), 403) << "too old";
@@ -381,7 +381,7 @@ TEST_F(GatewayTest, ATokenWorksOnceForItsNodeAndNotForEver) {
 
 TEST_F(GatewayTest, SecretsAreNotInTheStateOfTheDoor) {
   FakeNode node = StagedNode("bn-1");
-  const std::string token = door::DecodeUserData(*gateway_->UserDataFor("bn-2"))->token;
+  const std::string token = gateway_->UserDataFor("bn-2")->token;
   for (const auto& entry : std::filesystem::directory_iterator(dir_ / "state/nodes")) {
     const std::string text = ReadText(entry.path());
     EXPECT_EQ(text.find(node.credential), std::string::npos);

@@ -405,14 +405,12 @@ Status KubernetesCluster::RemoveNode(const std::string& node) {
   return Ok();
 }
 
-Result<json::object> KubernetesCluster::PrepareJoin(const BurstNode& node) {
+Result<std::optional<door::KubernetesJoin>> KubernetesCluster::PrepareJoin(const BurstNode& node) {
   // As long as the machine may take to boot, by the real clock.
   const Duration life = std::clamp<Duration>(
       (node.deadlines.create + node.deadlines.boot) / context_.time_scale, kTokenLife, kTokenMost);
-  SPW_ASSIGN(const std::string token, joins_.NewToken(node.name, life));
-  return json::object{{"kubernetes", json::object{{"server", options_.node_server},
-                                                  {"ca", options_.server_ca},
-                                                  {"bootstrapToken", token}}}};
+  SPW_ASSIGN(std::string token, joins_.NewToken(node.name, life));
+  return door::KubernetesJoin{options_.node_server, options_.server_ca, std::move(token)};
 }
 
 Result<std::optional<control::NodeReport>> KubernetesCluster::Join(

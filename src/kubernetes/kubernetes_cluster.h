@@ -53,7 +53,7 @@ class KubernetesCluster final : public daemon::Cluster, private WatchSink {
   Status EvictPods(const std::string& node, const std::vector<PodRef>& pods,
                    const std::string& reason) override;
   Status RemoveNode(const std::string& node) override;
-  Result<json::object> PrepareJoin(const BurstNode& node) override;
+  Result<std::optional<door::KubernetesJoin>> PrepareJoin(const BurstNode& node) override;
   Result<std::optional<control::NodeReport>> Join(const BurstNode& node,
                                                   const control::NodeReport& report) override;
   std::vector<control::PodReport> PodReports(const BurstNode& node) const override;

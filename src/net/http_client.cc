@@ -151,7 +151,7 @@ Status CheckEndpoint(const Endpoint& endpoint) {
                 "'" + endpoint.base_url + "' is not a server address; write http(s)://host[:port]");
   const std::string host = part(CURLUPART_HOST);
   const bool loopback = host == "localhost" || host == "127.0.0.1" || host == "[::1]";
-  if (scheme == "http" && !loopback && !endpoint.token.empty())
+  if (scheme == "http" && !loopback && !endpoint.tunnelled && !endpoint.token.empty())
     return Fail(Code::kInvalid,
                 "a token is not sent to " + host + " without encryption: use https");
   return Ok();

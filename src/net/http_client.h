@@ -35,12 +35,13 @@ class Dialer {
 
 // Where the server is: a Unix socket, or a base URL such as "http://127.0.0.1:8080" (no path), or
 // whatever the dialer reaches. A token over plain http goes to loopback only; to other hosts it
-// needs https.
+// needs https, or a tunnel of which the caller knows that it encrypts and leads to the server.
 struct Endpoint {
   std::string unix_path;
   std::string base_url;
   std::string token;  // bearer token or empty; never logged
   std::shared_ptr<Dialer> dialer;
+  bool tunnelled = false;  // base_url is inside such a tunnel
 
   // For messages.
   std::string Name() const {

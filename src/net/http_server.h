@@ -19,7 +19,7 @@ struct ServerOptions {
   std::string unix_path;  // empty: no Unix socket. Mode 0600; needs no token
   std::string tcp_host;   // empty: no TCP
   int tcp_port = 0;       // 0: any free port, see HttpServer::tcp_port()
-  // False: any address, for a router that changes nothing and tells everybody the same.
+  // False: any address, for a router that tells everybody the same, or asks who it is itself.
   bool tcp_loopback_only = true;
   // Without a token, TCP requests on loopback must at least name a loopback host, which stops web
   // pages that reach loopback through a name of their own (DNS rebinding).

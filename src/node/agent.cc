@@ -82,6 +82,7 @@ std::optional<End> Agent::Register() {
   request.public_key = node_key_->public_key().Hex();
   request.hardware = options_.hardware.resources;
   request.labels = options_.hardware.labels;
+  request.tunnel_key = options_.tunnel_key;
   const Duration give_up = BootNow() + options_.boot_lease;
   Backoff backoff(options_.retry_first, options_.retry_most);
   while (true) {
@@ -98,7 +99,11 @@ std::optional<End> Agent::Register() {
       lease_ = Duration(answer->lease_ms);
       lease_since_ = sent;
       log::Info("registered", {{"node", request.name}});
-      return std::nullopt;
+      if (!options_.on_registered) return std::nullopt;
+      const Status ready = options_.on_registered();
+      if (ready) return std::nullopt;
+      log::Error("the machine cannot go on", {{"why", ready.error().message}});
+      return End::kFailed;
     }
     if (IsDefinite(answer.error())) {
       log::Error("registration refused", {{"why", answer.error().message}});
@@ -208,6 +213,8 @@ door::Heartbeat Agent::Describe() {
   } else if (volumes_ && heartbeat.problem.empty()) {
     heartbeat.problem = volumes_->problem();
   }
+  if (heartbeat.problem.empty() && options_.machine_problem)
+    heartbeat.problem = options_.machine_problem();
   return heartbeat;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "data/wrap.h"
+#include "door/user_data.h"
 #include "node/hardware.h"
 #include "node/log_sender.h"
 #include "node/pod.h"
@@ -39,6 +41,12 @@ struct AgentOptions {
   // Of a kubelet that runs the pods, which are then served volumes; empty: there is none.
   std::string kubelet_directory;
   VolumeLimits volumes;
+  // Of a bare machine that joins through a tunnel: the WireGuard key it shows, what is to be done
+  // once it has registered (on the agent's thread, before the first heartbeat; an error ends the
+  // agent), and what is told to the site when the machine does not get on.
+  std::string tunnel_key;
+  std::function<Status()> on_registered;
+  std::function<std::string()> machine_problem;
 
   Duration boot_lease = 10min;    // until registered
   Duration request_timeout = 5s;  // of one call except chunks

@@ -7,7 +7,7 @@
 namespace spillway::node {
 namespace {
 
-constexpr std::string_view kUnixPrefix = "unix:";
+constexpr std::string_view kUnixPrefix = "unix:", kHttpPrefix = "http://";
 
 net::ClientOptions OptionsFor(const DoorAccess& access, std::int64_t answer_bytes) {
   net::ClientOptions options;
@@ -35,10 +35,18 @@ tl::unexpected<Error> BadAnswer(std::string_view call, const Error& error) {
 
 Result<std::unique_ptr<DoorAccess>> DoorAccess::Make(const std::string& door,
                                                      Duration request_timeout) {
-  if (!door.starts_with(kUnixPrefix) || door.size() == kUnixPrefix.size())
-    return Fail(Code::kInvalid, fmt::format("user data: door: '{}' is not unix:/path", door));
-  return std::unique_ptr<DoorAccess>(
-      new DoorAccess(door.substr(kUnixPrefix.size()), request_timeout));
+  net::Endpoint endpoint;
+  if (door.starts_with(kUnixPrefix) && door.size() > kUnixPrefix.size()) {
+    endpoint.unix_path = door.substr(kUnixPrefix.size());
+  } else if (door.starts_with(kHttpPrefix) && door.size() > kHttpPrefix.size()) {
+    endpoint.base_url = door;
+    endpoint.tunnelled = true;
+  } else {
+    return Fail(
+        Code::kInvalid,
+        fmt::format("user data: door: '{}' is neither unix:/path nor http://address:port", door));
+  }
+  return std::unique_ptr<DoorAccess>(new DoorAccess(std::move(endpoint), request_timeout));
 }
 
 void DoorAccess::SetCredential(std::string credential) {
@@ -54,7 +62,9 @@ void DoorAccess::Forget() {
 
 net::Endpoint DoorAccess::Endpoint() const {
   const std::lock_guard lock(mutex_);
-  return {path_, "", credential_};
+  net::Endpoint endpoint = endpoint_;
+  endpoint.token = credential_;
+  return endpoint;
 }
 
 bool IsDefinite(const Error& error) {

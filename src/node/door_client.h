@@ -17,7 +17,8 @@ namespace spillway::node {
 // here only. Thread-safe.
 class DoorAccess {
  public:
-  // `door` as in the user data: "unix:/path". kInvalid for anything else.
+  // `door` as in the user data: "unix:/path", or "http://ADDRESS:PORT" inside the tunnel. kInvalid
+  // for anything else.
   static Result<std::unique_ptr<DoorAccess>> Make(const std::string& door,
                                                   Duration request_timeout);
 
@@ -32,8 +33,9 @@ class DoorAccess {
   void MarkRefused() { refused_ = true; }
 
  private:
-  DoorAccess(std::string path, Duration timeout) : path_(path), request_timeout_(timeout) {}
-  const std::string path_;
+  DoorAccess(net::Endpoint endpoint, Duration timeout)
+      : endpoint_(std::move(endpoint)), request_timeout_(timeout) {}
+  const net::Endpoint endpoint_;  // without credential
   const Duration request_timeout_;
   mutable std::mutex mutex_;
   std::string credential_;

@@ -21,6 +21,7 @@
 #include "data/scan.h"
 #include "data/wrap.h"
 #include "door/protocol.h"
+#include "door/user_data.h"
 #include "net/http_server.h"
 #include "node/run_key.h"
 

@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "data/secret.h"
+#include "machine/machine.h"
 #include "node/agent.h"
 #include "node/mounts.h"
 #include "node/site_volumes.h"
@@ -35,6 +36,7 @@ constexpr std::uintmax_t kMaxUserDataBytes = 16 * 1024;
 constexpr const char* kHelp =
     "usage: spillway-node --user-data FILE --disk DIR [--hardware FILE] [--boot-lease DURATION]\n"
     "                     [--kubernetes [--kubelet-directory DIR]]\n"
+    "       spillway-node --machine --user-data FILE --disk DIR [--boot-lease DURATION]\n"
     "       spillway-node --site --data-root DIR --results-root DIR [--kubelet-directory DIR]\n"
     "                     [--node-name NAME]\n"
     "\n"
@@ -46,6 +48,11 @@ constexpr const char* kHelp =
     "  --boot-lease DURATION    give up when the door has not answered for so long (10m)\n"
     "  --kubernetes             a kubelet runs the pods: serve it their volumes as the CSI driver\n"
     "                           data.spillway.dev, in memory only; needs root\n"
+    "  --machine                make a node of this bare machine: its own key for the tunnel, a\n"
+    "                           volume sealed in memory for everything that could hold plaintext,\n"
+    "                           containerd, the site's kubelet; then as --kubernetes. Whoever "
+    "starts\n"
+    "                           it cuts the power when it ends\n"
     "  --kubelet-directory DIR  the kubelet's --root-dir (/var/lib/kubelet)\n"
     "Exit: 0 power off, 1 failed, 2 usage, 3 registration refused, 4 lease over, 5 never joined,\n"
     "6 shut down. The keys are gone in every case.\n"
@@ -59,14 +66,14 @@ constexpr const char* kHelp =
 struct Arguments {
   std::string user_data, disk, hardware;
   Duration boot_lease{0};
-  bool kubernetes = false, site = false;
+  bool kubernetes = false, site = false, machine = false;
   std::string data_root, results_root, node_name;
   std::string kubelet_directory;
 };
 
 Status CheckArguments(const Arguments& arguments) {
   const bool agent = !arguments.user_data.empty() || !arguments.disk.empty() ||
-                     !arguments.hardware.empty() || arguments.kubernetes;
+                     !arguments.hardware.empty() || arguments.kubernetes || arguments.machine;
   const bool site = !arguments.data_root.empty() || !arguments.results_root.empty() ||
                     !arguments.node_name.empty();
   if (arguments.site && agent)
@@ -77,6 +84,11 @@ Status CheckArguments(const Arguments& arguments) {
     return Fail(Code::kInvalid, "--data-root and --results-root are required");
   if (!arguments.site && (arguments.user_data.empty() || arguments.disk.empty()))
     return Fail(Code::kInvalid, "--user-data and --disk are required");
+  if (arguments.machine &&
+      (arguments.kubernetes || !arguments.hardware.empty() || !arguments.kubelet_directory.empty()))
+    return Fail(Code::kInvalid,
+                "--machine: --kubernetes, --hardware and --kubelet-directory do "
+                "not go with it");
   if (!arguments.kubelet_directory.empty() && !arguments.kubernetes && !arguments.site)
     return Fail(Code::kInvalid, "--kubelet-directory needs --kubernetes or --site");
   return Ok();
@@ -85,6 +97,7 @@ Status CheckArguments(const Arguments& arguments) {
 Result<Arguments> Parse(int argc, char** argv) {
   Arguments arguments;
   const std::map<std::string_view, bool*> flags = {{"--kubernetes", &arguments.kubernetes},
+                                                   {"--machine", &arguments.machine},
                                                    {"--site", &arguments.site}};
   std::string boot_lease = "10m";
   const std::map<std::string_view, std::string*> values = {
@@ -114,7 +127,8 @@ Result<Arguments> Parse(int argc, char** argv) {
   }
   SPW_ASSIGN(arguments.boot_lease, ParseDuration(boot_lease));
   SPW_TRY(CheckArguments(arguments));
-  if (arguments.kubelet_directory.empty() && (arguments.kubernetes || arguments.site))
+  if (arguments.kubelet_directory.empty() &&
+      (arguments.kubernetes || arguments.site || arguments.machine))
     arguments.kubelet_directory = "/var/lib/kubelet";
   return arguments;
 }
@@ -208,6 +222,24 @@ void DropLeftVolumes(const Arguments& arguments) {
   if (left > 0) log::Warn("dropped volumes that an earlier process left", {{"volumes", left}});
 }
 
+// Of a test machine: what it pretends to have. There is none on a rented one.
+constexpr const char* kPretendHardware = "/etc/spillway/pretend-hardware.json";
+
+// Becomes part of a cluster beside the agent.
+Result<std::unique_ptr<machine::Machine>> MakeMachine(const Arguments& arguments,
+                                                      node::AgentOptions& options) {
+  SPW_TRY(node::PretendGpus(kPretendHardware, options.hardware));
+  SPW_ASSIGN(std::unique_ptr<machine::Machine> machine,
+             machine::Machine::Make(options.user_data, options.hardware.labels, arguments.disk));
+  SPW_TRY(machine->Seal());
+  options.disk = arguments.disk + "/sealed-chunks";
+  std::filesystem::create_directories(options.disk);
+  options.tunnel_key = machine->tunnel_key();
+  options.on_registered = [&machine = *machine] { return machine.Join(); };
+  options.machine_problem = [&machine = *machine] { return machine.problem(); };
+  return machine;
+}
+
 int RunAgent(const Arguments& arguments, door::UserData user_data) {
   node::AgentOptions options;
   options.user_data = std::move(user_data);
@@ -223,6 +255,15 @@ int RunAgent(const Arguments& arguments, door::UserData user_data) {
       return static_cast<int>(node::End::kFailed);
     }
     options.hardware = std::move(*hardware);
+  }
+  std::unique_ptr<machine::Machine> machine;
+  if (arguments.machine) {
+    auto made = MakeMachine(arguments, options);
+    if (!made) {
+      log::Error("this machine cannot be prepared", {{"why", made.error().message}});
+      return static_cast<int>(node::End::kFailed);
+    }
+    machine = std::move(*made);
   }
   options.support = runtime::Probe();
   runtime::RemoveLeftovers(options.support);

@@ -94,6 +94,10 @@ std::optional<Duration> KubernetesMode::Right() const {
   return left > 0ms ? std::optional(left) : std::nullopt;
 }
 
+const std::string& KubernetesMode::node_server() const {
+  return parts_->node_server;
+}
+
 daemon::ClusterFactory KubernetesMode::Factory() const {
   return [parts = parts_.get()](daemon::ClusterContext context) {
     return kubernetes::KubernetesCluster::Open(

@@ -35,6 +35,8 @@ class KubernetesMode {
   std::optional<Duration> Right() const;
 
   daemon::ClusterFactory Factory() const;
+  // URL of the API server as rented machines reach it.
+  const std::string& node_server() const;
 
  private:
   struct Parts;

@@ -30,6 +30,7 @@
 #include "runtime/pod_init.h"
 #include "server/probes.h"
 #include "server/router.h"
+#include "tunnel_mode.h"
 
 namespace spillway {
 namespace {
@@ -45,6 +46,7 @@ struct Flags {
   int time_scale = 1;
   bool inspect = false, verbose = false;
   KubernetesFlags kubernetes;
+  TunnelFlags tunnel;
 };
 
 fs::path ProgramDirectory() {
@@ -69,15 +71,18 @@ class Clouds {
     if (type == "exec") {
       SPW_ASSIGN(exec::ExecOptions options,
                  exec::ExecOptionsFrom(provider, catalog_, flags.exec_directory, Variable));
-      return daemon::OpenedCloud{std::make_shared<exec::ExecCloud>(std::move(options), clock), {}};
+      return daemon::OpenedCloud{
+          std::make_shared<exec::ExecCloud>(std::move(options), clock), {}, false};
     }
     if (type == "openstack") {
       SPW_ASSIGN(openstack::OpenStackOptions options,
                  openstack::OpenStackOptionsFrom(provider, catalog_, flags.openstack_clouds));
+      SPW_ASSIGN(const bool tunnelled, Tunnelled(provider, flags));
       openstack::Send send = openstack::SendOver(options.cloud);
       return daemon::OpenedCloud{
           std::make_shared<openstack::OpenStackCloud>(std::move(options), std::move(send), clock),
-          {}};
+          {},
+          tunnelled};
     }
     return Fail(Code::kInvalid,
                 fmt::format("CloudProvider {}: there is no adapter for type \"{}\" in this build",
@@ -94,6 +99,18 @@ class Clouds {
   }
 
  private:
+  // spec.network; machines of a real cloud come through the tunnel unless it says otherwise.
+  static Result<bool> Tunnelled(const json::value& provider, const Flags& flags) {
+    if (StringOr(provider.at("spec"), "network", "wireguard") == "none") return false;
+    if (flags.tunnel.on()) return true;
+    return Fail(
+        Code::kInvalid,
+        fmt::format("CloudProvider {}: spec.network is wireguard (also when it is missing), "
+                    "but spillwayd runs without --tunnel-endpoint: set it, or "
+                    "spec.network to none where a VPN leads to the site",
+                    StringOr(provider.at("metadata"), "name", "")));
+  }
+
   Result<daemon::OpenedCloud> OpenSimulated(const json::value& provider, const Flags& flags,
                                             const Clock& clock, daemon::Daemon** daemon) {
     const std::string name(StringOr(provider.at("metadata"), "name", ""));
@@ -110,7 +127,7 @@ class Clouds {
     const std::shared_ptr<simulated::SimulatedCloud> cloud = std::move(opened);
     const std::lock_guard lock(mutex_);
     clouds_.push_back(cloud);
-    return daemon::OpenedCloud{cloud, [cloud] { return cloud->Tick(); }};
+    return daemon::OpenedCloud{cloud, [cloud] { return cloud->Tick(); }, false};
   }
 
   const catalog::Catalog& catalog_;
@@ -164,6 +181,35 @@ void RunPhaseHook(const std::string& program, const BurstNode& node) {
   }
   if (child < 0 || status != 0)
     log::Warn("the phase hook failed", {{"program", program}, {"node", node.name}});
+}
+
+void AddTunnelOptions(CLI::App& app, TunnelFlags& tunnel) {
+  app.add_option("--tunnel-endpoint", tunnel.endpoint,
+                 "HOST:PORT (UDP) at which rented machines reach this host: opens the WireGuard "
+                 "tunnel that they dial home through. With --kubernetes; needs CAP_NET_ADMIN");
+  app.add_option("--tunnel-port", tunnel.port, "UDP port to listen on (default: the endpoint's)")
+      ->check(CLI::Range(1, 65535));
+  app.add_option("--tunnel-network", tunnel.network, "addresses inside the tunnel, /12 to /22")
+      ->capture_default_str();
+  app.add_option("--tunnel-pods", tunnel.pods,
+                 "addresses of the pods of rented machines, /12 to /20, a /24 each; empty where a "
+                 "DaemonSet of the cluster gives them theirs")
+      ->capture_default_str();
+  app.add_option("--tunnel-interface", tunnel.interface, "name of the network interface")
+      ->capture_default_str();
+  app.add_option(
+      "--tunnel-allow", tunnel.allow,
+      "NETWORK or NETWORK:PORT (TCP) of the site that rented machines and their pods may "
+      "reach besides the API server and the door; repeatable");
+  app.add_option("--door-port", tunnel.door_port, "TCP port of the site's door in the tunnel")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65535));
+  app.add_option("--machine-files", tunnel.machine_files,
+                 "directory of what bare machines get from the site (scripts/machine-files)");
+  app.add_option("--cluster-dns", tunnel.cluster_dns,
+                 "address of the cluster's DNS, for the kubelets of rented machines; repeatable");
+  app.add_option("--cluster-domain", tunnel.cluster_domain, "the cluster's DNS domain")
+      ->capture_default_str();
 }
 
 // SIGTERM and SIGINT as a stop token. Made before other threads are: it blocks both in all of them.
@@ -244,6 +290,7 @@ Status RunDaemon(Flags flags) {
   if (kubernetes != nullptr) {
     options.open_cluster = kubernetes->Factory();
     options.state_patience = kStatePatience;
+    if (flags.tunnel.on()) SPW_TRY(UseTunnel(flags.tunnel, kubernetes->node_server(), options));
   }
   options.disk_of = [&](const std::string& node) { return clouds.DiskOf(node); };
   if (!flags.phase_hook.empty())
@@ -322,6 +369,7 @@ int Main(int argc, char** argv) {
   app.add_option("--openstack-clouds", flags.openstack_clouds,
                  "clouds.yaml with the accounts that CloudProviders of type openstack may use; "
                  "without it there are none");
+  AddTunnelOptions(app, flags.tunnel);
   app.add_flag("--inspect-rented-disks", flags.inspect,
                "search the disks of simulated machines for plaintext before and after each wipe");
   app.add_option(

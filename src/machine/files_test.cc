@@ -1,0 +1,99 @@
+#include "machine/files.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/encoding.h"
+#include "net/http_server.h"
+
+namespace spillway::machine {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A door that serves one file, and fails the first requests.
+class FilesTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "files-XXXXXX").string();
+    dir_ = ::mkdtemp(pattern.data());
+    net::Router router;
+    router.Add("GET", "/node/v1/files/{sha256}",
+               [this](const net::Request& request) -> Result<net::Response> {
+                 if (failures_-- > 0) return Fail(Code::kUnavailable, "later");
+                 long long first = 0, last = 0;
+                 const std::string range(request.headers.Get("Range"));
+                 EXPECT_EQ(std::sscanf(range.c_str(), "bytes=%lld-%lld", &first, &last), 2);
+                 ++asked_;
+                 net::Response response = net::Response::Text(served_.substr(
+                     static_cast<std::size_t>(first), static_cast<std::size_t>(last - first + 1)));
+                 response.status = 206;
+                 return response;
+               });
+    net::ServerOptions options;
+    options.tcp_host = "127.0.0.1";
+    options.tcp_token_required = false;
+    server_ = std::make_unique<net::HttpServer>(options, std::move(router));
+    ASSERT_TRUE(server_->Start());
+    door_ = "http://127.0.0.1:" + std::to_string(server_->tcp_port());
+  }
+  void TearDown() override { fs::remove_all(dir_); }
+
+  door::MachineFile File(const std::string& name) const {
+    return {name, Sha256Hex(served_), std::ssize(served_)};
+  }
+  static std::string Text(const fs::path& path) {
+    std::ostringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+  }
+
+  fs::path dir_;
+  std::string served_ = std::string(5 << 20, 's') + "end";
+  int failures_ = 0, asked_ = 0;
+  std::string door_;
+  std::unique_ptr<net::HttpServer> server_;
+};
+
+TEST_F(FilesTest, IsFetchedInPiecesThroughTrouble) {
+  failures_ = 1;
+  const std::string path = dir_ / "bin/kubelet";
+  const auto got = Provide(door_, File("kubelet"), {}, path, 1min);
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_EQ(*got, path);
+  EXPECT_EQ(Text(path), served_);
+  EXPECT_EQ(asked_, 2);
+  EXPECT_NE(fs::status(path).permissions() & fs::perms::owner_exec, fs::perms::none);
+}
+
+TEST_F(FilesTest, WhatIsThereAlreadyIsTakenIfItIsTheVerySame) {
+  std::ofstream(dir_ / "other") << std::string(served_.size(), 'x');
+  std::ofstream(dir_ / "same") << served_;
+  const auto got = Provide(door_, File("kubelet"), {dir_ / "none", dir_ / "other", dir_ / "same"},
+                           dir_ / "new", 1min);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(*got, dir_ / "same");
+  EXPECT_EQ(asked_, 0);
+}
+
+TEST_F(FilesTest, AnotherFileIsRefusedAndLeavesNothing) {
+  door::MachineFile file = File("kubelet");
+  file.sha256 = std::string(64, '0');
+  const auto got = Provide(door_, file, {}, dir_ / "kubelet", 1min);
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code, Code::kCorrupt);
+  EXPECT_TRUE(fs::is_empty(dir_));
+}
+
+TEST_F(FilesTest, PatienceEnds) {
+  failures_ = 100;
+  const auto got = Provide(door_, File("kubelet"), {}, dir_ / "kubelet", 0s);
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code, Code::kUnavailable);
+}
+
+}  // namespace
+}  // namespace spillway::machine
