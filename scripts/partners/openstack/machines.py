@@ -238,8 +238,7 @@ def main():
         machines.step()
         ended.wait(1)
     if DOWN_ON_EXIT:
-        for name in machines.names():
-            run('machine-down', '--name', name)
+        run('machine-down')
     say('ended')
 
 
