@@ -35,7 +35,7 @@ std::optional<Money> PerGpuHour(const Offer& offer) {
   return Money::Micro((offer.price_per_hour.micro() + gpus - 1) / gpus);
 }
 
-json::object OfferJson(const Offer& offer, const ProviderFacts& facts, const BootTimes& boot) {
+json::object OfferJson(const Offer& offer, const ProviderFacts& facts, const MeasuredTime& boot) {
   const auto product = offer.labels.find(kGpuProduct);
   return {{"provider", offer.provider},
           {"catalog", offer.catalog},
@@ -87,7 +87,8 @@ Result<json::value> OffersView(const RoundView& round, const std::string& policy
   for (std::size_t i = 0; i < snapshot.offers.size(); ++i) {
     const Offer& offer = snapshot.offers[i];
     const ProviderFacts* facts = FactsOf(snapshot, offer);
-    json::object item = OfferJson(offer, facts == nullptr ? unknown : *facts, index.offers[i].boot);
+    json::object item =
+        OfferJson(offer, facts == nullptr ? unknown : *facts, index.offers[i].times.boot);
     if (judge >= 0) {
       const auto [reason, detail] = JudgeByPolicy(index, judge, static_cast<std::int32_t>(i));
       const bool passes = reason == OfferReason::kChosen;

@@ -121,7 +121,7 @@ TEST(OffersView, JudgesByTheRulesOfAPolicy) {
   EXPECT_EQ(scaleway.at("gpuProduct"), "NVIDIA-H100-80GB-HBM3");
   EXPECT_EQ(scaleway.at("boot").at("machines"), 0);
   RoundView learned = NoonRound();
-  learned.snapshot.boots[learned.snapshot.offers[1].Key()] = {41s, 70s, 12};
+  learned.snapshot.times[learned.snapshot.offers[1].Key()].boot = {41s, 70s, 12};
   const json::value later = *OffersView(learned, "research", "", Noon());
   EXPECT_EQ(Text(later.at("items").at(1).at("boot")),
             R"({"medianSeconds":41,"p90Seconds":70,"machines":12})");
