@@ -170,17 +170,50 @@ std::vector<std::string> CostCells(const json::value& row) {
           MoneyOf(row, "egress")};
 }
 
-// "41s, slow ones 1m10s (12 machines)"
-std::string BootText(const json::value& offer) {
-  const json::value* boot = Find(offer, "boot");
-  if (boot == nullptr) return "";
+// "41s, slow ones 1m10s (12)": learned from 12 machines. `otherwise`: what is said of none.
+std::string MeasuredText(const json::value& offer, std::string_view what,
+                         std::string_view otherwise) {
+  const json::value* time = Find(offer, what);
+  const std::int64_t machines = time == nullptr ? 0 : IntOr(*time, "machines", 0);
+  if (time == nullptr || (machines == 0 && otherwise.empty())) return "";
   const auto span = [&](const char* key) {
-    return FormatDuration(std::chrono::seconds(IntOr(*boot, key, 0)));
+    return FormatDuration(std::chrono::seconds(IntOr(*time, key, 0)));
   };
-  const std::int64_t machines = IntOr(*boot, "machines", 0);
-  return fmt::format(
-      "{}, slow ones {} ({})", span("medianSeconds"), span("p90Seconds"),
-      machines > 0 ? fmt::format("{} machines", machines) : std::string("catalogue"));
+  return fmt::format("{}, slow ones {} ({})", span("medianSeconds"), span("p90Seconds"),
+                     machines > 0 ? fmt::format("{}", machines) : std::string(otherwise));
+}
+
+// "2s (9), 118 MiB/s (7)": whatever the size, and how fast much data comes.
+std::string StagingText(const json::value& offer) {
+  std::string text;
+  if (const json::value* time = Find(offer, "stage"); time && IntOr(*time, "machines", 0) > 0)
+    text = fmt::format("{} ({})",
+                       FormatDuration(std::chrono::seconds(IntOr(*time, "medianSeconds", 0))),
+                       IntOr(*time, "machines", 0));
+  if (const json::value* rate = Find(offer, "stageRate"); rate && IntOr(*rate, "machines", 0) > 0)
+    text += fmt::format("{}{}/s ({})", text.empty() ? "" : ", ",
+                        HumanBytes(IntOr(*rate, "medianBytesPerSecond", 0)),
+                        IntOr(*rate, "machines", 0));
+  return text;
+}
+
+// "3 of 15"
+std::string FailsText(const json::value& offer) {
+  const json::value* tries = Find(offer, "tries");
+  const std::int64_t tried = tries == nullptr ? 0 : IntOr(*tries, "tried", 0);
+  return tried == 0 ? "" : fmt::format("{} of {}", IntOr(*tries, "failed", 0), tried);
+}
+
+std::vector<std::string> WideOfferCells(const json::value& offer) {
+  return {TextOf(offer, "capacity"),
+          MeasuredText(offer, "boot", "catalogue"),
+          MeasuredText(offer, "join", ""),
+          StagingText(offer),
+          MeasuredText(offer, "start", ""),
+          FailsText(offer),
+          JoinTexts(ItemsOf(offer, "certificates")),
+          TextOf(offer, "source"),
+          TextOf(offer, "readAt").substr(0, 10)};
 }
 
 }  // namespace
@@ -199,7 +232,8 @@ std::string OffersView(const json::value& offers, bool wide, const Terminal& ter
               {},
               2};
   if (wide)
-    for (const char* name : {"CAPACITY", "BOOTS IN", "CERTIFICATES", "SOURCE", "READ"})
+    for (const char* name : {"CAPACITY", "BOOTS IN", "JOINS IN", "STAGES IN", "STARTS IN", "FAILS",
+                             "CERTIFICATES", "SOURCE", "READ"})
       table.columns.push_back({name});
   for (const json::value& o : ItemsOf(offers, "items")) {
     const json::value* verdict = Find(o, "verdict");
@@ -213,10 +247,7 @@ std::string OffersView(const json::value& offers, bool wide, const Terminal& ter
                                  TextOf(o, "usNexus"),
                                  VerdictText(verdict, wide)};
     if (wide)
-      for (std::string cell :
-           {TextOf(o, "capacity"), BootText(o), JoinTexts(ItemsOf(o, "certificates")),
-            TextOf(o, "source"), TextOf(o, "readAt").substr(0, 10)})
-        row.push_back(std::move(cell));
+      for (std::string& cell : WideOfferCells(o)) row.push_back(std::move(cell));
     table.rows.push_back(std::move(row));
   }
   std::string out = table.Render(wide ? 0 : terminal.columns, paint);

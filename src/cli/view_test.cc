@@ -210,6 +210,11 @@ TEST(OffersView, ShowsPriceFactsAndVerdict) {
      "gpuProduct": "NVIDIA-H100-PCIe", "perHour": {"text": "2.80 €"}, "perGpuHour": {"text": "2.80 €"},
      "stock": "unknown", "usNexus": "subsidiary", "certificates": ["ISO27001"], "capacity": "on-demand",
      "boot": {"medianSeconds": 41, "p90Seconds": 70, "machines": 12},
+     "join": {"medianSeconds": 0, "p90Seconds": 0, "machines": 0},
+     "stage": {"medianSeconds": 2, "p90Seconds": 3, "machines": 9},
+     "stageRate": {"medianBytesPerSecond": 104857600, "p10BytesPerSecond": 9, "machines": 7},
+     "start": {"medianSeconds": 64, "p90Seconds": 130, "machines": 11},
+     "tries": {"failed": 3, "tried": 15, "tookSeconds": 60, "paidSeconds": 90},
      "source": "price list", "readAt": "2026-11-23T00:00:00Z", "verdict": {"sentence": "refused: nexus"}}]})");
   EXPECT_EQ(OffersView(offers, false, {}),
             "OFFER                    COUNTRY  GPUS  PRODUCT           PER HOUR  PER GPU  STOCK    "
@@ -218,7 +223,10 @@ TEST(OffersView, ShowsPriceFactsAndVerdict) {
             "subsidiary  refused: nexus\n"
             "\nBurstPolicy p allows 0 of 1 offers\n");
   EXPECT_THAT(OffersView(offers, true, {}), HasSubstr("price list  2026-11-23"));
-  EXPECT_THAT(OffersView(offers, true, {}), HasSubstr("41s, slow ones 1m10s (12 machines)"));
+  EXPECT_THAT(OffersView(offers, true, {}),
+              AllOf(HasSubstr("BOOTS IN                   STAGES IN"),
+                    HasSubstr("41s, slow ones 1m10s (12)  2s (9), 100 MiB/s (7)  "
+                              "1m4s, slow ones 2m10s (11)  3 of 15  ISO27001")));
 }
 
 }  // namespace

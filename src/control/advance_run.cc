@@ -28,6 +28,36 @@ bool FailIfUnused(Turn& turn) {
   return true;
 }
 
+// The first pod that the machine took, of those that have not ended, when that is known of all.
+std::optional<Time> TakenAt(const Turn& turn) {
+  const BurstNode& node = turn.node();
+  std::optional<Time> first;
+  for (const PodReport& pod : *turn.seen.pods) {
+    if (pod.node != node.name) continue;
+    if (Ended(node, &pod) || BeganAt(pod) || !pod.taken) return std::nullopt;
+    first = std::min(first.value_or(*pod.taken), *pod.taken);
+  }
+  return first;
+}
+
+// Pods are bound here, and no container of any ever ran: an image that does not come.
+bool FailIfNotStarted(Turn& turn) {
+  const BurstNode& node = turn.node();
+  if (node.deadlines.start == Duration{0} || node.start_took || !turn.seen.pods) return false;
+  const std::optional<Time> taken = TakenAt(turn);
+  if (!taken) return false;
+  const Time since =
+      std::min(std::max({*taken, node.phase_since, turn.seen.watching_since}), turn.now);
+  if (turn.now - since < node.deadlines.start) {
+    turn.LookAgain(since + node.deadlines.start);
+    return false;
+  }
+  turn.Fail(Failure::kStartTimeout,
+            fmt::format("no container of its pods ran within {}: their images did not come",
+                        FormatDuration(node.deadlines.start)));
+  return true;
+}
+
 bool AllEnded(const Turn& turn) {
   return turn.seen.pods &&
          std::all_of(turn.node().pods.begin(), turn.node().pods.end(), [&](const PodRef& pod) {
@@ -44,6 +74,10 @@ bool ResultsHome(const Turn& turn) {
 }
 
 }  // namespace
+
+std::optional<Time> BeganAt(const PodReport& pod) {
+  return pod.began ? pod.began : pod.started;
+}
 
 const PodReport* ReportOf(const Observation& observation, const PodRef& pod) {
   if (!observation.pods) return nullptr;
@@ -128,7 +162,7 @@ void AdvanceRunning(Turn& turn) {
   if (turn.seen.gang_failed)
     return turn.Fail(Failure::kGangFailed, "another node of its gang failed");
   if (turn.seen.end_asked) return turn.Fail(Failure::kCancelled, "somebody deleted the BurstNode");
-  if (FailIfExpired(turn)) return;
+  if (FailIfExpired(turn) || FailIfNotStarted(turn)) return;
   FailIfUnused(turn);
 }
 

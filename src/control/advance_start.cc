@@ -54,6 +54,19 @@ std::string WrongHardware(const Offer& offer, const NodeReport& report) {
   return {};
 }
 
+// It registered, and the cluster has not taken it for deadlines.join.
+bool FailIfNotTaken(Turn& turn) {
+  const BurstNode& node = turn.node();
+  if (node.deadlines.join == Duration{0} || !node.registered_at) return false;
+  const Time since = std::min(std::max(*node.registered_at, turn.seen.watching_since), turn.now);
+  if (turn.now - since < node.deadlines.join) {
+    turn.LookAgain(since + node.deadlines.join);
+    return false;
+  }
+  turn.Fail(Failure::kBootTimeout, "it registered, but the cluster did not take it in time");
+  return true;
+}
+
 }  // namespace
 
 bool FailIfUseless(Turn& turn) {
@@ -139,8 +152,11 @@ void AdvanceProvisioned(Turn& turn) {
     if (!wrong.empty()) return turn.Fail(Failure::kWrongHardware, wrong);
     return turn.MoveTo(Phase::kJoined, "the node proved its identity and hardware");
   }
+  if (FailIfNotTaken(turn)) return;
   if (turn.Over(node.deadlines.boot))
-    turn.Fail(Failure::kBootTimeout, "the node did not register in time");
+    turn.Fail(Failure::kBootTimeout, node.registered_at
+                                         ? "the cluster did not take the node in time"
+                                         : "the node did not register in time");
 }
 
 void AdvanceJoined(Turn& turn) {

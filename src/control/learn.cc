@@ -100,13 +100,38 @@ void LearnSideObjects(Turn& turn) {
         LoseSideObject(turn, object);
 }
 
+void LearnRegistered(Turn& turn) {
+  BurstNode& node = turn.node();
+  const bool boots = node.phase == Phase::kRequested || node.phase == Phase::kProvisioned;
+  if (boots && !node.registered_at && (turn.seen.registered || turn.seen.node))
+    turn.Set(node.registered_at, turn.now);
+}
+
+// How long images take is known from the first pod of which a container ran.
+void LearnStart(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (node.phase != Phase::kRunning || node.start_took || !turn.seen.pods) return;
+  std::optional<Duration> took;
+  std::optional<Time> first;
+  for (const PodReport& pod : *turn.seen.pods) {
+    const std::optional<Time> began = BeganAt(pod);
+    if (pod.node != node.name || !pod.taken || !began || (first && *first <= *began)) continue;
+    first = began;
+    took = std::max(*began - *pod.taken, Duration{0});
+  }
+  if (took) turn.Set(node.start_took, took);
+}
+
 void LearnRun(Turn& turn) {
   BurstNode& node = turn.node();
   if (turn.seen.node && !turn.seen.node->certificate.empty())
     turn.Set(node.certificate, turn.seen.node->certificate);
   if (!turn.seen.run) return;
   const RunReport& run = *turn.seen.run;
-  if (run.prepared) turn.Set(node.run_prepared, true);
+  if (run.prepared && !node.run_prepared) {
+    turn.Set(node.run_prepared, true);
+    turn.Set(node.prepared_at, turn.now);
+  }
   if (!run.certificate.empty() && node.certificate.empty())
     turn.Set(node.certificate, run.certificate);
   if (!run.key_destroyed || node.key_destroyed) return;
@@ -121,7 +146,9 @@ void LearnRun(Turn& turn) {
 void Learn(Turn& turn) {
   AdoptInstance(turn);
   AdoptRegistered(turn);
+  LearnRegistered(turn);
   LearnRun(turn);
+  LearnStart(turn);
   LearnSideObjects(turn);
   if (const ports::Instance* instance = turn.instance()) StartMeter(turn, *instance);
   CountAbsence(turn);

@@ -66,13 +66,17 @@ struct RunReport {
 struct PodReport {
   std::string key, uid;
   PodPhase phase = PodPhase::kPending;
-  std::string node;  // where it is bound; empty: nowhere
-  std::optional<Time> started, ended;
+  std::string node;                    // where it is bound; empty: nowhere
+  std::optional<Time> started, ended;  // of its (first) container
   // It ended, and nothing of it is needed from the node any more: its results are receipted, or it
   // was evicted already.
   bool released = false;
   // It is not there yet: its place is booked for a pod that may come later.
   bool promised = false;
+  // The machine took it, and its images are fetched from then on.
+  std::optional<Time> taken = {};
+  // The first of its containers ran, init containers included. Absent: as `started` says.
+  std::optional<Time> began = {};
 };
 
 struct Observation {
@@ -80,6 +84,7 @@ struct Observation {
   std::optional<DeleteAnswer> deletion;
   std::optional<Seen> seen;
   std::optional<NodeReport> node;
+  bool registered = false;  // the machine proved itself, whether or not the cluster took it yet
   std::optional<RunReport> run;
   // Pods of BurstNode::pods (and admitted replacements) that exist; a pod that is not here was
   // deleted. Absent as a whole while the cluster was not read.

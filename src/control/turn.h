@@ -61,7 +61,7 @@ struct Turn {
 };
 
 // Takes over what the observation proves whatever the phase: the instance's id, its side objects
-// and meter, the destroyed key, the certificate.
+// and meter, the destroyed key, the certificate, and the moments from which offers are learned.
 void Learn(Turn& turn);
 // Counts listings in which the known instance of a node that is not being deleted is missing.
 void CountAbsence(Turn& turn);
@@ -107,6 +107,8 @@ void Needs(Turn& turn);
 
 // The pod has ended: finished, deleted, or no longer this node's to run.
 bool Ended(const BurstNode& node, const PodReport* report);
+// When the first of its containers ran.
+std::optional<Time> BeganAt(const PodReport& pod);
 const PodReport* ReportOf(const Observation& observation, const PodRef& pod);
 
 }  // namespace spillway::control

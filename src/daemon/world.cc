@@ -5,8 +5,8 @@
 #include <iterator>
 
 #include "base/log.h"
-#include "control/boot_times.h"
 #include "control/budget.h"
+#include "control/offer_times.h"
 #include "daemon/daemon.h"
 #include "daemon/decisions.h"
 #include "daemon/object_status.h"
@@ -36,7 +36,7 @@ Result<server::RoundView> Daemon::ViewOf(store::Store& store, std::vector<BurstN
   site::SnapshotResult built = site::BuildSnapshot(store, std::move(inputs));
   SPW_ASSIGN(const std::vector<BurstNode> all, store_->Nodes(clock_->Now() - kLongestPeriod));
   control::FillBudgets(built.snapshot.budgets, all, built.snapshot.now);
-  built.snapshot.boots = control::LearnBootTimes(all);
+  built.snapshot.times = control::LearnOfferTimes(all);
   server::RoundView view{std::move(built.snapshot), {}, std::move(built.problems), {}};
   for (const BurstNode& node : all) {
     if (node.Live()) continue;
@@ -68,6 +68,7 @@ control::Observation Daemon::ObservationOf(
     o.seen = std::move(seen);
   }
   if (const auto it = joined_.find(node.name); it != joined_.end()) o.node = it->second;
+  o.registered = o.node || (node.phase < Phase::kJoined && gateway_->NodeReport(node.name));
   o.run = gateway_->RunReport(node.name);
   o.pods = cluster_->PodReports(node);
   o.end_asked = cluster_->EndAsked(node.name);

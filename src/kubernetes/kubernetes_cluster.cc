@@ -523,8 +523,8 @@ std::vector<control::PodReport> KubernetesCluster::PodReports(const BurstNode& n
     reports.push_back(
         {pod.key.ns + "/" + pod.key.name, pod.uid, site::PhaseOf(pod.body),
          std::string(site::NodeOf(pod.body)), site::StartedAt(pod.body), site::FinishedAt(pod.body),
-         over &&
-             (!here || (logged(pod.uid) && (released.contains(pod.uid) || !HoldsResults(pod))))});
+         over && (!here || (logged(pod.uid) && (released.contains(pod.uid) || !HoldsResults(pod)))),
+         false, site::TakenAt(pod.body), site::BeganAt(pod.body)});
   };
   for (const PodRef& ref : node.pods) {
     const store::ObjectPtr pod = store_.Get(site::PodKey(ref.key));

@@ -25,7 +25,7 @@ void DropHeartbeats(json::object& status) {
 void TrimStatus(std::string_view kind, json::object& status) {
   if (kind == "Pod")
     Keep(status, {"phase", "reason", "conditions", "containerStatuses", "initContainerStatuses",
-                  "nominatedNodeName"});
+                  "nominatedNodeName", "startTime"});
   if (kind == "Node") Keep(status, {"capacity", "allocatable", "conditions", "addresses"});
 }
 

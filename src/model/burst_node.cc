@@ -8,10 +8,10 @@ namespace {
 constexpr std::array<std::string_view, 10> kPhases = {
     "Planned", "Requested", "Provisioned", "Joined",   "Staged",
     "Running", "Returning", "Wiping",      "Deleting", "Gone"};
-constexpr std::array<std::string_view, 13> kFailures = {
-    "None",        "Capacity",      "Quota",        "Refused",    "CreateLost",
-    "BootTimeout", "WrongHardware", "StageTimeout", "DataFailed", "NodeLost",
-    "Lifetime",    "Cancelled",     "GangFailed"};
+constexpr std::array<std::string_view, 14> kFailures = {
+    "None",        "Capacity",      "Quota",        "Refused",      "CreateLost",
+    "BootTimeout", "WrongHardware", "StageTimeout", "StartTimeout", "DataFailed",
+    "NodeLost",    "Lifetime",      "Cancelled",    "GangFailed"};
 
 }  // namespace
 

@@ -39,11 +39,12 @@ enum class Failure : std::uint8_t {
   kBootTimeout,    // never joined in time: offer parked
   kWrongHardware,  // joined with less than the offer promised: offer parked
   kStageTimeout,
-  kDataFailed,  // the gateway cannot prepare the run (source changed, missing, corrupt)
-  kNodeLost,    // lease ended without heartbeat, or the instance vanished
-  kLifetime,    // the policy's lifetime is over
-  kCancelled,   // nobody needs it any more
-  kGangFailed,  // another node of its gang failed
+  kStartTimeout,  // pods were bound to it, and no container ran in time
+  kDataFailed,    // the gateway cannot prepare the run (source changed, missing, corrupt)
+  kNodeLost,      // lease ended without heartbeat, or the instance vanished
+  kLifetime,      // the policy's lifetime is over
+  kCancelled,     // nobody needs it any more
+  kGangFailed,    // another node of its gang failed
 };
 std::string_view Name(Failure failure);
 std::optional<Failure> FailureFrom(std::string_view name);
@@ -66,12 +67,14 @@ struct SideObject {
 
 // Forecast of one rental, made by the planner and kept to be compared with what happened.
 struct Forecast {
-  Duration boot{0}, stage{0}, run{0}, give_back{0}, wipe{0};
+  Duration boot{0}, stage{0}, start{0}, run{0}, give_back{0}, wipe{0};
   Duration paid{0};  // rounded up to the billing step
   Money compute, side_objects, egress;
-  Money total;       // expected
-  Money worst_case;  // reserved from the budget before anything is rented
-  Duration Sum() const { return boot + stage + run + give_back + wipe; }
+  Money total;         // expected
+  Money worst_case;    // reserved from the budget before anything is rented
+  Money failed_tries;  // expected cost of other machines that fail before this one comes to run
+  Money WithTries() const { return total + failed_tries; }  // what offers are compared by
+  Duration Sum() const { return boot + stage + start + run + give_back + wipe; }
   bool operator==(const Forecast&) const = default;
 };
 
@@ -79,7 +82,9 @@ struct Forecast {
 struct Deadlines {
   Duration create{5min};  // an answer, or the instance in a listing
   Duration boot{15min};   // until the node has joined
+  Duration join{0};       // from when it registered until then; 0: as long as boot allows
   Duration stage{30min};
+  Duration start{0};          // from the first pod that it took until a container runs; 0: for ever
   Duration give_back{30min};  // results receipted
   Duration wipe{20min};
   Duration lifetime{12h};  // from creation; running pods are stopped
@@ -125,6 +130,8 @@ struct BurstNode {
   bool instance_may_exist = false;  // set before the create call, cleared by proof of absence
   bool pods_admitted = false;
   bool run_prepared = false;
+  std::optional<Time> registered_at;  // it proved itself; the cluster may not have taken it yet
+  std::optional<Time> prepared_at;    // its data could be fetched
   bool key_destroyed = false;
   Time key_destroyed_at{};
   bool delete_accepted = false;
@@ -137,6 +144,7 @@ struct BurstNode {
   std::optional<Time> meter_start, meter_stop;  // as the provider counts
   std::optional<Time> running_since;            // first pod admitted
   std::optional<Time> computed_until;           // last pod ended
+  std::optional<Duration> start_took;           // first pod: until a container ran
 
   // Evidence and cost.
   Duration computed{0};

@@ -34,6 +34,14 @@ std::string Text(Money m) {
 json::value OptionalTime(const std::optional<Time>& t) {
   return t ? json::value(FormatTime(*t)) : json::value(nullptr);
 }
+json::value OptionalDuration(const std::optional<Duration>& d) {
+  return d ? json::value(Text(*d)) : json::value(nullptr);
+}
+// Of a spec, which never changes: nothing is said about what was not decided.
+template <typename T>
+json::value UnlessZero(T amount) {
+  return amount == T{} ? json::value(nullptr) : json::value(Text(amount));
+}
 json::value TimeOrNull(Time t) {
   return t == Time{} ? json::value(nullptr) : json::value(FormatTime(t));
 }
@@ -94,21 +102,34 @@ Result<Resources> DecodeResources(const json::value* v) {
 }
 
 json::object EncodeDeadlines(const Deadlines& d) {
-  return {{"create", Text(d.create)},      {"boot", Text(d.boot)}, {"stage", Text(d.stage)},
-          {"giveBack", Text(d.give_back)}, {"wipe", Text(d.wipe)}, {"lifetime", Text(d.lifetime)},
-          {"lease", Text(d.lease)}};
+  return WithoutNulls({{"create", Text(d.create)},
+                       {"boot", Text(d.boot)},
+                       {"join", UnlessZero(d.join)},
+                       {"stage", Text(d.stage)},
+                       {"start", UnlessZero(d.start)},
+                       {"giveBack", Text(d.give_back)},
+                       {"wipe", Text(d.wipe)},
+                       {"lifetime", Text(d.lifetime)},
+                       {"lease", Text(d.lease)}});
 }
 
 Deadlines DecodeDeadlines(const json::value& v) {
-  return {DurationAt(v, "create"),   DurationAt(v, "boot"), DurationAt(v, "stage"),
-          DurationAt(v, "giveBack"), DurationAt(v, "wipe"), DurationAt(v, "lifetime"),
-          DurationAt(v, "lease")};
+  return {.create = DurationAt(v, "create"),
+          .boot = DurationAt(v, "boot"),
+          .join = DurationAt(v, "join"),
+          .stage = DurationAt(v, "stage"),
+          .start = DurationAt(v, "start"),
+          .give_back = DurationAt(v, "giveBack"),
+          .wipe = DurationAt(v, "wipe"),
+          .lifetime = DurationAt(v, "lifetime"),
+          .lease = DurationAt(v, "lease")};
 }
 
 Forecast DecodeForecast(const json::value& v) {
   Forecast f;
   f.boot = DurationAt(v, "boot");
   f.stage = DurationAt(v, "stage");
+  f.start = DurationAt(v, "start");
   f.run = DurationAt(v, "run");
   f.give_back = DurationAt(v, "giveBack");
   f.wipe = DurationAt(v, "wipe");
@@ -118,6 +139,7 @@ Forecast DecodeForecast(const json::value& v) {
   f.egress = MoneyAt(v, "egress");
   f.total = MoneyAt(v, "total");
   f.worst_case = MoneyAt(v, "worstCase");
+  f.failed_tries = MoneyAt(v, "failedTries");
   return f;
 }
 
@@ -258,6 +280,8 @@ json::object EncodeStatus(const BurstNode& n) {
        {"pods", n.announced.empty() ? json::value(nullptr) : EncodePods(n.pods)},
        {"podsAdmitted", n.pods_admitted},
        {"runPrepared", n.run_prepared},
+       {"registeredAt", OptionalTime(n.registered_at)},
+       {"preparedAt", OptionalTime(n.prepared_at)},
        {"keyDestroyed", n.key_destroyed},
        {"keyDestroyedAt", TimeOrNull(n.key_destroyed_at)},
        {"deleteAccepted", n.delete_accepted},
@@ -269,6 +293,7 @@ json::object EncodeStatus(const BurstNode& n) {
        {"meterStop", OptionalTime(n.meter_stop)},
        {"runningSince", OptionalTime(n.running_since)},
        {"computedUntil", OptionalTime(n.computed_until)},
+       {"startTook", OptionalDuration(n.start_took)},
        {"perHour", RoundedMoney(n.offer.price_per_hour)},
        {"costSoFar", RoundedMoney(n.cost)},
        {"cost", Text(n.cost)},
@@ -376,6 +401,9 @@ Status DecodeStatus(const json::value& status, BurstNode& n) {
   SPW_ASSIGN(n.meter_stop, OptionalTimeAt(status, "meterStop"));
   SPW_ASSIGN(n.running_since, OptionalTimeAt(status, "runningSince"));
   SPW_ASSIGN(n.computed_until, OptionalTimeAt(status, "computedUntil"));
+  SPW_ASSIGN(n.registered_at, OptionalTimeAt(status, "registeredAt"));
+  SPW_ASSIGN(n.prepared_at, OptionalTimeAt(status, "preparedAt"));
+  if (Find(status, "startTook") != nullptr) n.start_took = DurationAt(status, "startTook");
   if (const json::array* history = FindArray(status, "history"))
     for (const json::value& h : *history) {
       SPW_ASSIGN(const Time at, TimeAt(h, "at"));
@@ -411,17 +439,19 @@ json::value EncodeOffer(const Offer& o) {
 }
 
 json::value EncodeForecast(const Forecast& f) {
-  return json::object{{"boot", Text(f.boot)},
-                      {"stage", Text(f.stage)},
-                      {"run", Text(f.run)},
-                      {"giveBack", Text(f.give_back)},
-                      {"wipe", Text(f.wipe)},
-                      {"paid", Text(f.paid)},
-                      {"compute", Text(f.compute)},
-                      {"sideObjects", Text(f.side_objects)},
-                      {"egress", Text(f.egress)},
-                      {"total", Text(f.total)},
-                      {"worstCase", Text(f.worst_case)}};
+  return WithoutNulls({{"boot", Text(f.boot)},
+                       {"stage", Text(f.stage)},
+                       {"start", UnlessZero(f.start)},
+                       {"run", Text(f.run)},
+                       {"giveBack", Text(f.give_back)},
+                       {"wipe", Text(f.wipe)},
+                       {"paid", Text(f.paid)},
+                       {"compute", Text(f.compute)},
+                       {"sideObjects", Text(f.side_objects)},
+                       {"egress", Text(f.egress)},
+                       {"total", Text(f.total)},
+                       {"worstCase", Text(f.worst_case)},
+                       {"failedTries", UnlessZero(f.failed_tries)}});
 }
 
 json::value EncodeBurstNode(const BurstNode& n) {

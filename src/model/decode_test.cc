@@ -74,6 +74,7 @@ BurstNode Sample() {
   n.egress_per_gib = Money::Micro(10);
   n.forecast = {.boot = 1s,
                 .stage = 2s,
+                .start = 7s,
                 .run = 3s,
                 .give_back = 4s,
                 .wipe = 5s,
@@ -82,8 +83,11 @@ BurstNode Sample() {
                 .side_objects = Money::Micro(2),
                 .egress = Money::Micro(3),
                 .total = Money::Micro(6),
-                .worst_case = Money::Micro(99)};
+                .worst_case = Money::Micro(99),
+                .failed_tries = Money::Micro(8)};
   n.deadlines.boot = 7min;
+  n.deadlines.join = 6min;
+  n.deadlines.start = 31min;
   n.overwrite = Overwrite::kWhole;
   n.verify = WipeCheck::kSample;
   n.phase = Phase::kWiping;
@@ -96,7 +100,10 @@ BurstNode Sample() {
   n.absent_lists = 1;
   n.history = {{Phase::kPlanned, t}, {Phase::kWiping, t + 1s}};
   n.meter_start = t;
+  n.registered_at = t + 1s;
+  n.prepared_at = t + 3s;
   n.running_since = t + 2s;
+  n.start_took = 4s;
   n.computed = 5s;
   n.paid = 60s;
   n.cost_compute = Money::Micro(4);

@@ -1,6 +1,7 @@
 // What can be rented, and the facts about who rents it out.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,11 +36,38 @@ struct SideObjectTerms {
 // Nexus to the United States, graded by evidence; a higher grade is a stronger nexus.
 enum class UsNexus : std::uint8_t { kNone, kSubsidiary, kListing, kOwner };
 
-// How long machines take from the request until they join; quantiles.
-struct BootTimes {
+// How long something takes on the machines of an offer; quantiles.
+struct MeasuredTime {
   Duration median{0}, p90{0};
-  int machines = 0;  // that they were learned from; 0: the catalogue's
-  bool operator==(const BootTimes&) const = default;
+  int machines = 0;  // that it was learned from; 0: not learned
+  auto operator<=>(const MeasuredTime&) const = default;
+};
+
+// Bytes per second; quantiles.
+struct MeasuredRate {
+  std::int64_t median = 0, p10 = 0;  // nine of ten machines are faster than p10
+  int machines = 0;                  // as above
+  auto operator<=>(const MeasuredRate&) const = default;
+};
+
+// Machines that never came to run, for the provider's reasons.
+struct FailedTries {
+  int failed = 0, tried = 0;
+  // What all that failed took and were paid for, per machine that came to run: what is to be
+  // expected before the next one does.
+  Duration took{0}, paid{0};
+  auto operator<=>(const FailedTries&) const = default;
+};
+
+// What past machines teach about the next ones of the same offer.
+struct OfferTimes {
+  MeasuredTime boot;        // from the request until it registered
+  MeasuredTime join;        // from then until the cluster took it
+  MeasuredTime stage;       // of little data: as long as staging takes whatever the size
+  MeasuredRate stage_rate;  // of much data, beyond that time
+  MeasuredTime start;  // from a pod that the machine took until a container ran: its image came
+  FailedTries tries;
+  auto operator<=>(const OfferTimes&) const = default;
 };
 
 // Times of the catalogue; quantiles.

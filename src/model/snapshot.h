@@ -86,18 +86,18 @@ struct Workload {
 struct Snapshot {
   Time now{};
   std::vector<PodShape> shapes;
-  std::vector<PodGroup> groups;            // that rules between pods name
-  std::vector<PodShape> daemons;           // one per DaemonSet: a pod of it on every node it fits
-  std::vector<Node> nodes;                 // by name
-  std::vector<Pod> pods;                   // by key; finished pods are left out
-  std::vector<Workload> workloads;         // by key
-  std::vector<Policy> policies;            // by name
-  std::vector<ProviderFacts> facts;        // by id
-  std::vector<ProviderAccount> accounts;   // by name
-  std::vector<Offer> offers;               // by Key()
-  std::map<std::string, BootTimes> boots;  // learned, by Key(); others boot as the catalogue says
-  std::vector<BudgetState> budgets;        // by name
-  std::vector<QuotaState> quotas;          // by ns
+  std::vector<PodGroup> groups;             // that rules between pods name
+  std::vector<PodShape> daemons;            // one per DaemonSet: a pod of it on every node it fits
+  std::vector<Node> nodes;                  // by name
+  std::vector<Pod> pods;                    // by key; finished pods are left out
+  std::vector<Workload> workloads;          // by key
+  std::vector<Policy> policies;             // by name
+  std::vector<ProviderFacts> facts;         // by id
+  std::vector<ProviderAccount> accounts;    // by name
+  std::vector<Offer> offers;                // by Key()
+  std::map<std::string, OfferTimes> times;  // learned, by Key(); of others the catalogue tells
+  std::vector<BudgetState> budgets;         // by name
+  std::vector<QuotaState> quotas;           // by ns
   std::vector<BurstNode> burst_nodes;  // by name; Gone ones for an hour, so that parking is known
 };
 

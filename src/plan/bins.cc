@@ -49,7 +49,7 @@ void Bins::FindFamilies() {
     classes.emplace(market_.index.node_demand[static_cast<std::size_t>(item.shape)], item.shape);
   const std::size_t all_classes = classes.empty() ? 0 : std::size_t(classes.rbegin()->first) + 1;
   std::map<std::pair<std::vector<std::string>, std::vector<bool>>, std::size_t> known;
-  std::vector<const ProviderFacts*> facts;
+  std::vector<const OfferInfo*> firsts;
   for (std::size_t i = 0; i < index.offers.size(); ++i) {
     const auto offer = static_cast<std::int32_t>(i);
     if (market_.JudgeOffer(policy_, offer).reason != OfferReason::kChosen) continue;
@@ -63,11 +63,13 @@ void Bins::FindFamilies() {
         known.try_emplace({market_.ground.Domains(info.node), takes}, families_.size());
     if (fresh) {
       families_.push_back({{}, it->first.first, std::move(takes), 0, true});
-      facts.push_back(info.facts);
+      firsts.push_back(&info);
     }
     Family& family = families_[it->second];
     family.ladder.push_back(offer);
-    family.by_price &= facts[it->second] == info.facts;
+    // Of two that take equally long the cheaper one costs less.
+    const OfferInfo& first = *firsts[it->second];
+    family.by_price &= first.facts == info.facts && first.times == info.times;
   }
   const Policy& policy = snapshot.policies[static_cast<std::size_t>(policy_)];
   for (Family& family : families_) {

@@ -149,6 +149,10 @@ class Explainer {
     return std::min(static_cast<int>(question_.items.size()), index_.options.max_pods_per_rental);
   }
 
+  const OfferTimes& TimesOf(std::int32_t offer) const {
+    return index_.offers[static_cast<std::size_t>(offer)].times;
+  }
+
   const Resources& RoomOf(std::int32_t offer) const {
     return index_.offers[static_cast<std::size_t>(offer)].node.allocatable;
   }
@@ -191,8 +195,9 @@ class Explainer {
     auto less = [&](std::int32_t a, std::int32_t b) {
       const Offer& left = index_.snapshot.offers[static_cast<std::size_t>(a)];
       const Offer& right = index_.snapshot.offers[static_cast<std::size_t>(b)];
-      return std::tie(left.price_per_hour, RoomOf(a), left.allocatable, left.catalog) <
-             std::tie(right.price_per_hour, RoomOf(b), right.allocatable, right.catalog);
+      return std::tie(left.price_per_hour, RoomOf(a), left.allocatable, left.catalog, TimesOf(a)) <
+             std::tie(right.price_per_hour, RoomOf(b), right.allocatable, right.catalog,
+                      TimesOf(b));
     };
     std::map<std::int32_t, Alone, decltype(less)> known(less);
     std::vector<Alone> alone;

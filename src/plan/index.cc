@@ -7,6 +7,21 @@
 #include "plan/parking.h"
 
 namespace spillway::plan {
+namespace {
+
+// What was not learned is as the catalogue and the options say; they know nothing of joining,
+// images and failures.
+OfferTimes TimesOf(const Snapshot& snapshot, const Options& options, const std::string& key,
+                   const LifecycleTimes& catalogue) {
+  const auto learned = snapshot.times.find(key);
+  OfferTimes times = learned == snapshot.times.end() ? OfferTimes{} : learned->second;
+  if (times.boot.machines == 0) times.boot = {catalogue.boot_median, catalogue.boot_p90, 0};
+  if (times.stage_rate.machines == 0)
+    times.stage_rate = {options.wan_bytes_per_second, options.wan_bytes_per_second, 0};
+  return times;
+}
+
+}  // namespace
 
 Index::Index(const Snapshot& the_snapshot, const Options& the_options)
     : snapshot(the_snapshot), options(the_options) {
@@ -32,10 +47,7 @@ void Index::ResolveOffers() {
       info.account = it->second;
     const auto facts = facts_by_id.find(offer.catalog);
     info.facts = facts != facts_by_id.end() ? facts->second : &unknown_facts_;
-    const auto learned = snapshot.boots.find(info.key);
-    info.boot = learned != snapshot.boots.end()
-                    ? learned->second
-                    : BootTimes{info.facts->times.boot_median, info.facts->times.boot_p90};
+    info.times = TimesOf(snapshot, options, info.key, info.facts->times);
     for (const SideObjectTerms& side : info.facts->side_objects)
       info.side_per_hour += side.price_per_hour;
     info.place = place_ids.try_emplace({offer.provider, offer.region}, places).first->second;

@@ -21,7 +21,7 @@ struct OfferInfo {
   std::string key;                       // Offer::Key()
   int account = -1;                      // index into Snapshot::accounts; -1: none of that name
   const ProviderFacts* facts = nullptr;  // never null
-  BootTimes boot;                        // learned, else the catalogue's
+  OfferTimes times;                      // learned, else the catalogue's and the options'
   Money side_per_hour;                   // all its side objects
   int place = 0;                         // equal for the offers of one provider and region
   std::optional<Time> parked_until;      // after now

@@ -9,9 +9,9 @@
 //  4. When would the site have room, from the expected ends of running pods? Within wait.atMost ->
 //  wait.
 //  5. Which offers are allowed? Law first (provider, region, US nexus, certificates), price after.
-//  6. What would each whole rental cost: boot + stage + run + return + wipe, rounded up to the
-//     billing step, plus disks, addresses and egress; the cheapest packing of the waiting pods
-//     wins.
+//  6. What would each whole rental cost: boot + stage + start + run + return + wipe, rounded up to
+//     the billing step, plus disks, addresses and egress, and what machines cost that fail first;
+//     the cheapest packing of the waiting pods wins.
 //  7. Is it worth it (hourIsWorth), and is it in the budget, worst case reserved?
 #pragma once
 

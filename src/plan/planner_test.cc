@@ -412,8 +412,35 @@ TEST_F(PlannerTest, WaitingIsComparedWithRentingWhenAnHourHasAPrice) {
   plan_ = MakePlan(world_, options_);
   Expect("vision/Job/job", Verdict::kWait, Reason::kCheaperToWait);
   EXPECT_EQ(On("vision/Job/job").until, SnapshotBuilder::Noon() + 20min);
-  EXPECT_THAT(On("vision/Job/job").sentence, HasSubstr("waiting costs 2.00 €, renting 2.17 €"));
+  // A rented machine boots for two minutes.
+  EXPECT_THAT(On("vision/Job/job").sentence,
+              HasSubstr("start it at 2026-11-24T12:02:00Z; the wait between costs 1.87 €, renting "
+                        "2.17 €"));
   world_.policies[0].hour_is_worth = Money::Euro(5);
+  plan_ = MakePlan(world_, options_);
+  Expect("vision/Job/job", Verdict::kRent, Reason::kNone);
+}
+
+TEST_F(PlannerTest, AnOfferThatOftenFailsIsDearerAndSlower) {
+  builder_.PodNamed("base/load").expected_end = SnapshotBuilder::Noon() + 30min;
+  builder_.Sells("alpha", "flaky", 1, Money::Euro(10));
+  builder_.Sells("alpha", "sound", 1, Money::Euro(11));
+  builder_.Waits("vision", "job", 1, GpuShape(1));
+  world_ = builder_.Build();
+  plan_ = MakePlan(world_, options_);
+  ASSERT_EQ(plan_.rentals.size(), 1u);
+  EXPECT_EQ(world_.offers[std::size_t(plan_.rentals[0].offer)].instance_type, "flaky");
+  world_.times["alpha/alpha-1/flaky"].tries = {10, 20, 20min, 5min};
+  plan_ = MakePlan(world_, options_);
+  ASSERT_EQ(plan_.rentals.size(), 1u);
+  EXPECT_EQ(world_.offers[std::size_t(plan_.rentals[0].offer)].instance_type, "sound");
+  // On its own it would start at 12:22.
+  std::erase_if(world_.offers, [](const Offer& offer) { return offer.instance_type == "sound"; });
+  world_.policies[0].wait_at_most = 20min;
+  world_.policies[0].hour_is_worth = Money::Euro(10);
+  plan_ = MakePlan(world_, options_);
+  Expect("vision/Job/job", Verdict::kWait, Reason::kCheaperToWait);
+  world_.times.clear();
   plan_ = MakePlan(world_, options_);
   Expect("vision/Job/job", Verdict::kRent, Reason::kNone);
 }

@@ -21,8 +21,8 @@ Duration Moving(std::int64_t bytes, std::int64_t bytes_per_second) {
 // Seconds of each part of a rental. `closing` is metered but has no phase of its own in the
 // forecast: the time until a delete is done, where the meter runs that long.
 struct Spans {
-  Duration boot{0}, stage{0}, run{0}, give_back{0}, wipe{0}, closing{0};
-  Duration Sum() const { return boot + stage + run + give_back + wipe + closing; }
+  Duration boot{0}, stage{0}, start{0}, run{0}, give_back{0}, wipe{0}, closing{0};
+  Duration Sum() const { return boot + stage + start + run + give_back + wipe + closing; }
 };
 
 struct Costs {
@@ -30,6 +30,15 @@ struct Costs {
   Money compute, side_objects, egress;
   Money Total() const { return compute + side_objects + egress; }
 };
+
+// Until the node joins, on a machine that takes long.
+Duration SlowBoot(const OfferTimes& times) {
+  return times.boot.p90 + times.join.p90;
+}
+
+Duration SlowStage(const OfferTimes& times, const Load& load) {
+  return times.stage.p90 + Moving(load.stage_bytes, times.stage_rate.p10);
+}
 
 // Overwriting is one pass; reading everything back is a second one.
 Duration WipeTime(const Index& index, const Policy& policy, const Offer& offer, const Load& load) {
@@ -45,8 +54,9 @@ Spans Expected(const Index& index, const Policy& policy, std::int32_t offer_inde
   const Offer& offer = index.snapshot.offers[static_cast<std::size_t>(offer_index)];
   const OfferInfo& info = index.offers[static_cast<std::size_t>(offer_index)];
   Spans spans;
-  spans.boot = info.boot.median;
-  spans.stage = Moving(load.stage_bytes, index.options.wan_bytes_per_second);
+  spans.boot = info.times.boot.median + info.times.join.median;
+  spans.stage = info.times.stage.median + Moving(load.stage_bytes, info.times.stage_rate.median);
+  spans.start = info.times.start.median;
   spans.run = load.run;
   spans.give_back = Moving(load.result_bytes, index.options.wan_bytes_per_second);
   spans.wipe = WipeTime(index, policy, offer, load);
@@ -56,8 +66,9 @@ Spans Expected(const Index& index, const Policy& policy, std::int32_t offer_inde
 }
 
 Spans Worst(const Policy& policy, const OfferInfo& info, const Load& load, Spans spans) {
-  spans.boot = std::max(spans.boot, info.boot.p90 * 2);
-  spans.stage *= kSlowTransfer;
+  spans.boot = std::max(spans.boot, SlowBoot(info.times) * 2);
+  spans.stage = std::max(spans.stage * kSlowTransfer, SlowStage(info.times, load) * 2);
+  spans.start = std::max(spans.start, info.times.start.p90 * 2);
   spans.run = std::max(spans.run, std::min(load.worst_run, policy.lifetime));
   spans.give_back *= kSlowTransfer;
   spans.wipe *= kSlowTransfer;
@@ -81,7 +92,18 @@ Costs Cost(const Index& index, std::int32_t offer_index, Duration span, std::int
   return costs;
 }
 
+// What was paid for machines that failed, per one that came to run.
+Money FailedTriesCost(const Offer& offer, const OfferInfo& info) {
+  const Duration paid = info.times.tries.paid;
+  if (paid == Duration{0}) return Money();
+  return CostCeil(offer.price_per_hour + info.side_per_hour, paid);
+}
+
 }  // namespace
+
+Duration StartsIn(const Forecast& forecast, const OfferInfo& offer) {
+  return offer.times.tries.took + forecast.boot + forecast.stage + forecast.start;
+}
 
 Duration ExpectedRun(const Workload& workload, const Options& options) {
   if (workload.expected_duration && workload.hard_limit)
@@ -100,7 +122,9 @@ Duration WorstRun(const Workload& workload, const Policy& policy) {
 Money ExpectedTotal(const Index& index, const Policy& policy, std::int32_t offer,
                     const Load& load) {
   const Spans spans = Expected(index, policy, offer, load);
-  return Cost(index, offer, spans.Sum(), load.result_bytes).Total();
+  return Cost(index, offer, spans.Sum(), load.result_bytes).Total() +
+         FailedTriesCost(index.snapshot.offers[static_cast<std::size_t>(offer)],
+                         index.offers[static_cast<std::size_t>(offer)]);
 }
 
 Forecast MakeForecast(const Index& index, const Policy& policy, std::int32_t offer_index,
@@ -111,6 +135,7 @@ Forecast MakeForecast(const Index& index, const Policy& policy, std::int32_t off
   Forecast forecast;
   forecast.boot = spans.boot;
   forecast.stage = spans.stage;
+  forecast.start = spans.start;
   forecast.run = spans.run;
   forecast.give_back = spans.give_back;
   forecast.wipe = spans.wipe;
@@ -124,16 +149,21 @@ Forecast MakeForecast(const Index& index, const Policy& policy, std::int32_t off
   if (info.facts->billing.clock_aligned) worst_span += info.facts->billing.step;
   const Costs worst = Cost(index, offer_index, worst_span, load.result_bytes * kSlowTransfer);
   forecast.worst_case = std::max(forecast.total, worst.Total());
+  forecast.failed_tries =
+      FailedTriesCost(index.snapshot.offers[static_cast<std::size_t>(offer_index)], info);
   return forecast;
 }
 
 Deadlines MakeDeadlines(const Index& index, const Policy& policy, std::int32_t offer_index,
                         const Load& load) {
   const Spans spans = Expected(index, policy, offer_index, load);
-  const Duration slow_boot = index.offers[static_cast<std::size_t>(offer_index)].boot.p90;
+  const OfferTimes& times = index.offers[static_cast<std::size_t>(offer_index)].times;
   Deadlines deadlines;
-  deadlines.boot = std::max<Duration>(5min, slow_boot * 3);
-  deadlines.stage = std::max<Duration>(10min, spans.stage * kSlowTransfer);
+  deadlines.boot = std::max<Duration>(5min, SlowBoot(times) * 3);
+  if (times.join.machines > 0) deadlines.join = std::max<Duration>(5min, times.join.p90 * 3);
+  deadlines.stage = std::max<Duration>(10min, SlowStage(times, load) * kSlowTransfer);
+  // Images differ more than machines do: there is no haste.
+  if (times.start.machines > 0) deadlines.start = std::max<Duration>(30min, times.start.p90 * 3);
   deadlines.give_back = std::max<Duration>(10min, spans.give_back * kSlowTransfer);
   deadlines.wipe = std::max<Duration>(10min, spans.wipe * kSlowTransfer);
   deadlines.lifetime = policy.lifetime;

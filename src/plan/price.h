@@ -17,20 +17,24 @@ struct Load {
   auto operator<=>(const Load&) const = default;
 };
 
+// From the create call until the first container runs, machines that fail before that included.
+Duration StartsIn(const Forecast& forecast, const OfferInfo& offer);
+
 // Expected computing time of one pod, and the longest that is reserved for: the hard limit, else
 // three times the expectation, else as long as the policy lets a node live.
 Duration ExpectedRun(const Workload& workload, const Options& options);
 Duration WorstRun(const Workload& workload, const Policy& policy);
 
-// Forecast::total alone; for the search, which asks for many.
+// Forecast::WithTries() alone; for the search, which asks for many.
 Money ExpectedTotal(const Index& index, const Policy& policy, std::int32_t offer, const Load& load);
 
 // The meter is assumed to start at Snapshot::now. `worst_case` doubles the slow boot, triples
-// transfers and wipe, and is never below `total`.
+// and start, triples transfers and wipe, and is never below `total`.
 Forecast MakeForecast(const Index& index, const Policy& policy, std::int32_t offer,
                       const Load& load);
 
-// From the catalogue's times, the bytes to move and the policy.
+// From what was learned of the offer, else the catalogue's times; the bytes to move and the policy.
+// None is less than a floor of minutes. Joining and starting are judged once they were learned.
 Deadlines MakeDeadlines(const Index& index, const Policy& policy, std::int32_t offer,
                         const Load& load);
 

@@ -25,9 +25,15 @@ class PriceTest : public testing::Test {
   Forecast Predict(const Load& load) const {
     const Index index(world_, options_);
     const Forecast forecast = MakeForecast(index, world_.policies[0], 0, load);
-    EXPECT_EQ(ExpectedTotal(index, world_.policies[0], 0, load), forecast.total);
+    EXPECT_EQ(ExpectedTotal(index, world_.policies[0], 0, load), forecast.WithTries());
     return forecast;
   }
+
+  Deadlines Limits(const Load& load) const {
+    const Index index(world_, options_);
+    return MakeDeadlines(index, world_.policies[0], 0, load);
+  }
+  OfferTimes& Learned() { return world_.times[world_.offers[0].Key()]; }
 
   Snapshot world_;
   Options options_;
@@ -51,19 +57,58 @@ TEST_F(PriceTest, TheWholeRentalIsPaidInSteps) {
 TEST_F(PriceTest, ABootIsAsLongAsItWasLearnedForItsOffer) {
   const Load load{.run = 10min, .worst_run = 10min};
   const Money before = Predict(load).worst_case;
-  const auto deadline = [&] {
-    const Index index(world_, options_);
-    return MakeDeadlines(index, world_.policies[0], 0, load).boot;
-  };
-  world_.boots["somebody/else"] = {20min, 30min};
+  world_.times["somebody/else"].boot = {20min, 30min, 9};
   EXPECT_EQ(Predict(load).boot, 4min);
-  EXPECT_EQ(deadline(), 18min);
-  world_.boots[world_.offers[0].Key()] = {5min, 10min};
+  EXPECT_EQ(Limits(load).boot, 18min);
+  Learned().boot = {5min, 10min, 9};
   EXPECT_EQ(Predict(load).boot, 5min);
   EXPECT_EQ(Predict(load).worst_case, before + Money::Euro(8));  // 20 minutes, not 12
-  EXPECT_EQ(deadline(), 30min);
-  world_.boots[world_.offers[0].Key()] = {30s, 1min};
-  EXPECT_EQ(deadline(), 5min) << "no haste";
+  EXPECT_EQ(Limits(load).boot, 30min);
+  Learned().boot = {30s, 1min, 9};
+  EXPECT_EQ(Limits(load).boot, 5min) << "no haste";
+}
+
+TEST_F(PriceTest, JoiningAndStartingArePaidBeforeItComputes) {
+  const Load load{.run = 10min, .worst_run = 10min};
+  const Money before = Predict(load).total, worst = Predict(load).worst_case;
+  EXPECT_EQ(Limits(load).join, 0s);
+  EXPECT_EQ(Limits(load).start, 0s);
+  Learned().join = {1min, 3min, 9};
+  Learned().start = {2min, 20min, 9};
+  EXPECT_EQ(Predict(load).boot, 5min);
+  EXPECT_EQ(Predict(load).start, 2min);
+  EXPECT_EQ(Predict(load).total, before + Money::Euro(3));
+  EXPECT_EQ(Predict(load).worst_case, worst + Money::Euro(6 + 40));
+  EXPECT_EQ(Limits(load).boot, 27min);
+  EXPECT_EQ(Limits(load).join, 9min);
+  EXPECT_EQ(Limits(load).start, 60min);
+  Learned().start = {1s, 2s, 9};
+  EXPECT_EQ(Limits(load).start, 30min) << "the next image may be larger";
+}
+
+TEST_F(PriceTest, DataComesAsFastAsItCameBefore) {
+  const Load load{.run = 10min, .worst_run = 10min, .stage_bytes = 60'000};
+  EXPECT_EQ(Predict(load).stage, 10min);
+  Learned().stage = {30s, 1min, 9};
+  EXPECT_EQ(Predict(load).stage, 10min + 30s);
+  EXPECT_EQ(Limits(load).stage, 33min);
+  Learned().stage_rate = {1000, 50, 9};
+  EXPECT_EQ(Predict(load).stage, 90s);
+  EXPECT_EQ(Predict(load).give_back, 0s);
+  EXPECT_EQ(Limits(load).stage, 63min);  // 21 minutes on a slow one
+}
+
+TEST_F(PriceTest, WhatFailsFirstIsExpectedToBePaid) {
+  const Load load{.run = 10min, .worst_run = 10min};
+  const Forecast before = Predict(load);
+  Learned().tries = {3, 15, 4min, 2min};
+  const Forecast after = Predict(load);
+  EXPECT_EQ(after.total, before.total) << "each failed one is booked by itself";
+  EXPECT_EQ(after.worst_case, before.worst_case);
+  EXPECT_EQ(after.failed_tries, Money::Euro(2));
+  const Index index(world_, options_);
+  EXPECT_EQ(StartsIn(after, index.offers[0]), 8min);
+  EXPECT_EQ(StartsIn(before, index.offers[0]), StartsIn(after, index.offers[0]));
 }
 
 TEST_F(PriceTest, AMeterThatRunsUntilGonePaysForTheDelete) {

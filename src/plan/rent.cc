@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <set>
 
 #include "plan/draft.h"
@@ -167,8 +168,9 @@ class Renter {
     return draft;
   }
 
-  // The claim's share of what the draft costs; rounded up.
-  Money Share(const Draft& draft, std::size_t claim) const {
+  // The claim's share of `cost` of the draft's rentals; rounded up.
+  template <typename CostOf>
+  Money Share(const Draft& draft, std::size_t claim, const CostOf& cost) const {
     Money share;
     for (const Rental& rental : draft.rentals) {
       const auto own = std::count_if(rental.pods.begin(), rental.pods.end(), [&](std::int32_t pod) {
@@ -176,13 +178,24 @@ class Renter {
                unit_.claims[claim].workload;
       });
       const auto all = static_cast<std::int64_t>(rental.pods.size());
-      share += Money::Micro((rental.forecast.total.micro() * own + all - 1) / all);
+      share += Money::Micro((cost(rental.forecast).micro() * own + all - 1) / all);
     }
     return share;
   }
 
-  // Takes out of the queue the claims for which waiting costs less than their share; true: there
-  // were some.
+  // When the last of the claim's pods would start on the draft's machines.
+  Time StartAway(const Draft& draft, std::size_t claim) const {
+    Duration longest{0};
+    for (const Rental& rental : draft.rentals)
+      if (Holds(rental, unit_.claims[claim].workload))
+        longest = std::max(
+            longest,
+            StartsIn(rental.forecast, index_.offers[static_cast<std::size_t>(rental.offer)]));
+    return index_.snapshot.now + longest;
+  }
+
+  // Takes out of the queue the claims for which waiting for the site, from when they would start
+  // away, costs less than their share; true: there were some.
   bool DropCheaperToWait(const Draft& draft, std::size_t count) {
     if (!policy_.hour_is_worth) return false;
     std::set<std::size_t> claims, drop;
@@ -190,15 +203,17 @@ class Renter {
     for (const std::size_t claim : claims) {
       const std::optional<Time> start = unit_.claims[claim].site_start;
       if (!start) continue;
-      const Money waiting = CostCeil(*policy_.hour_is_worth, *start - index_.snapshot.now);
-      const Money renting = Share(draft, claim);
+      const Time away = StartAway(draft, claim);
+      const Money waiting = CostCeil(*policy_.hour_is_worth, std::max(*start - away, Duration{0}));
+      const Money renting = Share(draft, claim, std::mem_fn(&Forecast::WithTries));
       if (waiting >= renting) continue;
       drop.insert(claim);
       Outcome& outcome = result_.outcomes[claim];
       outcome.reason = Reason::kCheaperToWait;
-      outcome.because =
-          fmt::format("the site is expected to have room at {}; waiting costs {}, renting {}",
-                      FormatTime(*start), HumanMoney(waiting), HumanMoney(renting));
+      outcome.because = fmt::format(
+          "the site is expected to have room at {}, a rented machine would start it at "
+          "{}; the wait between costs {}, renting {}",
+          FormatTime(*start), FormatTime(away), HumanMoney(waiting), HumanMoney(renting));
       outcome.until = start;
     }
     std::erase_if(queue_, [&](const Queued& queued) { return drop.count(queued.claim) != 0; });
@@ -212,7 +227,7 @@ class Renter {
     for (std::size_t i = 0; i < count; ++i) claims.insert(queue_[i].claim);
     for (const std::size_t claim : claims) {
       Outcome& outcome = result_.outcomes[claim];
-      outcome.estimate += Share(draft, claim);
+      outcome.estimate += Share(draft, claim, std::mem_fn(&Forecast::total));
       for (std::size_t r = 0; r < draft.rentals.size(); ++r)
         if (Holds(draft.rentals[r], unit_.claims[claim].workload))
           outcome.rentals.push_back(first + static_cast<std::int32_t>(r));

@@ -212,7 +212,7 @@ std::int32_t Reporter::ExplainedRental(std::size_t unit) {
   SortForPacking(index_, question.items);
   for (const std::int32_t rental : rentals) {
     const Rental& taken = plan_.rentals[static_cast<std::size_t>(rental)];
-    question.chosen[taken.offer] += taken.forecast.total;
+    question.chosen[taken.offer] += taken.forecast.WithTries();
   }
   question.mixed = results_[unit].together.has_value();
   question.policy_left = results_[unit].policy_left;
@@ -240,7 +240,7 @@ std::int32_t Reporter::ExplainedBurstNodes(const Case& one) {
                                     [&](const OfferInfo& info) { return info.key == key; });
     if (offer != index_.offers.end())
       question.chosen[static_cast<std::int32_t>(offer - index_.offers.begin())] +=
-          node.forecast.total;
+          node.forecast.WithTries();
   }
   question.policy_left = first_.policies[static_cast<std::size_t>(one.policy)];
   question.accounts_left = first_.accounts;

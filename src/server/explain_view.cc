@@ -148,15 +148,19 @@ json::array HistoryJson(const BurstNode& node, Time now) {
 // Forecast and what happened, for the steps the planner prices.
 json::array StepsJson(const BurstNode& node) {
   json::array out;
+  const auto push = [&](std::string_view step, Duration forecast, std::optional<Duration> actual) {
+    out.push_back(json::object{
+        {"step", step},
+        {"forecastSeconds", Seconds(forecast)},
+        {"actualSeconds", actual ? json::value(Seconds(*actual)) : json::value(nullptr)}});
+  };
   const auto add = [&](std::string_view step, Duration forecast, Phase from, Phase to) {
     const auto start = FirstIn(node, from), end = FirstIn(node, to);
-    out.push_back(json::object{{"step", step},
-                               {"forecastSeconds", Seconds(forecast)},
-                               {"actualSeconds", start && end ? json::value(Seconds(*end - *start))
-                                                              : json::value(nullptr)}});
+    push(step, forecast, start && end ? std::optional(*end - *start) : std::nullopt);
   };
   add("boot", node.forecast.boot, Phase::kRequested, Phase::kJoined);
   add("stage", node.forecast.stage, Phase::kJoined, Phase::kStaged);
+  push("start", node.forecast.start, node.start_took);
   add("run", node.forecast.run, Phase::kRunning, Phase::kReturning);
   add("giveBack", node.forecast.give_back, Phase::kReturning, Phase::kWiping);
   add("wipe", node.forecast.wipe, Phase::kWiping, Phase::kDeleting);

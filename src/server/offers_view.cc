@@ -35,7 +35,26 @@ std::optional<Money> PerGpuHour(const Offer& offer) {
   return Money::Micro((offer.price_per_hour.micro() + gpus - 1) / gpus);
 }
 
-json::object OfferJson(const Offer& offer, const ProviderFacts& facts, const BootTimes& boot) {
+json::object TimeJson(const MeasuredTime& time) {
+  return {{"medianSeconds", Seconds(time.median)},
+          {"p90Seconds", Seconds(time.p90)},
+          {"machines", time.machines}};
+}
+
+json::object RateJson(const MeasuredRate& rate) {
+  return {{"medianBytesPerSecond", rate.median},
+          {"p10BytesPerSecond", rate.p10},
+          {"machines", rate.machines}};
+}
+
+json::object TriesJson(const FailedTries& tries) {
+  return {{"failed", tries.failed},
+          {"tried", tries.tried},
+          {"tookSeconds", Seconds(tries.took)},
+          {"paidSeconds", Seconds(tries.paid)}};
+}
+
+json::object OfferJson(const Offer& offer, const ProviderFacts& facts, const OfferTimes& times) {
   const auto product = offer.labels.find(kGpuProduct);
   return {{"provider", offer.provider},
           {"catalog", offer.catalog},
@@ -51,9 +70,12 @@ json::object OfferJson(const Offer& offer, const ProviderFacts& facts, const Boo
           {"perHour", MoneyJson(offer.price_per_hour)},
           {"perGpuHour", MoneyOrNull(PerGpuHour(offer))},
           {"stock", Name(offer.stock)},
-          {"boot", json::object{{"medianSeconds", Seconds(boot.median)},
-                                {"p90Seconds", Seconds(boot.p90)},
-                                {"machines", boot.machines}}},
+          {"boot", TimeJson(times.boot)},
+          {"join", TimeJson(times.join)},
+          {"stage", TimeJson(times.stage)},
+          {"stageRate", RateJson(times.stage_rate)},
+          {"start", TimeJson(times.start)},
+          {"tries", TriesJson(times.tries)},
           {"source", offer.source},
           {"readAt", FormatTime(offer.read_at)},
           {"usNexus", Name(facts.us_nexus)},
@@ -87,7 +109,8 @@ Result<json::value> OffersView(const RoundView& round, const std::string& policy
   for (std::size_t i = 0; i < snapshot.offers.size(); ++i) {
     const Offer& offer = snapshot.offers[i];
     const ProviderFacts* facts = FactsOf(snapshot, offer);
-    json::object item = OfferJson(offer, facts == nullptr ? unknown : *facts, index.offers[i].boot);
+    json::object item =
+        OfferJson(offer, facts == nullptr ? unknown : *facts, index.offers[i].times);
     if (judge >= 0) {
       const auto [reason, detail] = JudgeByPolicy(index, judge, static_cast<std::int32_t>(i));
       const bool passes = reason == OfferReason::kChosen;

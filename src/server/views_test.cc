@@ -121,10 +121,17 @@ TEST(OffersView, JudgesByTheRulesOfAPolicy) {
   EXPECT_EQ(scaleway.at("gpuProduct"), "NVIDIA-H100-80GB-HBM3");
   EXPECT_EQ(scaleway.at("boot").at("machines"), 0);
   RoundView learned = NoonRound();
-  learned.snapshot.boots[learned.snapshot.offers[1].Key()] = {41s, 70s, 12};
+  learned.snapshot.times[learned.snapshot.offers[1].Key()] = {.boot = {41s, 70s, 12},
+                                                              .tries = {3, 15, 1min, 90s}};
   const json::value later = *OffersView(learned, "research", "", Noon());
   EXPECT_EQ(Text(later.at("items").at(1).at("boot")),
             R"({"medianSeconds":41,"p90Seconds":70,"machines":12})");
+  EXPECT_EQ(Text(later.at("items").at(1).at("join")),
+            R"({"medianSeconds":0,"p90Seconds":0,"machines":0})");
+  EXPECT_EQ(Text(later.at("items").at(1).at("stageRate")),
+            R"({"medianBytesPerSecond":100000000,"p10BytesPerSecond":100000000,"machines":0})");
+  EXPECT_EQ(Text(later.at("items").at(1).at("tries")),
+            R"({"failed":3,"tried":15,"tookSeconds":60,"paidSeconds":90})");
   EXPECT_EQ(Text(view.at("providers").at("scaleway").at("leftovers")),
             R"([{"kind":"disk","perHour":{"microEuro":7100,"text":"0.01 €"},)"
             R"("deletedWithInstance":false}])");
@@ -173,6 +180,7 @@ TEST(ExplainView, ARunningWorkloadShowsItsBurstNodes) {
   EXPECT_EQ(Text(life.at("steps")),
             R"([{"step":"boot","forecastSeconds":120,"actualSeconds":179},)"
             R"({"step":"stage","forecastSeconds":60,"actualSeconds":90},)"
+            R"({"step":"start","forecastSeconds":0,"actualSeconds":null},)"
             R"({"step":"run","forecastSeconds":1800,"actualSeconds":null},)"
             R"({"step":"giveBack","forecastSeconds":0,"actualSeconds":null},)"
             R"({"step":"wipe","forecastSeconds":0,"actualSeconds":null}])");

@@ -74,6 +74,7 @@ bool ClusterModel::Schedule(Time now) {
     } else if (const RentedNode* node = FindNode(pod.admitted);
                node != nullptr && gpus <= node->gpus - Used(node->name)) {
       pod.node = node->name;
+      pod.taken = now;
       changed = true;
     }
   }
@@ -187,7 +188,13 @@ std::vector<control::PodReport> ClusterModel::Reports(const std::vector<PodRef>&
   for (const PodRef& ref : refs)
     for (const SimPod& pod : pods_)
       if (pod.exists && pod.uid == ref.uid)
-        out.push_back({pod.key, pod.uid, pod.phase, pod.node, pod.started, pod.ended});
+        out.push_back({.key = pod.key,
+                       .uid = pod.uid,
+                       .phase = pod.phase,
+                       .node = pod.node,
+                       .started = pod.started,
+                       .ended = pod.ended,
+                       .taken = pod.taken});
   return out;
 }
 

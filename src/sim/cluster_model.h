@@ -22,6 +22,7 @@ struct SimPod {
   std::string admitted;  // BurstNode that it may run on besides the site
   bool exists = true;
   std::optional<Time> started, ended;
+  std::optional<Time> taken;  // by a rented machine
 };
 
 struct SimJob {

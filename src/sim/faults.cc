@@ -6,14 +6,16 @@ namespace spillway::sim {
 namespace {
 
 constexpr std::array<std::string_view, kFaults> kFaultNames = {
-    "commandLost",     "commandDuplicated",   "answerLost",     "answerDuplicated", "listingLate",
-    "heartbeatLost",   "heartbeatUnanswered", "heartbeatStale", "receiptLost",      "podsUnseen",
-    "runUnseen",       "observeFailed",       "prepareFailed",  "wrongHardware",    "podFailed",
-    "stagingStuck",    "returnStuck",         "wipeStuck",      "partition",        "diskFull",
-    "clockForward",    "clockBack",           "createUnknown",  "createLate",       "createDoubled",
-    "capacityRefused", "capacityLate",        "quotaRefused",   "apiRefused",       "deleteUnknown",
-    "deleteIgnored",   "deleteRefused",       "sideObjectLeft", "listingStale",     "bootFailed",
-    "nodeDied",        "instanceVanished"};
+    "commandLost",   "commandDuplicated", "answerLost",          "answerDuplicated",
+    "listingLate",   "heartbeatLost",     "heartbeatUnanswered", "heartbeatStale",
+    "receiptLost",   "podsUnseen",        "runUnseen",           "observeFailed",
+    "prepareFailed", "wrongHardware",     "podFailed",           "stagingStuck",
+    "returnStuck",   "wipeStuck",         "imageStuck",          "partition",
+    "diskFull",      "clockForward",      "clockBack",           "createUnknown",
+    "createLate",    "createDoubled",     "capacityRefused",     "capacityLate",
+    "quotaRefused",  "apiRefused",        "deleteUnknown",       "deleteIgnored",
+    "deleteRefused", "sideObjectLeft",    "listingStale",        "bootFailed",
+    "nodeDied",      "instanceVanished"};
 
 constexpr std::array<std::string_view, kCrashPoints> kPointNames = {
     "beforeCommit", "afterCommit", "betweenSends", "beforeExecute", "afterExecute", "idle"};

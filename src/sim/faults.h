@@ -30,6 +30,7 @@ enum class Fault : std::uint8_t {
   kStagingStuck,  // the data does not arrive
   kReturnStuck,   // the results do not leave
   kWipeStuck,     // the disk does not take the overwriting
+  kImageStuck,    // the machine takes pods and never gets their images
   // Scheduled.
   kPartition,
   kDiskFull,

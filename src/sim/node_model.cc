@@ -21,6 +21,7 @@ void NodeModel::Boot(std::size_t provider, std::uint32_t number) {
       if (offer.instance_type == machine.type) agent.hardware = offer.allocatable;
     if (context_.dice.Hit(Fault::kWrongHardware)) --agent.hardware.gpus;
     agent.cannot_return = context_.dice.Hit(Fault::kReturnStuck);
+    agent.no_images = context_.dice.Hit(Fault::kImageStuck);
     agent.lease_until = context_.now() + kRegisterFor;
     context_.agenda.In(context_.Latency(100, 3000), EventKind::kTick,
                        static_cast<int>(agents_.size()) - 1);
@@ -157,7 +158,7 @@ void NodeModel::Obey(Agent& agent, const Answer& answer) {
             std::find(answer.pods.begin(), answer.pods.end(), pod.pod) == answer.pods.end())
           pod.killed = true;
       agent.returning = answer.wish == Wish::kReturn;
-      if (answer.wish == Wish::kReturn || !agent.key) return;
+      if (answer.wish == Wish::kReturn || !agent.key || agent.no_images) return;
       for (const int pod : answer.pods) {
         const bool known = std::any_of(agent.pods.begin(), agent.pods.end(),
                                        [&](const auto& p) { return p.pod == pod; });

@@ -23,6 +23,7 @@ struct Agent {
   bool wiped = false;  // overwritten, on order or by itself
   bool returning = false;
   bool cannot_return = false;
+  bool no_images = false;
   Time lease_until{};
 
   struct RunningPod {

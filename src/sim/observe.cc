@@ -1,8 +1,8 @@
 // The Observer's side of the daemon: what one round gets to see.
 #include <algorithm>
 
-#include "control/boot_times.h"
 #include "control/budget.h"
+#include "control/offer_times.h"
 #include "sim/daemon.h"
 #include "sim/mutant_parts.h"
 
@@ -12,7 +12,11 @@ void Daemon::FillSnapshot(Snapshot& snapshot) {
   snapshot = template_;
   snapshot.now = site_clock().Now();
   cluster_.Fill(snapshot);
-  snapshot.boots = control::LearnBootTimes(journal_.all());
+  snapshot.times = control::LearnOfferTimes(journal_.all());
+  // Images came before this run as well, so that one which never comes is noticed.
+  for (const Offer& offer : snapshot.offers)
+    if (MeasuredTime& start = snapshot.times[offer.Key()].start; start.machines == 0)
+      start = {2s, 5s, 5};
   for (ProviderAccount& account : snapshot.accounts)
     for (const BurstNode& node : journal_.all())
       account.live_nodes += node.Live() && node.offer.provider == account.name;

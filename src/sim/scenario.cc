@@ -204,6 +204,7 @@ void DrawTrouble(Scenario& scenario, Rng& rng) {
     const std::int64_t most = rng.Chance(1, 2) ? 90'000 : 6 * 3'600'000;
     scenario.jumps.push_back({moment(), Duration{rng.Between(-most, most)}});
   }
+  rate(Fault::kImageStuck, 12, 300);
 }
 
 }  // namespace

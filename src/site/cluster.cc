@@ -119,7 +119,7 @@ std::vector<control::PodReport> PodReports(const store::Store& store, const Burs
   auto add = [&](const store::StoredObject& pod) {
     reports.push_back({pod.key.ns + "/" + pod.key.name, pod.uid, PhaseOf(pod.body),
                        std::string(NodeOf(pod.body)), StartedAt(pod.body), FinishedAt(pod.body),
-                       Finished(pod.body)});
+                       Finished(pod.body), false, TakenAt(pod.body), BeganAt(pod.body)});
   };
   for (const PodRef& ref : node.pods) {
     const store::ObjectPtr pod = store.Get(PodKey(ref.key));

@@ -145,6 +145,26 @@ std::optional<Time> StartedAt(const json::value& pod) {
   return TimeIn(ContainerState(pod, "terminated"), "startedAt");
 }
 
+std::optional<Time> TakenAt(const json::value& pod) {
+  return TimeIn(Find(pod, "status"), "startTime");
+}
+
+std::optional<Time> BeganAt(const json::value& pod) {
+  std::optional<Time> first;
+  const json::value* status = Find(pod, "status");
+  if (status == nullptr) return first;
+  for (const char* kind : {"initContainerStatuses", "containerStatuses"}) {
+    const json::array* containers = FindArray(*status, kind);
+    if (containers == nullptr) continue;
+    for (const json::value& container : *containers)
+      for (const auto& [when, what] :
+           {std::pair("state", "running"), {"state", "terminated"}, {"lastState", "terminated"}})
+        if (const auto t = TimeIn(FindPath(container, {when, what}), "startedAt"))
+          first = std::min(first.value_or(*t), *t);
+  }
+  return first;
+}
+
 std::optional<Time> FinishedAt(const json::value& pod) {
   return TimeIn(ContainerState(pod, "terminated"), "finishedAt");
 }

@@ -38,6 +38,9 @@ json::object BurstToleration(const std::string& node);
 bool ToleratesBurst(const json::value& pod, const std::string& node);
 bool Disrupted(const json::value& pod);  // condition DisruptionTarget is True
 std::optional<Time> StartedAt(const json::value& pod);
+std::optional<Time> TakenAt(const json::value& pod);  // by its node, before images are fetched
+// When the first of all its containers ran, init containers included.
+std::optional<Time> BeganAt(const json::value& pod);
 std::optional<Time> FinishedAt(const json::value& pod);
 int ExitCodeOf(const json::value& pod);        // -1: has none
 std::string OwnerJob(const json::value& pod);  // name of the Job that controls it, or ""

@@ -19,6 +19,25 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
+TEST(PodMoments, ItsImageWasThereWhenTheFirstOfItsContainersRan) {
+  const json::value pod = json::parse(R"({"status":{"startTime":"2026-11-24T08:00:00Z",
+    "initContainerStatuses":[
+      {"state":{"terminated":{"startedAt":"2026-11-24T08:01:00Z","finishedAt":"2026-11-24T08:09:00Z"}}},
+      {"state":{"waiting":{}},"lastState":{"terminated":{"startedAt":"2026-11-24T08:02:00Z"}}}],
+    "containerStatuses":[{"state":{"running":{"startedAt":"2026-11-24T08:10:00Z"}}}]}})");
+  EXPECT_EQ(TakenAt(pod), ParseTime("2026-11-24T08:00:00Z").value());
+  EXPECT_EQ(BeganAt(pod), ParseTime("2026-11-24T08:01:00Z").value());
+  EXPECT_EQ(StartedAt(pod), ParseTime("2026-11-24T08:10:00Z").value());
+  const json::value crashed = json::parse(R"({"status":{"containerStatuses":[
+    {"state":{"waiting":{}},"lastState":{"terminated":{"startedAt":"2026-11-24T08:02:00Z"}}}]}})");
+  EXPECT_EQ(BeganAt(crashed), ParseTime("2026-11-24T08:02:00Z").value());
+  const json::value waits = json::parse(
+      R"({"status":{"containerStatuses":[{"state":{"waiting":{"reason":"ImagePullBackOff"}}}]}})");
+  EXPECT_FALSE(BeganAt(waits));
+  EXPECT_FALSE(TakenAt(waits));
+  EXPECT_FALSE(BeganAt(json::object{}));
+}
+
 class SiteTest : public ::testing::Test {
  protected:
   SiteTest() : clock_(*ParseTime("2026-11-24T08:00:00Z")), rng_(1) {
