@@ -169,6 +169,7 @@ std::string Manifests(const std::string& image) {
                       fmt::format(R"(metadata: {{name: lab}}
 spec:
   type: openstack
+  network: none
   catalog: pretend
   regions: [pretend-1]
   openstack:
