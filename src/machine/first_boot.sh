@@ -117,6 +117,8 @@ SuccessAction=poweroff-immediate
 FailureAction=poweroff-immediate
 [Service]
 ExecStart=$home/spillway-node --machine --user-data /run/spillway/user-data.json --disk /var/lib/spillway
+KillMode=process
+TimeoutStopSec=10
 LimitCORE=0
 OOMScoreAdjust=-999
 StandardOutput=journal+console

@@ -76,13 +76,20 @@ Result<std::unique_ptr<Machine>> Machine::Make(door::UserData data, Labels label
 }
 
 Machine::~Machine() {
-  if (const Status gone = DestroySealed(); !gone)
-    log::Error("the sealed volume's key is not destroyed", {{"why", gone.error().message}});
   if (joining_.joinable()) joining_.join();
 }
 
+void Machine::End() {
+  if (const Status gone = DestroySealed(); !gone)
+    log::Error("the sealed volume's key is not destroyed", {{"why", gone.error().message}});
+  else
+    log::Info("the sealed volume's key is destroyed");
+}
+
 Status Machine::Seal() {
-  return MountSealed(disk_);
+  SPW_TRY(MountSealed(disk_));
+  runtime_ = std::async(std::launch::async, [this] { return StartRuntime(); });
+  return Ok();
 }
 
 Status Machine::Join() {
@@ -130,11 +137,22 @@ Status Machine::CniPlugins(const std::string& directory) {
   return Ok();
 }
 
-Status Machine::StartNode() {
-  SPW_ASSIGN(const std::string kubelet, Kubelet());
+Status Machine::StartRuntime() {
   SPW_TRY(StartContainerd());
   SPW_ASSIGN(const std::string dump, RunTool({"containerd", "config", "dump"}));
-  const ContainerdFacts facts = ReadContainerdConfig(dump);
+  containerd_ = ReadContainerdConfig(dump);
+  log::Info("containerd answers");
+  ImportImages();
+  log::Info("the images that were here are imported");
+  return Ok();
+}
+
+Status Machine::StartNode() {
+  SPW_ASSIGN(const std::string kubelet, Kubelet());
+  log::Info("the kubelet is here", {{"program", kubelet}});
+  SPW_CHECK(runtime_.valid(), "Seal() comes first");
+  SPW_TRY(runtime_.get());
+  const ContainerdFacts& facts = containerd_;
   if (!data_.machine->pod_network.empty()) {
     SPW_TRY(CniPlugins(facts.cni_programs));
     SPW_ASSIGN(const int mtu, NodeLinkMtu());
@@ -143,7 +161,6 @@ Status Machine::StartNode() {
     SPW_TRY(Write(facts.cni_configs + "/10-spillway.conflist",
                   CniConfig(data_.machine->pod_network, mtu)));
   }
-  ImportImages();
   KubeletPlan plan{&data_, kubelet, data_.machine->labels, facts.systemd_cgroups};
   plan.labels.insert(labels_.begin(), labels_.end());
   std::ofstream hosts("/etc/hosts", std::ios::app);

@@ -26,7 +26,7 @@ metadata: {name: NS}
 apiVersion: spillway.dev/v1alpha1
 kind: CloudProvider
 metadata: {name: scaleway}
-spec: {type: simulated, catalog: scaleway, regions: [fr-par-2], simulated: {seed: 7}}
+spec: PROVIDER
 ---
 apiVersion: spillway.dev/v1alpha1
 kind: BurstPolicy
@@ -64,6 +64,9 @@ spec:
   accessModes: [ReadWriteMany]
   resources: {requests: {storage: 1Gi}}
 )yaml";
+
+constexpr const char* kSimulated =
+    "{type: simulated, catalog: scaleway, regions: [fr-par-2], simulated: {seed: 7}}";
 
 constexpr std::string_view kJob = R"yaml(
 apiVersion: batch/v1
@@ -219,6 +222,7 @@ std::vector<std::string> KubernetesTest::CommandOf(const Daemons& daemons,
                std::to_string(daemons.time_scale),
                "--node-program",
                k().machine_program()});
+  argv.insert(argv.end(), daemons.extra.begin(), daemons.extra.end());
   if (!daemons.phase_hook.empty()) argv.insert(argv.end(), {"--phase-hook", daemons.phase_hook});
   return argv;
 }
@@ -254,8 +258,8 @@ void KubernetesTest::Apply(const std::string& yaml) const {
   ASSERT_EQ(applied.exit, 0) << applied.err;
 }
 
-void KubernetesTest::ApplyRules() const {
-  Apply(Filled(kRules, {{"NS", ns_}}));
+void KubernetesTest::ApplyRules(const std::string& provider) const {
+  Apply(Filled(kRules, {{"NS", ns_}, {"PROVIDER", provider.empty() ? kSimulated : provider}}));
 }
 
 void KubernetesTest::ApplyJob(const Job& job) const {
@@ -345,7 +349,7 @@ void KubernetesTest::ExpectResults(const std::string& job) const {
   EXPECT_EQ(ReadFile(ResultOf(job)), Sha256Hex(pictures_) + "  -\n");
 }
 
-int KubernetesTest::ExpectNothingLeft(Duration most) {
+void KubernetesTest::ExpectNodesGone(Duration most) {
   // An object that somebody deleted is not there any more.
   const bool gone = Eventually(
       [&] {
@@ -361,6 +365,13 @@ int KubernetesTest::ExpectNothingLeft(Duration most) {
   for (const json::value& secret : k().List(kSecrets, "kube-system"))
     EXPECT_EQ(FindPath(secret, {"metadata", "labels", "spillway.dev/burst"}), nullptr)
         << NameOf(secret);
+  const Outcome ledger =
+      RunProgram({Program("spillway"), "audit", "verify", dir_ + "/state/state.db"});
+  EXPECT_EQ(ledger.exit, 0) << ledger.out << ledger.err;
+}
+
+int KubernetesTest::ExpectNothingLeft(Duration most) {
+  ExpectNodesGone(most);
   std::string provider;
   int machines = 0;
   auto left = [&] {
@@ -386,9 +397,6 @@ int KubernetesTest::ExpectNothingLeft(Duration most) {
   };
   EXPECT_TRUE(Eventually([&] { return left() == 0; }, 20s)) << provider;
   EXPECT_TRUE(Eventually([&] { return k().RentedNodes().empty(); }, 30s)) << "machines still run";
-  const Outcome ledger =
-      RunProgram({Program("spillway"), "audit", "verify", dir_ + "/state/state.db"});
-  EXPECT_EQ(ledger.exit, 0) << ledger.out << ledger.err;
   if (Replica* leader = Leader()) {
     const auto report = leader->Get("/api/v1/report");
     EXPECT_TRUE(report && IntOr(*report, "leftovers", -1) == 0)

@@ -54,6 +54,7 @@ struct Daemons {
   std::string phase_hook;
   std::string kubeconfig;            // empty: the account's own
   std::vector<std::string> through;  // a program, with arguments, that starts it
+  std::vector<std::string> extra;    // arguments besides
 };
 
 struct Job {
@@ -78,7 +79,9 @@ class KubernetesTest : public ::testing::Test {
   Replica* Leader();
 
   void Apply(const std::string& yaml) const;
-  void ApplyRules() const;  // namespace, provider, policy, Dataset, claims
+  // Namespace, provider, policy, Dataset, claims. `provider`: spec of another than the simulated
+  // one, as one line of YAML.
+  void ApplyRules(const std::string& provider = "") const;
   void ApplyJob(const Job& job) const;
   void OpenGate(const std::string& pod) const;   // through kubectl exec
   void OpenGates(const std::string& job) const;  // of its pods that run now; none is fine
@@ -99,6 +102,8 @@ class KubernetesTest : public ::testing::Test {
   // once and nothing left, and the ledger verifies. The number of machines that were rented comes
   // back.
   int ExpectNothingLeft(Duration most = 90s);
+  // Of it, what is true with any provider.
+  void ExpectNodesGone(Duration most);
   std::string Story() const;  // for failure messages
 
   TestCluster& k() const { return *TestCluster::Get(); }

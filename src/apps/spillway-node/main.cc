@@ -265,7 +265,8 @@ int RunAgent(const Arguments& arguments, door::UserData user_data) {
     }
     machine = std::move(*made);
   }
-  options.support = runtime::Probe();
+  // A kubelet isolates the pods by its own means.
+  if (options.kubelet_directory.empty()) options.support = runtime::Probe();
   runtime::RemoveLeftovers(options.support);
   for (const runtime::Finding& finding : options.support.findings)
     if (!finding.ok)
@@ -280,6 +281,11 @@ int RunAgent(const Arguments& arguments, door::UserData user_data) {
       if (::sigtimedwait(&signals, nullptr, &look) > 0) agent.RequestShutdown();
   });
   const node::End end = agent.Run();
+  if (machine != nullptr) {
+    machine->End();
+    log::Info("end", {{"code", static_cast<int>(end)}});
+    std::_Exit(static_cast<int>(end));  // the power goes next
+  }
   over = true;
   watcher.join();
   log::Info("end", {{"code", static_cast<int>(end)}});
