@@ -208,7 +208,6 @@ void MachinesTest::PowerOff(const std::string& node) const {
 }
 
 MachinesTest::Scan MachinesTest::ScanFile(const std::string& raw) const {
-  std::vector<data::ByteView> none;
   const std::vector<ByteView> samples{AsBytes(pictures_)};
   const auto index = data::ScanIndex::Build(samples);
   EXPECT_TRUE(index);
