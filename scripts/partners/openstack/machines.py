@@ -1,4 +1,4 @@
-"""machines.py PARTNERS CLOUD STATE HUB MAX MEMORY DOWN: what openstack-machines runs."""
+"""machines.py PARTNERS CLOUD STATE HUB MAX MEMORY DOWN HOLD: what openstack-machines runs."""
 import base64
 import http.client
 import json
@@ -14,6 +14,7 @@ import urllib.request
 PARTNERS, CLOUD, STATE, HUB = sys.argv[1:5]
 MAX, MEMORY = int(sys.argv[5]), int(sys.argv[6])
 DOWN_ON_EXIT = bool(sys.argv[7])
+HOLD = sys.argv[8]  # while this file is there and we run, the machines' bridge stays
 KEPT = 4
 PRODUCTS = {'a100': 'NVIDIA-A100-SXM4-80GB', 'h100': 'NVIDIA-H100-80GB-HBM3'}
 # The flavor is in the server from 2.47 on.
@@ -237,6 +238,7 @@ def main():
     while not ended.is_set():
         machines.step()
         ended.wait(1)
+    os.unlink(HOLD)
     if DOWN_ON_EXIT:
         run('machine-down')
     say('ended')
