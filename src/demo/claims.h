@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ struct Evidence {
   std::vector<CertificateCheck> certificates;
   std::string failed_log;  // of the job that fails
   int time_scale = 1;
+  // The workloads that were applied ("vision/Job/sweep"); a claim about another is not made.
+  std::set<std::string> workloads;
+  bool many_providers = true;  // those of examples/: what only several can show is claimed
 };
 
 struct Claim {
@@ -44,7 +48,7 @@ struct Claim {
   std::string detail;  // numbers that show it, or what is wrong
 };
 
-// In the order in which a person would ask. None is left out when it does not hold.
+// In the order in which a person would ask. None that is made is left out when it does not hold.
 std::vector<Claim> CheckClaims(const Evidence& evidence);
 
 bool AllHold(const std::vector<Claim>& claims);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <regex>
 #include <thread>
 
 #include "cli/evidence.h"
@@ -70,6 +71,7 @@ class Demonstration {
 
  private:
   bool Kubernetes() const { return !o_.kubeconfig.empty(); }
+  bool Deployed() const { return Kubernetes() && !o_.install.empty(); }
   std::string Data() const { return o_.data.empty() ? o_.directory + "/data" : o_.data; }
 
   Status Everything() {
@@ -114,7 +116,7 @@ class Demonstration {
     for (const char* name : {"state", "results", "evidence", "reference"})
       fs::create_directories(o_.directory + "/" + name);
     std::ofstream(o_.directory + "/daemon.log") << "";
-    if (Kubernetes())
+    if (Deployed())
       for (const char* name : {"state", "results", "evidence", "daemon.log"})
         if (chown((o_.directory + "/" + name).c_str(), o_.daemon_user, o_.daemon_user) != 0)
           return Fail(Code::kInvalid,
@@ -135,13 +137,16 @@ class Demonstration {
 
   Status ReadExamples() {
     const std::string examples = o_.repository + "/examples/";
-    for (const char* name :
-         {"site.yaml", "policy.yaml", "providers.yaml", "budgets.yaml", "datasets.yaml"})
+    for (const char* name : {"site.yaml", "policy.yaml", "budgets.yaml", "datasets.yaml"})
       SPW_TRY(ReadExample(examples + name, general_));
+    SPW_TRY(ReadExample(o_.providers.empty() ? examples + "providers.yaml" : o_.providers,
+                        general_));
     for (const char* name : kFirstJobs) SPW_TRY(ReadExample(examples + name, first_));
+    if (o_.hold_seconds > 0) SPW_TRY(HoldLonger(first_.front()));
     std::vector<std::string> rest;
     for (const auto& entry : fs::directory_iterator(examples + "jobs"))
-      if (entry.path().extension() == ".yaml") rest.push_back(entry.path().string());
+      if (entry.path().extension() == ".yaml" && IsShown(entry.path().filename().string()))
+        rest.push_back(entry.path().string());
     std::sort(rest.begin(), rest.end());
     for (const std::string& path : rest)
       if (std::none_of(std::begin(kFirstJobs), std::end(kFirstJobs),
@@ -153,6 +158,21 @@ class Demonstration {
     manifests_ = schema::ReadManifests(schema::Schemas::Embedded(), all, "default");
     if (!manifests_.ok()) return Fail(Code::kInvalid, schema::FormatProblems(manifests_.problems));
     return Ok();
+  }
+
+  // A copy of the example with other seconds in it.
+  Status HoldLonger(schema::Source& source) {
+    static const std::regex kHold("--hold-seconds=[0-9]+");
+    source.text = std::regex_replace(source.text, kHold,
+                                     fmt::format("--hold-seconds={}", o_.hold_seconds));
+    source.file = o_.directory + "/" + fs::path(source.file).filename().string();
+    std::ofstream file(source.file, std::ios::trunc);
+    file << source.text;
+    return file.flush() ? Ok() : Fail(Code::kUnavailable, source.file + ": cannot be written");
+  }
+
+  bool IsShown(const std::string& job) const {
+    return o_.jobs.empty() || std::ranges::find(o_.jobs, job) != o_.jobs.end();
   }
 
   static Status ReadExample(const std::string& path, std::vector<schema::Source>& into) {
@@ -186,7 +206,7 @@ class Demonstration {
 
   Status StartDaemon() {
     const std::string log = o_.directory + "/daemon.log";
-    if (Kubernetes()) {
+    if (Deployed()) {
       stage_.Step(
           fmt::format("installing Spillway: kubectl apply -k {}; its clock runs {} times "
                       "faster",
@@ -194,29 +214,31 @@ class Demonstration {
       SPW_ASSIGN(daemon_, Deploy(o_.kubeconfig, o_.install));
     } else {
       stage_.Step(fmt::format("starting spillwayd; its clock runs {} times faster", o_.time_scale));
-      SPW_ASSIGN(daemon_, StartChild({o_.programs + "/spillwayd",
-                                      "--state",
-                                      state_,
-                                      "--data-root",
-                                      Data(),
-                                      "--results-root",
-                                      o_.directory + "/results",
-                                      "--evidence",
-                                      o_.directory + "/evidence",
-                                      "--catalog",
-                                      o_.repository + "/catalog",
-                                      "--socket",
-                                      socket_,
-                                      "--time-scale",
-                                      std::to_string(o_.time_scale),
-                                      "--inspect-rented-disks",
-                                      "--node-program",
-                                      o_.programs + "/spillway-node",
-                                      "--cluster-id",
-                                      "demo",
-                                      "--log",
-                                      log},
-                                     log));
+      std::vector<std::string> argv{o_.programs + "/spillwayd",
+                                    "--state",
+                                    state_,
+                                    "--data-root",
+                                    Data(),
+                                    "--results-root",
+                                    o_.directory + "/results",
+                                    "--evidence",
+                                    o_.directory + "/evidence",
+                                    "--catalog",
+                                    o_.repository + "/catalog",
+                                    "--socket",
+                                    socket_,
+                                    "--time-scale",
+                                    std::to_string(o_.time_scale),
+                                    "--inspect-rented-disks",
+                                    "--node-program",
+                                    o_.programs + "/spillway-node",
+                                    "--cluster-id",
+                                    "demo",
+                                    "--log",
+                                    log};
+      if (Kubernetes()) argv.insert(argv.end(), {"--kubernetes", "--kubeconfig", o_.kubeconfig});
+      argv.insert(argv.end(), o_.daemon_arguments.begin(), o_.daemon_arguments.end());
+      SPW_ASSIGN(daemon_, StartChild(argv, log));
     }
     return Until("spillwayd to answer", Kubernetes() ? 120s : 20s, [&]() -> Result<bool> {
       const auto health = client_.Health();
@@ -323,8 +345,12 @@ class Demonstration {
     evidence_.nodes = sight_.nodes;
     evidence_.decisions = story_.decisions();
     evidence_.time_scale = o_.time_scale;
+    evidence_.many_providers = o_.providers.empty();
+    if (!o_.scans.empty()) SPW_TRY(CollectScans());
     for (const schema::Manifest& m : manifests_.objects)
-      if (m.kind->kind == "BurstPolicy") {
+      if (m.kind->kind == "Job") {
+        evidence_.workloads.insert(fmt::format("{}/Job/{}", m.ns, m.name));
+      } else if (m.kind->kind == "BurstPolicy") {
         SPW_ASSIGN(evidence_.offers[m.name], client_.Offers(m.name, ""));
       }
     for (const auto& [job, place] : ResultsPlaces(manifests_.objects)) {
@@ -335,6 +361,27 @@ class Demonstration {
     evidence_.failed_log = LogOf("vision", "broken");
     SPW_TRY(CollectLedger());
     return CollectCertificates();
+  }
+
+  // In the place of what the daemon found: of these machines it sees no disk.
+  Status CollectScans() {
+    std::int64_t windows = 0, bytes = 0;
+    json::array scans;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(o_.scans, error)) {
+      if (entry.path().extension() != ".json") continue;
+      SPW_ASSIGN(const std::string text, ReadText(entry.path().string()));
+      auto scan = ParseJson(text);
+      if (!scan) return Fail(scan.error().In(entry.path().string()));
+      windows += IntOr(*scan, "windows", 1);
+      bytes += IntOr(*scan, "bytes", 0);
+      scans.push_back(std::move(*scan));
+    }
+    json::object& report = evidence_.report.as_object();
+    report["plaintextFoundOnRentedDisks"] = windows;
+    report["scannedBytes"] = bytes;
+    report["scans"] = std::move(scans);
+    return Ok();
   }
 
   std::string LogOf(const std::string& ns, const std::string& job) {

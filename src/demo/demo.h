@@ -4,6 +4,7 @@
 #include <atomic>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "cli/text.h"
@@ -24,6 +25,17 @@ struct DemoOptions {
   // as daemon_user.
   std::string install;
   unsigned daemon_user = 65532;
+  // Or this, instead of `install`: spillwayd runs on this machine with these arguments besides.
+  std::vector<std::string> daemon_arguments;
+  // What is shown: files of examples/jobs (all when empty), and a file in the place of
+  // examples/providers.yaml.
+  std::vector<std::string> jobs;
+  std::string providers;
+  // Instead of the seconds for which the base load holds its GPUs; 0: as the example has it.
+  int hold_seconds = 0;
+  // Directory in which somebody else puts what a look at the disks of rented machines found, as
+  // *.json: {"node", "when", "windows", "bytes"}. Empty: the daemon looks itself.
+  std::string scans;
   bool keep = false;      // leave the daemon running
   Duration limit = 5min;  // real time, for all of it
 };

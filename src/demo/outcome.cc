@@ -33,6 +33,26 @@ std::string Seconds(const json::value& value, std::string_view key) {
   return Lasted(IntOr(value, key, 0));
 }
 
+// Of each machine: when it entered each phase, in real seconds since it was decided.
+json::array Timeline(const Evidence& evidence) {
+  json::array timeline;
+  for (const json::value& node : ItemsOf(evidence.nodes, "items")) {
+    json::array phases;
+    std::optional<Time> first;
+    const json::value status = Member(node, "status");
+    for (const json::value& step : ItemsOf(status, "history")) {
+      const auto at = ParseTime(TextOf(step, "at"));
+      if (!at) continue;
+      if (!first) first = *at;
+      const Duration since = (*at - *first) / std::max(evidence.time_scale, 1);
+      phases.push_back(json::object{{"phase", TextOf(step, "phase")}, {"ms", since.count()}});
+    }
+    timeline.push_back(json::object{{"name", TextOf(Member(node, "metadata"), "name")},
+                                    {"phases", std::move(phases)}});
+  }
+  return timeline;
+}
+
 }  // namespace
 
 json::value FinalReport(const Evidence& evidence, bool ok) {
@@ -56,6 +76,8 @@ json::value FinalReport(const Evidence& evidence, bool ok) {
   report["audit"] = json::object{{"records", evidence.exported.records},
                                  {"verified", evidence.exported.ok && evidence.stored.ok}};
   report["simulated"] = Member(evidence.report, "simulated");
+  if (Find(evidence.report, "scans") != nullptr) report["scans"] = Member(evidence.report, "scans");
+  report["timeline"] = Timeline(evidence);
   return report;
 }
 

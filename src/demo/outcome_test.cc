@@ -25,7 +25,7 @@ TEST(FinalReport, HasExactlyTheFixedKeys) {
   const json::value report = FinalReport(GoodEvidence(), true);
   EXPECT_THAT(Keys(report), ElementsAre("ok", "workloads", "burstNodes", "offers", "neverLeft",
                                         "plaintextFoundOnRentedDisks", "scannedBytes", "leftovers",
-                                        "audit", "simulated"));
+                                        "audit", "simulated", "timeline"));
   EXPECT_THAT(
       Keys(report.at("workloads").at(0)),
       ElementsAre("name", "namespace", "ranAt", "why", "exitCode", "resultSha256", "expectedSha256",

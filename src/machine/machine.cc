@@ -149,7 +149,7 @@ Status Machine::StartRuntime() {
 
 Status Machine::StartNode() {
   SPW_ASSIGN(const std::string kubelet, Kubelet());
-  log::Info("the kubelet is here", {{"program", kubelet}});
+  log::Info("the kubelet is here", {{"path", kubelet}});
   SPW_CHECK(runtime_.valid(), "Seal() comes first");
   SPW_TRY(runtime_.get());
   const ContainerdFacts& facts = containerd_;

@@ -55,6 +55,7 @@ struct Daemons {
   std::string kubeconfig;            // empty: the account's own
   std::vector<std::string> through;  // a program, with arguments, that starts it
   std::vector<std::string> extra;    // arguments besides
+  std::string catalog;               // empty: the quick one
 };
 
 struct Job {

@@ -143,8 +143,8 @@ void MachinesTest::StartSpillway(const std::string& phase_hook) {
                 .phase_hook = phase_hook,
                 .extra = {"--openstack-clouds", cloud_ + "/clouds.yaml", "--tunnel-endpoint", kHub,
                           "--tunnel-port", std::to_string(kHubPort), "--tunnel-interface",
-                          interface_, "--machine-files", dir_ + "/files", "--cluster-id", ns_,
-                          "--catalog", dir_ + "/catalog"}});
+                          interface_, "--machine-files", dir_ + "/files", "--cluster-id", ns_},
+                .catalog = dir_ + "/catalog"});
 }
 
 void MachinesTest::ApplyCloud() const {
@@ -185,9 +185,9 @@ std::string MachinesTest::Belongings() const {
   };
   list(Service::kCompute, "/servers?all_tenants=1", "servers");
   list(Service::kCompute, "/os-keypairs", "keypairs");
-  list(Service::kNetwork, "/v2.0/ports", "ports");
-  list(Service::kNetwork, "/v2.0/floatingips", "floatingips");
-  list(Service::kNetwork, "/v2.0/security-groups", "security_groups");
+  list(Service::kNetwork, "/ports", "ports");
+  list(Service::kNetwork, "/floatingips", "floatingips");
+  list(Service::kNetwork, "/security-groups", "security_groups");
   return text;
 }
 

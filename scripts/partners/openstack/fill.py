@@ -87,6 +87,7 @@ def make_flavors():
     for name, vcpus, ram_gib, disk, extra in (
             # As small as a machine of openstack-machines, which really boots.
             ('gpu.vm.1', 2, 2, 22, {'pci_passthrough:alias': 'a100:1', **a100}),
+            ('gpu.vm.4', 2, 2, 22, {'pci_passthrough:alias': 'a100:4', **a100}),
             ('gpu.vm.2', 2, 2, 22, {'pci_passthrough:alias': 'a100:2', **a100}),
             ('cpu.small', 2, 4, 20, {}),
             ('gpu.a100.1', 12, 120, 200, {'pci_passthrough:alias': 'a100:1', **a100}),

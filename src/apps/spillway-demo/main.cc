@@ -34,12 +34,22 @@ int main(int argc, char** argv) {
   app.add_option("--kubeconfig", options.kubeconfig,
                  "Administrator of a real cluster to run it on, instead of the embedded mode");
   app.add_option("--install", options.install, "Kustomization that installs Spillway there");
+  app.add_option("--daemon-argument", options.daemon_arguments,
+                 "Instead of --install: an argument of a spillwayd on this machine; repeatable");
+  app.add_option("--job", options.jobs, "A file of examples/jobs to show; repeatable; default: all");
+  app.add_option("--providers", options.providers, "File in the place of examples/providers.yaml");
+  app.add_option("--scans", options.scans, "Directory with what others found on rented disks");
+  app.add_option("--hold-seconds", options.hold_seconds,
+                 "Lets the base load hold its GPUs for so long");
+  int minutes = 0;
+  app.add_option("--limit", minutes, "Minutes that all of it may take")->check(CLI::Range(1, 120));
   CLI11_PARSE(app, argc, argv);
-  if (options.kubeconfig.empty() != options.install.empty()) {
-    std::cerr << "error: --kubeconfig and --install go together\n";
+  if (options.kubeconfig.empty() != (options.install.empty() && options.daemon_arguments.empty())) {
+    std::cerr << "error: --kubeconfig goes with --install or --daemon-argument\n";
     return 2;
   }
   if (!options.kubeconfig.empty()) options.limit = std::chrono::minutes(15);
+  if (minutes > 0) options.limit = std::chrono::minutes(minutes);
   options.repository = fs::absolute(options.repository).lexically_normal().string();
   if (options.repository.ends_with('/')) options.repository.pop_back();
   options.directory = directory.empty() ? options.repository + "/build/demo"

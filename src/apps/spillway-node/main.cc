@@ -246,6 +246,10 @@ int RunAgent(const Arguments& arguments, door::UserData user_data) {
   options.disk = arguments.disk;
   options.boot_lease = arguments.boot_lease;
   options.kubelet_directory = arguments.kubelet_directory;
+  if (arguments.machine) {
+    std::error_code error;
+    std::filesystem::create_directories(arguments.disk, error);  // its size is looked at
+  }
   if (arguments.hardware.empty()) {
     options.hardware = node::LookAtMachine(arguments.disk);
   } else {
