@@ -129,8 +129,9 @@ Result<int> Compute::Minor() {
   }
   Call call;
   call.path = "/";
-  SPW_ASSIGN(const json::value body, session_.DoJson(call));
-  const json::value* version = Find(body, "version");
+  const Result<json::value> body = Standing(session_.DoJson(call));
+  if (!body) return Fail(body.error());
+  const json::value* version = Find(*body, "version");
   const int most = version == nullptr ? -1 : MinorOf(StringOr(*version, "version", ""));
   const int least = version == nullptr ? -1 : MinorOf(StringOr(*version, "min_version", ""));
   if (most < kLeastMinor || least > kMostMinor)
@@ -166,6 +167,10 @@ Result<json::value> Compute::Read(std::string path) {
   return JsonOf(call, answer);
 }
 
+Result<json::value> Compute::ReadFixed(std::string path) {
+  return Standing(Read(std::move(path)));
+}
+
 Result<json::array> Compute::Pages(const std::string& path, std::string_view member) {
   json::array items;
   std::string marker;
@@ -173,7 +178,7 @@ Result<json::array> Compute::Pages(const std::string& path, std::string_view mem
   for (std::size_t pages = 0; pages < kMaxPages && items.size() < kMaxItems; ++pages) {
     std::string target = fmt::format("{}{}limit={}", path, join, kPage);
     if (!marker.empty()) target += "&marker=" + net::PercentEncode(marker);
-    SPW_ASSIGN(const json::value page, Read(target));
+    SPW_ASSIGN(const json::value page, ReadFixed(target));
     const json::array* list = FindArray(page, member);
     if (list == nullptr) return Fail(Unreadable(path));
     items.insert(items.end(), list->begin(), list->end());
@@ -271,7 +276,7 @@ Result<bool> Compute::Delete(const std::string& id) {
 }
 
 Result<Limits> Compute::ReadLimits() {
-  SPW_ASSIGN(const json::value body, Read("/limits"));
+  SPW_ASSIGN(const json::value body, ReadFixed("/limits"));
   const json::value* absolute = FindPath(body, {"limits", "absolute"});
   if (absolute == nullptr) return Fail(Unreadable("/limits"));
   return Limits{ReadLimit(*absolute, "maxTotalInstances", "totalInstancesUsed"),
@@ -280,7 +285,7 @@ Result<Limits> Compute::ReadLimits() {
 }
 
 Result<std::vector<std::string>> Compute::AvailabilityZones() {
-  SPW_ASSIGN(const json::value body, Read("/os-availability-zone"));
+  SPW_ASSIGN(const json::value body, ReadFixed("/os-availability-zone"));
   const json::array* list = FindArray(body, "availabilityZoneInfo");
   if (list == nullptr) return Fail(Unreadable("/os-availability-zone"));
   std::vector<std::string> names;

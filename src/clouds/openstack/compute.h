@@ -99,6 +99,9 @@ class Compute {
   // Sends; a version that Nova has no more is forgotten, and the call had no effect.
   Result<Answer> Do(const Call& call);
   Result<json::value> Read(std::string path);
+  // Of an address that every Nova has: its 404 is kUnavailable, since it tells of nothing that it
+  // is gone.
+  Result<json::value> ReadFixed(std::string path);
   // All items of a list that comes in pages.
   Result<json::array> Pages(const std::string& path, std::string_view member);
   Result<Texts> ExtraSpecs(const std::string& flavor_id);

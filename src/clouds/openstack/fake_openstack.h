@@ -157,6 +157,9 @@ class FakeOpenStack {
     if (request.path.starts_with("/v2.1")) return Nova(request);
     if (request.path.starts_with("/v2.0")) return Neutron(request);
     if (request.path.starts_with("/v3/volumes")) return Cinder(request);
+    const auto named = request.query.find("name");
+    if (named != request.query.end() && named->second != "ubuntu-cuda")
+      return Json(200, json::object{{"images", json::array{}}});
     return Json(200, json::object{{"images", json::array{json::object{
                                                  {"id", kImage},
                                                  {"name", "ubuntu-cuda"},

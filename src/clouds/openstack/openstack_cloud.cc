@@ -326,7 +326,11 @@ Result<ports::DeleteProgress> OpenStackCloud::Delete(const std::string& instance
     Remember(server);
     // Asked again with every pass: a delete that was lost inside the cloud is taken up so.
     SPW_ASSIGN(const bool exists, compute_.Delete(server.id));
-    if (!exists) continue;
+    if (!exists) {
+      // A 404 to a delete may come from something in between; only Nova's own view ends a meter.
+      SPW_ASSIGN(const std::optional<Server> shown, compute_.FindServer(server.id));
+      if (!shown) continue;
+    }
     progress.instance_gone = false;
     for (const std::string& volume : server.volumes)
       progress.left.push_back(SideOf("disk", name, volume));

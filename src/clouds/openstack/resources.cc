@@ -23,8 +23,9 @@ Call Get(Service service, std::string path) {
 Result<json::array> List(Session& session, Service service, std::string path,
                          std::string_view member) {
   const Call call = Get(service, std::move(path));
-  SPW_ASSIGN(const json::value body, session.DoJson(call));
-  const json::array* list = FindArray(body, member);
+  const Result<json::value> body = Standing(session.DoJson(call));
+  if (!body) return Fail(body.error());
+  const json::array* list = FindArray(*body, member);
   if (list == nullptr)
     return Fail(Code::kUnavailable, fmt::format("{}: {} cannot be read", Name(service), member));
   return *list;

@@ -5,6 +5,7 @@
 #include "clouds/openstack/fake_openstack.h"
 #include "clouds/openstack/openstack_cloud.h"
 #include "tests/contract/cloud/cloud_conformance.h"
+#include "tests/contract/cloud/faulty_way.h"
 
 namespace spillway {
 namespace {
@@ -13,7 +14,7 @@ using openstack::FakeOpenStack;
 using openstack::FakeSettings;
 using ports::Trouble;
 
-openstack::OpenStackOptions Options(std::int64_t volume_gib) {
+openstack::OpenStackOptions Options(std::int64_t volume_gib, Trouble trouble) {
   openstack::OpenStackOptions options;
   options.cloud = FakeOpenStack::Config();
   options.offers.provider = "lab";
@@ -22,15 +23,17 @@ openstack::OpenStackOptions Options(std::int64_t volume_gib) {
   options.offers.gpus = {{"a100", {"NVIDIA-A100-SXM4-80GB", 81920, 550}}};
   options.offers.flavors = {{"gpu.a100.1", Money::Cents(215), "", 0}};
   options.offers.volume_gib = options.volume_gib = volume_gib;
-  options.image = "ubuntu-cuda";
-  options.network = "private";
+  options.image = trouble == Trouble::kBadImage ? "no-such-image" : "ubuntu-cuda";
+  options.network = trouble == Trouble::kBadNetwork ? "no-such-network" : "private";
   return options;
 }
 
 class FakeUnderTest final : public ports::CloudUnderTest {
  public:
   FakeUnderTest(FakeSettings settings, std::int64_t volume_gib, Trouble trouble)
-      : volume_gib_(volume_gib), fake_(clock_, Troubled(std::move(settings), trouble)) {
+      : volume_gib_(volume_gib),
+        trouble_(trouble),
+        fake_(clock_, Troubled(std::move(settings), trouble)) {
     Restart();
   }
   ports::Cloud& cloud() override { return *cloud_; }
@@ -43,9 +46,20 @@ class FakeUnderTest final : public ports::CloudUnderTest {
   }
   void Advance(Duration d) override { clock_.Advance(d); }
   void Restart() override {
-    cloud_ =
-        std::make_unique<openstack::OpenStackCloud>(Options(volume_gib_), fake_.Sender(), clock_);
+    cloud_ = std::make_unique<openstack::OpenStackCloud>(Options(volume_gib_, trouble_),
+                                                         way_.Sender(), clock_);
   }
+  std::string Begin(ports::Fault fault, ports::Meets meets) override {
+    if (fault == ports::Fault::kTokenEnds) clock_.Advance(fake_.settings.token_life);
+    if (fault == ports::Fault::kSchedulerDown) fake_.settings.build = 24h;
+    way_.Begin(fault, meets);
+    return "";
+  }
+  void End() override {
+    fake_.settings.build = 30s;
+    way_.End();
+  }
+  int SignIns() override { return way_.sign_ins(); }
 
  private:
   static FakeSettings Troubled(FakeSettings settings, Trouble trouble) {
@@ -54,20 +68,25 @@ class FakeUnderTest final : public ports::CloudUnderTest {
     if (trouble == Trouble::kListLags) settings.lag = ports::kMaxLag;
     if (trouble == Trouble::kCapacityAfterAccept) settings.no_capacity = true;
     if (trouble == Trouble::kQuotaOfOne) settings.instances = 1;
+    if (trouble == Trouble::kQuotaOfTwenty) settings.instances = 20;
     return settings;
   }
 
   ManualClock clock_{Time{std::chrono::hours{24 * 365 * 56}}};
-  std::int64_t volume_gib_;
+  const std::int64_t volume_gib_;
+  const Trouble trouble_;
   FakeOpenStack fake_;
+  FaultyWay way_{fake_.Sender()};
   std::unique_ptr<openstack::OpenStackCloud> cloud_;
 };
 
 ports::CloudMaker Maker(const std::string& name, FakeSettings settings,
                         std::int64_t volume_gib = 0) {
-  return {name, [settings, volume_gib](Trouble trouble) {
+  return {name,
+          [settings, volume_gib](Trouble trouble) {
             return std::make_unique<FakeUnderTest>(settings, volume_gib, trouble);
-          }};
+          },
+          nullptr};
 }
 
 FakeSettings Old() {
@@ -84,12 +103,13 @@ FakeSettings Untidy() {
   return settings;
 }
 
+std::vector<ports::CloudMaker> Makers() {
+  return {Maker("Present", {}), Maker("Old", Old()), Maker("Untidy", Untidy(), 100)};
+}
+
 }  // namespace
 
 namespace ports {
-INSTANTIATE_TEST_SUITE_P(FakeOpenStack, CloudConformance,
-                         testing::Values(Maker("Present", {}), Maker("Old", Old()),
-                                         Maker("Untidy", Untidy(), 100)),
-                         [](const auto& test) { return test.param.name; });
+SPW_INSTANTIATE_CLOUD_SUITE(FakeOpenStack, Makers());
 }  // namespace ports
 }  // namespace spillway

@@ -4,6 +4,7 @@
 // way.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +18,7 @@
 #include "clouds/openstack/openstack_cloud.h"
 #include "clouds/openstack/resources.h"
 #include "tests/contract/cloud/cloud_conformance.h"
+#include "tests/contract/cloud/faulty_way.h"
 
 namespace spillway {
 namespace {
@@ -50,6 +52,14 @@ void SetQuota(int instances, const Clock& clock) {
   call.body = json::object{{"quota_set", json::object{{"instances", instances}}}};
   const auto set = session.DoJson(call);
   ASSERT_TRUE(set) << set.error().message;
+}
+
+// A signal to one of the cloud's services, to stop and to continue it.
+void Signal(const std::string& service, int signal) {
+  pid_t pid = 0;
+  std::ifstream(Directory() / "run" / (service + ".pid")) >> pid;
+  ASSERT_GT(pid, 1) << service;
+  ASSERT_EQ(::kill(-pid, signal), 0) << service;
 }
 
 openstack::OpenStackOptions Options(const std::string& entry) {
@@ -103,7 +113,10 @@ class RealUnderTest final : public ports::CloudUnderTest {
     Clean();
     SetQuota(trouble == Trouble::kQuotaOfOne ? 1 : kQuota, clock_);
   }
-  ~RealUnderTest() override { Clean(); }
+  ~RealUnderTest() override {
+    End();
+    Clean();
+  }
 
   ports::Cloud& cloud() override { return *cloud_; }
   ports::InstanceSpec Spec(const std::string& name) override {
@@ -120,15 +133,34 @@ class RealUnderTest final : public ports::CloudUnderTest {
   }
   void Restart() override {
     openstack::OpenStackOptions options = Options("lab-credential");
+    if (trouble_ == Trouble::kBadImage) options.image = "no-such-image";
+    if (trouble_ == Trouble::kBadNetwork) options.network = "no-such-network";
     Send send = openstack::SendOver(options.cloud);
     if (!newest_.empty()) send = AsOfMicroversion(std::move(send), newest_);
     if (!made_ && trouble_ == Trouble::kCreateReplyLost) send = LosingOne(std::move(send), "POST");
     if (!made_ && trouble_ == Trouble::kDeleteReplyLost)
       send = LosingOne(std::move(send), "DELETE");
     made_ = true;
+    way_ = std::make_unique<FaultyWay>(std::move(send));
+    if (fault_) way_->Begin(*fault_, meets_);
     cloud_ =
-        std::make_unique<openstack::OpenStackCloud>(std::move(options), std::move(send), clock_);
+        std::make_unique<openstack::OpenStackCloud>(std::move(options), way_->Sender(), clock_);
   }
+  std::string Begin(ports::Fault fault, ports::Meets meets) override {
+    if (!newest_.empty()) return "tried with the present microversion";
+    if (fault == ports::Fault::kTokenEnds) return "its tokens live for an hour";
+    if (fault == ports::Fault::kSchedulerDown) Signal("nova-scheduler", SIGSTOP);
+    fault_ = fault;
+    meets_ = meets;
+    way_->Begin(fault, meets);
+    return "";
+  }
+  void End() override {
+    if (fault_ == ports::Fault::kSchedulerDown) Signal("nova-scheduler", SIGCONT);
+    fault_.reset();
+    way_->End();
+  }
+  int SignIns() override { return way_->sign_ins(); }
 
  private:
   // What an earlier test, or a killed one, has left.
@@ -153,14 +185,16 @@ class RealUnderTest final : public ports::CloudUnderTest {
   const Trouble trouble_;
   SystemClock clock_;
   bool made_ = false;
+  std::optional<ports::Fault> fault_;
+  ports::Meets meets_ = ports::Meets::kReads;
+  std::unique_ptr<FaultyWay> way_;
   std::unique_ptr<openstack::OpenStackCloud> cloud_;
 };
 
 ports::CloudMaker Maker(const std::string& name, const std::string& newest) {
-  return {name, [newest](Trouble trouble) -> std::unique_ptr<ports::CloudUnderTest> {
-            if (trouble == Trouble::kListLags) return nullptr;
-            return std::make_unique<RealUnderTest>(newest, trouble);
-          }};
+  return {
+      name, [newest](Trouble trouble) { return std::make_unique<RealUnderTest>(newest, trouble); },
+      [](Trouble trouble) { return trouble == Trouble::kListLags ? "its lists do not lag" : ""; }};
 }
 
 std::vector<ports::CloudMaker> Makers() {
@@ -241,8 +275,6 @@ TEST_F(RealOpenStackTest, ATokenThatWasRevokedIsRenewed) {
 }  // namespace
 
 namespace ports {
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(CloudConformance);
-INSTANTIATE_TEST_SUITE_P(RealOpenStack, CloudConformance, testing::ValuesIn(Makers()),
-                         [](const auto& test) { return test.param.name; });
+SPW_INSTANTIATE_CLOUD_SUITE(RealOpenStack, Makers());
 }  // namespace ports
 }  // namespace spillway
