@@ -253,7 +253,7 @@ Result<std::optional<Server>> Compute::FindServer(const std::string& id) {
   return std::optional<Server>(std::move(server));
 }
 
-Result<std::string> Compute::Create(const ServerRequest& request) {
+Result<Compute::Accepted> Compute::Create(const ServerRequest& request) {
   SPW_ASSIGN(Call call, Prepare("POST", "/servers"));
   SPW_ASSIGN(const int minor, Minor());
   call.body = BodyOf(request, minor);
@@ -261,10 +261,11 @@ Result<std::string> Compute::Create(const ServerRequest& request) {
   SPW_ASSIGN(const Answer answer, Do(call));
   SPW_ASSIGN(const json::value body, JsonOf(call, answer));
   const json::value* server = Find(body, "server");
-  std::string id(server == nullptr ? "" : StringOr(*server, "id", ""));
-  if (id.empty())
+  Accepted accepted{std::string(server == nullptr ? "" : StringOr(*server, "id", "")),
+                    std::string(answer.headers.Get("X-Openstack-Request-Id"))};
+  if (accepted.id.empty())
     return Fail(Code::kMaybeApplied, "Nova: POST /servers: the answer names no server");
-  return id;
+  return accepted;
 }
 
 Result<bool> Compute::Delete(const std::string& id) {

@@ -86,8 +86,11 @@ class Compute {
   // nullopt: there is none.
   Result<std::optional<Server>> FindServer(const std::string& id);
 
-  // The id of a server that is accepted and no more.
-  Result<std::string> Create(const ServerRequest& request);
+  // A server that is accepted and no more.
+  struct Accepted {
+    std::string id, request_id;
+  };
+  Result<Accepted> Create(const ServerRequest& request);
   // False: there is none.
   Result<bool> Delete(const std::string& id);
 

@@ -11,6 +11,11 @@
 
 namespace spillway::openstack {
 
+// The items of a list that a service gives whole, and removing one thing (Ok if there is none).
+Result<json::array> ListOf(Session& session, Service service, std::string path,
+                           std::string_view member);
+Status Remove(Session& session, Service service, std::string path);
+
 // True for 8-4-4-4-12 hexadecimal digits: an id, not a name.
 bool IsUuid(std::string_view text);
 
@@ -20,6 +25,9 @@ Result<std::string> FindImage(Session& session, const std::string& name_or_id);
 
 // The id of the network. kNotFound if there is none, kInvalid if several have the name.
 Result<std::string> FindNetwork(Session& session, const std::string& name_or_id);
+
+// The id of an external network, from which floating IPs come. Errors as above.
+Result<std::string> FindExternalNetwork(Session& session, const std::string& name_or_id);
 
 // Ok if the project has a security group of this name or id. kNotFound if not.
 Status FindSecurityGroup(Session& session, const std::string& name_or_id);

@@ -167,6 +167,6 @@ std::vector<ports::CloudMaker> Makers() {
 }  // namespace
 
 namespace ports {
-SPW_INSTANTIATE_CLOUD_SUITE(Exec, Makers());
+SPW_INSTANTIATE_CLOUD_SUITE(Exec, Makers(), Makers());
 }  // namespace ports
 }  // namespace spillway

@@ -174,6 +174,6 @@ std::vector<ports::CloudMaker> EveryProvider() {
 }  // namespace
 
 namespace ports {
-SPW_INSTANTIATE_CLOUD_SUITE(Simulated, EveryProvider());
+SPW_INSTANTIATE_CLOUD_SUITE(Simulated, EveryProvider(), EveryProvider());
 }  // namespace ports
 }  // namespace spillway
