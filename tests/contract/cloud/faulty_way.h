@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -74,7 +75,11 @@ class BadServer {
 // Thread-safe.
 class FaultyWay {
  public:
-  explicit FaultyWay(openstack::Send inner) : inner_(std::move(inner)) {}
+  // Answers in place of a service for a fault; nullopt: those made here.
+  using Answers = std::function<std::optional<net::HttpResponse>(ports::Fault)>;
+
+  explicit FaultyWay(openstack::Send inner, Answers answers = {})
+      : inner_(std::move(inner)), answers_(std::move(answers)) {}
 
   openstack::Send Sender() {
     return [this](const net::WebRequest& request) { return Do(request); };
@@ -160,6 +165,9 @@ class FaultyWay {
   }
 
   Response Meet(const net::WebRequest& request, Fault fault) {
+    if (fault == Fault::kNetworkDown) return Outage(request, fault, "/v2.0");
+    if (fault == Fault::kImagesDown) return Outage(request, fault, "/v2/");
+    if (auto answer = answers_ ? answers_(fault) : std::nullopt) return std::move(*answer);
     switch (fault) {
       case Fault::kForbidden:
         return Canned(403, "Policy doesn't allow it to be performed.");
@@ -189,19 +197,16 @@ class FaultyWay {
       case Fault::kSlowReply:
         (void)inner_(request);
         return FromBadServer(request);
-      case Fault::kNetworkDown:
-        return Outage(request, "/v2.0");
-      case Fault::kImagesDown:
-        return Outage(request, "/v2/");
       default:
         return inner_(request);
     }
   }
   // A part is out of order: Nova, which asks it, says so; without effect.
-  Response Outage(const net::WebRequest& request, std::string_view version) {
+  Response Outage(const net::WebRequest& request, Fault part, std::string_view version) {
     if (IsFor(request, version)) return Unreachable(request);
-    return request.method == "POST" ? Response(Canned(500, "Unexpected API Error."))
-                                    : inner_(request);
+    if (request.method != "POST") return inner_(request);
+    auto answer = answers_ ? answers_(part) : std::nullopt;
+    return answer ? std::move(*answer) : Canned(500, "Unexpected API Error.");
   }
   static Response Cut(Response response) {
     if (response && !response->body.empty()) response->body.pop_back();
@@ -221,6 +226,7 @@ class FaultyWay {
   }
 
   const openstack::Send inner_;
+  const Answers answers_;
   BadServer server_;
   std::atomic<int> sign_ins_ = 0;
   std::mutex mutex_;

@@ -173,6 +173,7 @@ TEST_P(CloudConformance, QuotaIsSaidInWords) {
   ASSERT_TRUE(cloud().Preflight());
   const Result<Instance> first = cloud().Create(Spec("bn-1"));
   ASSERT_TRUE(first) << first.error().message;
+  Await("bn-1", InstanceState::kRunning);  // some providers count late
   const Result<Instance> second = cloud().Create(Spec("bn-2"));
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kQuota);
