@@ -71,7 +71,8 @@ Result<Server> ReadServer(const json::value& value) {
   server.metadata = ReadTexts(value, "metadata");
   if (const json::array* volumes = FindArray(value, "os-extended-volumes:volumes_attached"))
     for (const json::value& volume : *volumes)
-      if (const std::string_view id = StringOr(volume, "id", ""); !id.empty())
+      if (const std::string_view id = StringOr(volume, "id", "");
+          !id.empty() && BoolOr(volume, "delete_on_termination", true))
         server.volumes.emplace_back(id);
   return server;
 }

@@ -34,7 +34,7 @@ struct Server {
   std::optional<Fault> fault;
   std::vector<std::string> tags;
   Texts metadata;
-  std::vector<std::string> volumes;  // ids of attached ones
+  std::vector<std::string> volumes;  // ids of attached ones that are to end with it
 };
 
 // Negative: no limit.

@@ -386,7 +386,7 @@ class FakeOpenStack {
     ports_[server.port] = id;
     if (asked.as_object().contains("block_device_mapping_v2")) {
       server.volume = NewId();
-      volumes_.insert(server.volume);
+      volumes_[server.volume];
     }
     servers_.emplace(id, std::move(server));
     return Json(202, json::object{{"server", json::object{{"id", id}, {"adminPass", "x"}}}});
@@ -471,12 +471,29 @@ class FakeOpenStack {
 
   net::HttpResponse Cinder(const Request& request) {
     Collect();
-    const std::string id = request.path.substr(std::string_view("/v3/volumes/").size());
+    if (request.path == "/v3/volumes/detail") return Volumes(request);
+    std::string id = request.path.substr(std::string_view("/v3/volumes/").size());
+    id.resize(std::min(id.find('/'), id.size()));
     if (!volumes_.contains(id)) return Fault(404, "itemNotFound", "Volume could not be found.");
-    if (request.method == "GET")
-      return Json(200, json::object{{"volume", json::object{{"id", id}, {"status", "available"}}}});
+    if (request.method == "POST") {
+      volumes_[id] = request.body.at("metadata").as_object();
+      return Json(200, request.body);
+    }
     volumes_.erase(id);
     return {202, {}, ""};
+  }
+
+  net::HttpResponse Volumes(const Request& request) {
+    json::array volumes;
+    if (!request.query.contains("marker"))
+      for (const auto& [id, metadata] : volumes_) {
+        const bool held = std::any_of(servers_.begin(), servers_.end(), [&](const auto& server) {
+          return server.second.volume == id && !Gone(server.second);
+        });
+        volumes.push_back(json::object{
+            {"id", id}, {"metadata", metadata}, {"status", held ? "in-use" : "available"}});
+      }
+    return Json(200, json::object{{"volumes", std::move(volumes)}});
   }
 
   const Clock& clock_;
@@ -484,9 +501,9 @@ class FakeOpenStack {
   std::map<std::string, Time> tokens_;  // and when they end
   int tokens_given_ = 0;
   unsigned next_id_ = 0;
-  std::map<std::string, Server> servers_;     // by id
-  std::map<std::string, std::string> ports_;  // id of port -> of server
-  std::set<std::string> volumes_;
+  std::map<std::string, Server> servers_;        // by id
+  std::map<std::string, std::string> ports_;     // id of port -> of server
+  std::map<std::string, json::object> volumes_;  // id -> metadata
   std::map<std::string, json::object> groups_ = {{"sg-1", {{"id", "sg-1"}, {"name", "workers"}}}};
   std::map<std::string, json::object> floating_ips_;
   std::vector<std::pair<std::string, net::HttpResponse>> canned_;

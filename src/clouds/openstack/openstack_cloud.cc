@@ -15,7 +15,7 @@ namespace {
 
 using ports::InstanceState;
 
-constexpr std::size_t kMaxRemembered = 1000;  // servers with volumes
+constexpr std::size_t kMaxMarked = 1000;  // volumes that are known to be marked
 constexpr Duration kPlacesHold = 1min;
 constexpr std::size_t kMaxFaults = 20;  // asked for with one listing
 
@@ -337,12 +337,38 @@ ports::Instance OpenStackCloud::InstanceOf(const Server& server) const {
   return instance;
 }
 
-// Nova forgets which volumes a server had together with the server.
-void OpenStackCloud::Remember(const Server& server) {
-  if (server.volumes.empty()) return;
-  const std::lock_guard lock(mutex_);
-  if (volumes_.size() < kMaxRemembered || volumes_.contains(server.id))
-    volumes_[server.id] = server.volumes;
+void OpenStackCloud::MarkVolumes(const Server& server, const std::string& cluster_id) {
+  for (const std::string& volume : server.volumes) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (marked_.contains(volume)) continue;
+    }
+    const Status marked = MarkVolume(session_, volume, ClusterMark(cluster_id), NodeName(server));
+    const std::lock_guard lock(mutex_);
+    if (!marked)  // neither a listing nor a deletion waits for it: the next of them tries again
+      log::Warn("a boot volume could not be marked",
+                {{"provider", options_.offers.provider}, {"error", marked.error().message}});
+    else if (marked_.size() < kMaxMarked)
+      marked_.insert(volume);
+  }
+}
+
+Result<std::vector<Volume>> OpenStackCloud::Volumes(const std::string& cluster_id) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (options_.volume_gib == 0 && marked_.empty()) return std::vector<Volume>();
+  }
+  return MarkedVolumes(session_, ClusterMark(cluster_id));
+}
+
+Status OpenStackCloud::AddStrayVolumes(const std::string& cluster_id, ports::Inventory& inventory) {
+  SPW_ASSIGN(const std::vector<Volume> volumes, Volumes(cluster_id));
+  for (const Volume& volume : volumes) {
+    const bool owned = std::any_of(inventory.instances.begin(), inventory.instances.end(),
+                                   [&](const auto& one) { return one.name == volume.name; });
+    if (!owned) inventory.stray.push_back(SideOf("disk", volume.name, volume.id));
+  }
+  return Ok();
 }
 
 Result<ports::Inventory> OpenStackCloud::List(const std::string& cluster_id) {
@@ -357,41 +383,38 @@ Result<ports::Inventory> OpenStackCloud::List(const std::string& cluster_id) {
       SPW_ASSIGN(const std::optional<Server> alone, compute_.FindServer(server.id));
       if (alone) server.fault = alone->fault;
     }
-    Remember(server);
+    MarkVolumes(server, cluster_id);
     inventory.instances.push_back(InstanceOf(server));
   }
   SPW_TRY(AddAddresses(cluster_id, inventory));
+  SPW_TRY(AddStrayVolumes(cluster_id, inventory));
   std::sort(inventory.instances.begin(), inventory.instances.end(),
             [](const ports::Instance& a, const ports::Instance& b) { return a.id < b.id; });
   return inventory;
 }
 
-Result<std::vector<SideObject>> OpenStackCloud::SweepAfter(const std::string& server_id,
-                                                           const std::string& name, bool& effect) {
-  std::vector<SideObject> left;
+Status OpenStackCloud::DeletePorts(const std::string& server_id, const std::string& name,
+                                   std::vector<SideObject>& left, bool& effect) {
   SPW_ASSIGN(const std::vector<std::string> ports, PortsOf(session_, server_id));
   for (const std::string& port : ports) {
     SPW_TRY(DeletePort(session_, port));
     effect = true;
-    left.push_back(SideOf("port", name, port));  // until a pass does not find it
+    left.push_back(SideOf("port", name, port));
   }
-  std::vector<std::string> volumes;
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto it = volumes_.find(server_id); it != volumes_.end()) volumes = it->second;
+  return Ok();
+}
+
+Status OpenStackCloud::DeleteVolumes(const std::string& cluster_id, const std::string& name,
+                                     std::vector<SideObject>& left, bool& effect) {
+  SPW_ASSIGN(const std::vector<Volume> volumes, Volumes(cluster_id));
+  for (const Volume& volume : volumes) {
+    if (volume.name != name) continue;
+    left.push_back(SideOf("disk", name, volume.id));
+    if (!volume.free) continue;
+    SPW_TRY(DeleteVolume(session_, volume.id));
+    effect = true;
   }
-  for (const std::string& volume : volumes) {
-    SPW_ASSIGN(const VolumeState state, StateOfVolume(session_, volume));
-    if (state == VolumeState::kGone) continue;
-    if (state == VolumeState::kFree) SPW_TRY(DeleteVolume(session_, volume));
-    effect = effect || state == VolumeState::kFree;
-    left.push_back(SideOf("disk", name, volume));
-  }
-  if (left.empty()) {
-    const std::lock_guard lock(mutex_);
-    volumes_.erase(server_id);
-  }
-  return left;
+  return Ok();
 }
 
 Result<ports::DeleteProgress> OpenStackCloud::Delete(const std::string& instance_id,
@@ -425,7 +448,7 @@ Result<ports::DeleteProgress> OpenStackCloud::DeletePass(const std::string& inst
   ports::DeleteProgress progress;
   progress.instance_gone = true;
   for (const Server& server : servers) {
-    Remember(server);
+    MarkVolumes(server, cluster_id);
     // Asked again with every pass: a delete that was lost inside the cloud is taken up so.
     SPW_ASSIGN(const bool exists, compute_.Delete(server.id));
     if (!exists) {
@@ -439,8 +462,9 @@ Result<ports::DeleteProgress> OpenStackCloud::DeletePass(const std::string& inst
       progress.left.push_back(SideOf("disk", name, volume));
   }
   progress.accepted = true;
-  if (progress.instance_gone && !instance_id.empty()) {
-    SPW_ASSIGN(progress.left, SweepAfter(instance_id, name, effect));
+  if (progress.instance_gone) {
+    if (!instance_id.empty()) SPW_TRY(DeletePorts(instance_id, name, progress.left, effect));
+    SPW_TRY(DeleteVolumes(cluster_id, name, progress.left, effect));
   }
   SPW_TRY(DeleteAddresses(cluster_id, name, progress.left, effect));
   if (progress.Complete()) SPW_TRY(DeleteGroupIfLast(cluster_id));

@@ -93,10 +93,16 @@ class OpenStackCloud final : public ports::Cloud {
   Status DeleteGroupIfLast(const std::string& cluster_id);
   Result<std::vector<Server>> Owned(const std::string& cluster_id, const std::string& name);
   ports::Instance InstanceOf(const Server& server) const;
-  void Remember(const Server& server);
-  // What is still there of a server that is gone; deletes it where that is possible.
-  Result<std::vector<SideObject>> SweepAfter(const std::string& server_id, const std::string& name,
-                                             bool& effect);
+  // Nova forgets which volumes a server had together with the server.
+  void MarkVolumes(const Server& server, const std::string& cluster_id);
+  // Those of our machines; none where there was never a boot volume.
+  Result<std::vector<Volume>> Volumes(const std::string& cluster_id);
+  Status AddStrayVolumes(const std::string& cluster_id, ports::Inventory& inventory);
+  Status DeleteVolumes(const std::string& cluster_id, const std::string& name,
+                       std::vector<SideObject>& left, bool& effect);
+  // What Nova left of a server that is gone: deletes it, and says it until a pass finds nothing.
+  Status DeletePorts(const std::string& server_id, const std::string& name,
+                     std::vector<SideObject>& left, bool& effect);
 
   // The parts of Preflight: what is missing is added as a sentence.
   Status CheckNames(std::vector<std::string>& missing);
@@ -112,11 +118,11 @@ class OpenStackCloud final : public ports::Cloud {
   std::condition_variable freed_;
   std::mutex places_mutex_;
   Places places_;
-  std::mutex group_mutex_;                                   // one makes or deletes the group
-  std::set<std::string> creating_;                           // names
-  std::map<std::string, Flavor, std::less<>> flavors_;       // by name, as last read
-  std::map<std::string, std::vector<std::string>> volumes_;  // by server, for those seen with any
-  std::vector<std::string> left_out_;                        // as last logged
+  std::mutex group_mutex_;                              // one makes or deletes the group
+  std::set<std::string> creating_;                      // names
+  std::map<std::string, Flavor, std::less<>> flavors_;  // by name, as last read
+  std::set<std::string> marked_;                        // volumes, by this process
+  std::vector<std::string> left_out_;                   // as last logged
 };
 
 }  // namespace spillway::openstack

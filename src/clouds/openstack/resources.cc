@@ -142,19 +142,4 @@ Status DeletePort(Session& session, const std::string& id) {
   return Remove(session, Service::kNetwork, "/ports/" + net::PercentEncode(id));
 }
 
-Result<VolumeState> StateOfVolume(Session& session, const std::string& id) {
-  const Result<json::value> body =
-      session.DoJson(Get(Service::kVolume, "/volumes/" + net::PercentEncode(id)));
-  if (!body && body.error().code == Code::kNotFound) return VolumeState::kGone;
-  if (!body) return Fail(body.error());
-  const json::value* volume = Find(*body, "volume");
-  const std::string_view status = volume == nullptr ? "" : StringOr(*volume, "status", "");
-  return status == "available" || status.starts_with("error") ? VolumeState::kFree
-                                                              : VolumeState::kBusy;
-}
-
-Status DeleteVolume(Session& session, const std::string& id) {
-  return Remove(session, Service::kVolume, "/volumes/" + net::PercentEncode(id));
-}
-
 }  // namespace spillway::openstack

@@ -1,7 +1,6 @@
-// What a server is made of besides a flavor, and what stays of it: images, networks, security
-// groups, ports and volumes, by the names that people use.
+// What a server is made of besides a flavor, by the names that people use: images, networks and
+// security groups; and the ports that stay of it.
 // https://docs.openstack.org/api-ref/image/v2/  https://docs.openstack.org/api-ref/network/v2/
-// https://docs.openstack.org/api-ref/block-storage/v3/
 #pragma once
 
 #include <string>
@@ -36,9 +35,5 @@ Status FindSecurityGroup(Session& session, const std::string& name_or_id);
 // when the server is gone was left behind.
 Result<std::vector<std::string>> PortsOf(Session& session, const std::string& server_id);
 Status DeletePort(Session& session, const std::string& id);  // Ok if there is none
-
-enum class VolumeState { kGone, kFree, kBusy };
-Result<VolumeState> StateOfVolume(Session& session, const std::string& id);
-Status DeleteVolume(Session& session, const std::string& id);  // Ok if there is none
 
 }  // namespace spillway::openstack

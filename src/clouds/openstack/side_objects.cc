@@ -13,9 +13,12 @@
 namespace spillway::openstack {
 namespace {
 
-Call Neutron(std::string method, std::string path, json::value body = {}) {
+constexpr std::size_t kVolumePage = 500;
+constexpr std::size_t kMaxVolumePages = 20;
+
+Call CallOf(Service service, std::string method, std::string path, json::value body = {}) {
   Call call;
-  call.service = Service::kNetwork;
+  call.service = service;
   call.method = std::move(method);
   call.path = std::move(path);
   if (!body.is_null()) call.body = std::move(body);
@@ -59,17 +62,54 @@ Status ConnectFloatingIp(Session& session, const std::string& network_id,
   json::object wanted{{"port_id", port_id}};
   if (mine != ips.end()) {
     const std::string path = "/floatingips/" + net::PercentEncode(mine->id);
-    SPW_TRY(session.DoJson(Neutron("PUT", path, json::object{{"floatingip", std::move(wanted)}})));
+    SPW_TRY(session.DoJson(
+        CallOf(Service::kNetwork, "PUT", path, json::object{{"floatingip", std::move(wanted)}})));
     return Ok();
   }
   wanted["floating_network_id"] = network_id;
   wanted["description"] = Description(cluster_mark, name);
-  SPW_TRY(session.DoJson(Neutron("POST", "/floatingips", json::object{{"floatingip", wanted}})));
+  SPW_TRY(session.DoJson(
+      CallOf(Service::kNetwork, "POST", "/floatingips", json::object{{"floatingip", wanted}})));
   return Ok();
 }
 
 Status DeleteFloatingIp(Session& session, const std::string& id) {
   return Remove(session, Service::kNetwork, "/floatingips/" + net::PercentEncode(id));
+}
+
+Status MarkVolume(Session& session, const std::string& id, const std::string& cluster_mark,
+                  const std::string& name) {
+  const json::object marks{{std::string(kClusterKey), cluster_mark}, {std::string(kNodeKey), name}};
+  SPW_TRY(session.DoJson(CallOf(Service::kVolume, "POST",
+                                fmt::format("/volumes/{}/metadata", net::PercentEncode(id)),
+                                json::object{{"metadata", marks}})));
+  return Ok();
+}
+
+Result<std::vector<Volume>> MarkedVolumes(Session& session, const std::string& cluster_mark) {
+  std::vector<Volume> ours;
+  std::string path = fmt::format("/volumes/detail?limit={}", kVolumePage);
+  for (std::size_t page = 0; page < kMaxVolumePages; ++page) {
+    SPW_ASSIGN(const json::array volumes, ListOf(session, Service::kVolume, path, "volumes"));
+    for (const json::value& volume : volumes) {
+      const json::value* metadata = Find(volume, "metadata");
+      if (metadata == nullptr || StringOr(*metadata, kClusterKey, "") != cluster_mark) continue;
+      const std::string_view status = StringOr(volume, "status", "");
+      ours.push_back({std::string(StringOr(volume, "id", "")),
+                      std::string(StringOr(*metadata, kNodeKey, "")),
+                      status == "available" || status.starts_with("error")});
+    }
+    // Some clouds have smaller pages: only an empty one is the last.
+    if (volumes.empty()) return ours;
+    path = fmt::format("/volumes/detail?limit={}&marker={}", kVolumePage,
+                       net::PercentEncode(StringOr(volumes.back(), "id", "")));
+  }
+  return Fail(Code::kUnavailable,
+              "Cinder: the project has too many volumes: give Spillway a project of its own");
+}
+
+Status DeleteVolume(Session& session, const std::string& id) {
+  return Remove(session, Service::kVolume, "/volumes/" + net::PercentEncode(id));
 }
 
 Result<std::vector<std::string>> OwnGroups(Session& session, const std::string& cluster_mark) {
@@ -98,8 +138,8 @@ Result<std::string> EnsureOwnGroup(Session& session, const std::string& cluster_
   if (!ids.empty()) return ids[0];
   const json::object group{{"name", GroupName(cluster_mark)},
                            {"description", Description(cluster_mark, "")}};
-  Result<json::value> made =
-      session.DoJson(Neutron("POST", "/security-groups", json::object{{"security_group", group}}));
+  Result<json::value> made = session.DoJson(CallOf(Service::kNetwork, "POST", "/security-groups",
+                                                   json::object{{"security_group", group}}));
   if (!made) {
     // A group that may exist is found again by the next call; the machine certainly does not.
     if (made.error().code == Code::kMaybeApplied) made.error().code = Code::kUnavailable;

@@ -1,7 +1,9 @@
-// What Spillway itself makes beside servers in Neutron: a floating IP for a machine, only when the
-// configuration asks for it, and a security group for all machines of a cluster that opens nothing
-// inbound. Both carry our marks as description from the request on that makes them, so that a crash
-// leaves nothing that is not found again.
+// What is made for our servers beside them. In Neutron, by Spillway itself: a floating IP for a
+// machine, only when the configuration asks for it, and a security group for all machines of a
+// cluster that opens nothing inbound. Both carry our marks as description from the request on that
+// makes them, so that a crash leaves nothing that is not found again. In Cinder, by Nova: boot
+// volumes, which get our marks as metadata when they are first seen, at the latest before the
+// server is deleted.
 // https://docs.openstack.org/api-ref/network/v2/#floating-ips-floatingips
 #pragma once
 
@@ -26,6 +28,19 @@ Status ConnectFloatingIp(Session& session, const std::string& network_id,
                          const std::string& cluster_mark, const std::string& name,
                          const std::string& port_id);
 Status DeleteFloatingIp(Session& session, const std::string& id);  // Ok if there is none
+
+struct Volume {
+  std::string id;
+  std::string name;   // of the machine that it is for
+  bool free = false;  // nothing holds it: it can be deleted
+};
+
+Status MarkVolume(Session& session, const std::string& id, const std::string& cluster_mark,
+                  const std::string& name);
+
+// The marked ones of this cluster in the whole project.
+Result<std::vector<Volume>> MarkedVolumes(Session& session, const std::string& cluster_mark);
+Status DeleteVolume(Session& session, const std::string& id);  // Ok if there is none
 
 // Ids of the groups of this cluster: one, unless two processes made it at the same time. kInvalid
 // if somebody gave one a rule that lets something in.

@@ -114,6 +114,38 @@ TEST_F(SideObjectsTest, AFloatingIpWithoutItsServerIsAStrayAndGoes) {
   EXPECT_TRUE(cloud_.List("c1")->stray.empty());
 }
 
+TEST_F(SideObjectsTest, AVolumeThatOutlivesItsServerIsFoundByAnotherProcess) {
+  fake_.settings.leaves_volumes = true;
+  OpenStackOptions options = Options();
+  options.floating_network.clear();
+  options.volume_gib = options.offers.volume_gib = 100;
+  const auto process = [&] { return OpenStackCloud(options, fake_.Sender(), clock_); };
+  ASSERT_TRUE(process().Create(Spec("bn-1")));
+  clock_.Advance(1min);
+  const auto listed = process().List("c1");
+  ASSERT_EQ(listed->instances.at(0).side_objects.size(), 1u);
+  EXPECT_TRUE(listed->stray.empty());
+  ASSERT_TRUE(process().Delete(listed->instances[0].id, "bn-1", "c1"));
+  clock_.Advance(1min);
+  const auto after = process().List("c1");
+  EXPECT_TRUE(after->instances.empty());
+  ASSERT_EQ(after->stray.size(), 1u);
+  EXPECT_EQ(after->stray[0].kind, "disk");
+  EXPECT_TRUE(after->stray[0].id.starts_with("bn-1/"));
+  EXPECT_EQ(process().Delete("", "bn-1", "c1")->left.size(), 1u);
+  EXPECT_TRUE(process().Delete("", "bn-1", "c1")->Complete());
+  EXPECT_TRUE(process().List("c1")->stray.empty());
+}
+
+TEST_F(SideObjectsTest, AVolumeThatSomebodyAttachedIsNotTouched) {
+  const auto server = ReadServer(*ParseJson(
+      R"({"id": "a", "status": "ACTIVE", "os-extended-volumes:volumes_attached": [
+          {"id": "boot", "delete_on_termination": true},
+          {"id": "data", "delete_on_termination": false}]})"));
+  ASSERT_TRUE(server);
+  EXPECT_THAT(server->volumes, testing::ElementsAre("boot"));
+}
+
 TEST_F(SideObjectsTest, OneGroupServesTheClusterAndGoesWithTheLastServer) {
   const std::string first = Active("bn-1"), second = Active("bn-2");
   EXPECT_EQ(fake_.Groups(), 2u);  // with the one of the fake
