@@ -13,6 +13,7 @@
 #include "metrics/definitions.h"
 #include "model/plan.h"
 #include "objects_reference.h"
+#include "providers_reference.h"
 #include "schema/manifest.h"
 #include "schema/yaml.h"
 
@@ -51,6 +52,12 @@ TEST(Docs, ObjectsReferenceIsGenerated) {
   EXPECT_EQ(ReadText(kRepository / "docs/reference/objects.md"),
             ObjectsReference(schema::Schemas::Embedded()))
       << "run: build/bin/docs_tool objects > docs/reference/objects.md";
+}
+
+TEST(Docs, ProvidersReferenceIsGenerated) {
+  EXPECT_EQ(ReadText(kRepository / "docs/reference/providers.md"),
+            ProvidersReference(kRepository / "tests/contract/cloud/outcomes"))
+      << "run: build/bin/docs_tool providers > docs/reference/providers.md";
 }
 
 // The table of annotations is written by hand, so each of them is tried.

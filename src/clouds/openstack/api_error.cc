@@ -45,11 +45,11 @@ Code CodeOf(const Call& call, const Answer& answer, std::string_view message) {
     case 401:
       return Code::kDenied;
     case 403:
-      return SaysQuota(message) ? Code::kQuota : Code::kDenied;
+      return call.effect() && SaysQuota(message) ? Code::kQuota : Code::kDenied;
     case 404:
       return Code::kNotFound;
     case 409:
-      return SaysQuota(message) ? Code::kQuota : Code::kUnavailable;
+      return call.effect() && SaysQuota(message) ? Code::kQuota : Code::kUnavailable;
     case 413:  // too many requests, or one that is too large
       return answer.headers.Get("Retry-After").empty() ? Code::kInvalid : Code::kThrottled;
     case 429:
@@ -103,6 +103,11 @@ Result<json::value> JsonOf(const Call& call, const Answer& answer) {
   return Fail(call.effect() ? Code::kMaybeApplied : Code::kUnavailable,
               fmt::format("{}: {} {}: the answer is not a JSON object", Name(call.service),
                           call.method, call.path.substr(0, call.path.find('?'))));
+}
+
+Result<json::value> Standing(Result<json::value> body) {
+  if (!body && body.error().code == Code::kNotFound) body.error().code = Code::kUnavailable;
+  return body;
 }
 
 }  // namespace spillway::openstack

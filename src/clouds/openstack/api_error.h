@@ -13,14 +13,18 @@ namespace spillway::openstack {
 // none. Long runs of characters without a space, such as user data that Nova repeats, are left out.
 std::string MessageOf(std::string_view body);
 
-// Code by status and, for 403 and 409, by what is said: 400 kInvalid, 401 kDenied, 403 kQuota or
-// kDenied, 404 kNotFound, 409 kUnavailable or (Neutron's OverQuota) kQuota, 429 (and 413 with
-// Retry-After) kThrottled, 5xx kMaybeApplied for a call with an effect and otherwise kUnavailable.
-// The message names call, status and request id.
+// Code by status and, for 403 and 409, by what is said: 400 kInvalid, 401 kDenied, 403 kDenied or,
+// for a call with an effect, kQuota, 404 kNotFound, 409 kUnavailable or (Neutron's OverQuota)
+// kQuota, 429 (and 413 with Retry-After) kThrottled, 5xx kMaybeApplied for a call with an effect
+// and otherwise kUnavailable. The message names call, status and request id.
 Error ErrorOf(const Call& call, const Answer& answer);
 
 // The body of a 2xx, which must be a JSON object: one that is not is kMaybeApplied for a call with
 // an effect and otherwise kUnavailable. Every other status is its error.
 Result<json::value> JsonOf(const Call& call, const Answer& answer);
+
+// The answer of an address that the service always has, such as a list: its 404 is kUnavailable,
+// so that nobody takes it for "what you ask for is gone".
+Result<json::value> Standing(Result<json::value> body);
 
 }  // namespace spillway::openstack

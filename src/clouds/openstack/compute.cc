@@ -71,7 +71,8 @@ Result<Server> ReadServer(const json::value& value) {
   server.metadata = ReadTexts(value, "metadata");
   if (const json::array* volumes = FindArray(value, "os-extended-volumes:volumes_attached"))
     for (const json::value& volume : *volumes)
-      if (const std::string_view id = StringOr(volume, "id", ""); !id.empty())
+      if (const std::string_view id = StringOr(volume, "id", "");
+          !id.empty() && BoolOr(volume, "delete_on_termination", true))
         server.volumes.emplace_back(id);
   return server;
 }
@@ -129,8 +130,9 @@ Result<int> Compute::Minor() {
   }
   Call call;
   call.path = "/";
-  SPW_ASSIGN(const json::value body, session_.DoJson(call));
-  const json::value* version = Find(body, "version");
+  const Result<json::value> body = Standing(session_.DoJson(call));
+  if (!body) return Fail(body.error());
+  const json::value* version = Find(*body, "version");
   const int most = version == nullptr ? -1 : MinorOf(StringOr(*version, "version", ""));
   const int least = version == nullptr ? -1 : MinorOf(StringOr(*version, "min_version", ""));
   if (most < kLeastMinor || least > kMostMinor)
@@ -166,6 +168,10 @@ Result<json::value> Compute::Read(std::string path) {
   return JsonOf(call, answer);
 }
 
+Result<json::value> Compute::ReadFixed(std::string path) {
+  return Standing(Read(std::move(path)));
+}
+
 Result<json::array> Compute::Pages(const std::string& path, std::string_view member) {
   json::array items;
   std::string marker;
@@ -173,7 +179,7 @@ Result<json::array> Compute::Pages(const std::string& path, std::string_view mem
   for (std::size_t pages = 0; pages < kMaxPages && items.size() < kMaxItems; ++pages) {
     std::string target = fmt::format("{}{}limit={}", path, join, kPage);
     if (!marker.empty()) target += "&marker=" + net::PercentEncode(marker);
-    SPW_ASSIGN(const json::value page, Read(target));
+    SPW_ASSIGN(const json::value page, ReadFixed(target));
     const json::array* list = FindArray(page, member);
     if (list == nullptr) return Fail(Unreadable(path));
     items.insert(items.end(), list->begin(), list->end());
@@ -248,7 +254,7 @@ Result<std::optional<Server>> Compute::FindServer(const std::string& id) {
   return std::optional<Server>(std::move(server));
 }
 
-Result<std::string> Compute::Create(const ServerRequest& request) {
+Result<Compute::Accepted> Compute::Create(const ServerRequest& request) {
   SPW_ASSIGN(Call call, Prepare("POST", "/servers"));
   SPW_ASSIGN(const int minor, Minor());
   call.body = BodyOf(request, minor);
@@ -256,10 +262,11 @@ Result<std::string> Compute::Create(const ServerRequest& request) {
   SPW_ASSIGN(const Answer answer, Do(call));
   SPW_ASSIGN(const json::value body, JsonOf(call, answer));
   const json::value* server = Find(body, "server");
-  std::string id(server == nullptr ? "" : StringOr(*server, "id", ""));
-  if (id.empty())
+  Accepted accepted{std::string(server == nullptr ? "" : StringOr(*server, "id", "")),
+                    std::string(answer.headers.Get("X-Openstack-Request-Id"))};
+  if (accepted.id.empty())
     return Fail(Code::kMaybeApplied, "Nova: POST /servers: the answer names no server");
-  return id;
+  return accepted;
 }
 
 Result<bool> Compute::Delete(const std::string& id) {
@@ -271,7 +278,7 @@ Result<bool> Compute::Delete(const std::string& id) {
 }
 
 Result<Limits> Compute::ReadLimits() {
-  SPW_ASSIGN(const json::value body, Read("/limits"));
+  SPW_ASSIGN(const json::value body, ReadFixed("/limits"));
   const json::value* absolute = FindPath(body, {"limits", "absolute"});
   if (absolute == nullptr) return Fail(Unreadable("/limits"));
   return Limits{ReadLimit(*absolute, "maxTotalInstances", "totalInstancesUsed"),
@@ -280,7 +287,7 @@ Result<Limits> Compute::ReadLimits() {
 }
 
 Result<std::vector<std::string>> Compute::AvailabilityZones() {
-  SPW_ASSIGN(const json::value body, Read("/os-availability-zone"));
+  SPW_ASSIGN(const json::value body, ReadFixed("/os-availability-zone"));
   const json::array* list = FindArray(body, "availabilityZoneInfo");
   if (list == nullptr) return Fail(Unreadable("/os-availability-zone"));
   std::vector<std::string> names;

@@ -34,7 +34,7 @@ struct Server {
   std::optional<Fault> fault;
   std::vector<std::string> tags;
   Texts metadata;
-  std::vector<std::string> volumes;  // ids of attached ones
+  std::vector<std::string> volumes;  // ids of attached ones that are to end with it
 };
 
 // Negative: no limit.
@@ -86,8 +86,11 @@ class Compute {
   // nullopt: there is none.
   Result<std::optional<Server>> FindServer(const std::string& id);
 
-  // The id of a server that is accepted and no more.
-  Result<std::string> Create(const ServerRequest& request);
+  // A server that is accepted and no more.
+  struct Accepted {
+    std::string id, request_id;
+  };
+  Result<Accepted> Create(const ServerRequest& request);
   // False: there is none.
   Result<bool> Delete(const std::string& id);
 
@@ -99,6 +102,9 @@ class Compute {
   // Sends; a version that Nova has no more is forgotten, and the call had no effect.
   Result<Answer> Do(const Call& call);
   Result<json::value> Read(std::string path);
+  // Of an address that every Nova has: its 404 is kUnavailable, since it tells of nothing that it
+  // is gone.
+  Result<json::value> ReadFixed(std::string path);
   // All items of a list that comes in pages.
   Result<json::array> Pages(const std::string& path, std::string_view member);
   Result<Texts> ExtraSpecs(const std::string& flavor_id);

@@ -84,6 +84,20 @@ class FakeOpenStack {
     return static_cast<std::size_t>(
         std::count_if(servers_.begin(), servers_.end(), [&](auto& s) { return !Gone(s.second); }));
   }
+  std::size_t Groups() {
+    const std::lock_guard lock(mutex_);
+    return groups_.size();
+  }
+  std::size_t FloatingIps() {
+    const std::lock_guard lock(mutex_);
+    return floating_ips_.size();
+  }
+  // As a person with the console does.
+  void OpenGroups() {
+    const std::lock_guard lock(mutex_);
+    for (auto& [id, group] : groups_)
+      group["security_group_rules"] = json::array{json::object{{"direction", "ingress"}}};
+  }
   // A server of somebody else in the same project.
   void AddForeignServer(const std::string& name) {
     const std::lock_guard lock(mutex_);
@@ -113,6 +127,7 @@ class FakeOpenStack {
   };
   static constexpr const char* kImage = "47480d1b-32c6-4b90-9c57-e917e15bc56b";
   static constexpr const char* kNetwork = "08df97f6-3887-4ae5-977f-a19484eda456";
+  static constexpr const char* kOutside = "a9cfa8b5-7eaf-4e28-8cbb-aa2994280b86";
 
   static net::HttpResponse Json(int status, const json::value& body) {
     net::Headers headers;
@@ -157,6 +172,9 @@ class FakeOpenStack {
     if (request.path.starts_with("/v2.1")) return Nova(request);
     if (request.path.starts_with("/v2.0")) return Neutron(request);
     if (request.path.starts_with("/v3/volumes")) return Cinder(request);
+    const auto named = request.query.find("name");
+    if (named != request.query.end() && named->second != "ubuntu-cuda")
+      return Json(200, json::object{{"images", json::array{}}});
     return Json(200, json::object{{"images", json::array{json::object{
                                                  {"id", kImage},
                                                  {"name", "ubuntu-cuda"},
@@ -368,7 +386,7 @@ class FakeOpenStack {
     ports_[server.port] = id;
     if (asked.as_object().contains("block_device_mapping_v2")) {
       server.volume = NewId();
-      volumes_.insert(server.volume);
+      volumes_[server.volume];
     }
     servers_.emplace(id, std::move(server));
     return Json(202, json::object{{"server", json::object{{"id", id}, {"adminPass", "x"}}}});
@@ -400,13 +418,11 @@ class FakeOpenStack {
 
   net::HttpResponse Neutron(const Request& request) {
     Collect();
-    if (request.path.starts_with("/v2.0/networks"))
-      return Json(200, json::object{{"networks", json::array{json::object{{"id", kNetwork},
-                                                                          {"name", "private"}}}}});
+    if (request.path.starts_with("/v2.0/networks")) return Networks(request);
     if (request.path.starts_with("/v2.0/security-groups"))
-      return Json(200,
-                  json::object{{"security_groups",
-                                json::array{json::object{{"id", "sg-1"}, {"name", "workers"}}}}});
+      return Things(request, groups_, "security_group");
+    if (request.path.starts_with("/v2.0/floatingips"))
+      return Things(request, floating_ips_, "floatingip");
     if (request.method == "DELETE")
       return ports_.erase(request.path.substr(std::string_view("/v2.0/ports/").size())) > 0
                  ? net::HttpResponse{204, {}, ""}
@@ -418,14 +434,66 @@ class FakeOpenStack {
     return Json(200, json::object{{"ports", std::move(ports)}});
   }
 
+  net::HttpResponse Networks(const Request& request) const {
+    const bool outside = request.query.contains("router:external");
+    json::array networks{json::object{{"id", outside ? kOutside : kNetwork},
+                                      {"name", outside ? "public" : "private"}}};
+    return Json(200, json::object{{"networks", std::move(networks)}});
+  }
+
+  // What is made by POST, shown in one list, changed by PUT and gone at once.
+  net::HttpResponse Things(const Request& request, std::map<std::string, json::object>& things,
+                           const std::string& kind) {
+    const std::size_t slash = request.path.find('/', std::string_view("/v2.0/").size());
+    const std::string id = slash == std::string::npos ? "" : request.path.substr(slash + 1);
+    if (request.method == "GET") {
+      json::array list;
+      for (const auto& [one, thing] : things) list.push_back(thing);
+      return Json(200, json::object{{kind + "s", std::move(list)}});
+    }
+    if (request.method == "POST") {
+      json::object thing = request.body.at(kind).as_object();
+      thing["id"] = NewId();
+      const std::string made(View(thing["id"].as_string()));
+      const json::object& kept = things[made] = std::move(thing);
+      return Json(201, json::object{{kind, kept}});
+    }
+    const auto it = things.find(id);
+    if (it == things.end()) return Fault(404, "NeutronError", kind + " could not be found.");
+    if (request.method == "DELETE") {
+      things.erase(it);
+      return {204, {}, ""};
+    }
+    for (const auto& member : request.body.at(kind).as_object())
+      it->second[member.key()] = member.value();
+    return Json(200, json::object{{kind, it->second}});
+  }
+
   net::HttpResponse Cinder(const Request& request) {
     Collect();
-    const std::string id = request.path.substr(std::string_view("/v3/volumes/").size());
+    if (request.path == "/v3/volumes/detail") return Volumes(request);
+    std::string id = request.path.substr(std::string_view("/v3/volumes/").size());
+    id.resize(std::min(id.find('/'), id.size()));
     if (!volumes_.contains(id)) return Fault(404, "itemNotFound", "Volume could not be found.");
-    if (request.method == "GET")
-      return Json(200, json::object{{"volume", json::object{{"id", id}, {"status", "available"}}}});
+    if (request.method == "POST") {
+      volumes_[id] = request.body.at("metadata").as_object();
+      return Json(200, request.body);
+    }
     volumes_.erase(id);
     return {202, {}, ""};
+  }
+
+  net::HttpResponse Volumes(const Request& request) {
+    json::array volumes;
+    if (!request.query.contains("marker"))
+      for (const auto& [id, metadata] : volumes_) {
+        const bool held = std::any_of(servers_.begin(), servers_.end(), [&](const auto& server) {
+          return server.second.volume == id && !Gone(server.second);
+        });
+        volumes.push_back(json::object{
+            {"id", id}, {"metadata", metadata}, {"status", held ? "in-use" : "available"}});
+      }
+    return Json(200, json::object{{"volumes", std::move(volumes)}});
   }
 
   const Clock& clock_;
@@ -433,9 +501,11 @@ class FakeOpenStack {
   std::map<std::string, Time> tokens_;  // and when they end
   int tokens_given_ = 0;
   unsigned next_id_ = 0;
-  std::map<std::string, Server> servers_;     // by id
-  std::map<std::string, std::string> ports_;  // id of port -> of server
-  std::set<std::string> volumes_;
+  std::map<std::string, Server> servers_;        // by id
+  std::map<std::string, std::string> ports_;     // id of port -> of server
+  std::map<std::string, json::object> volumes_;  // id -> metadata
+  std::map<std::string, json::object> groups_ = {{"sg-1", {{"id", "sg-1"}, {"name", "workers"}}}};
+  std::map<std::string, json::object> floating_ips_;
   std::vector<std::pair<std::string, net::HttpResponse>> canned_;
   std::vector<std::string> calls_;
   json::value last_body_;

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 
+#include "clouds/openstack/scs_name.h"
 #include "schema/problem.h"
 
 namespace spillway::openstack {
@@ -68,6 +69,14 @@ void TakeAliases(std::string_view text, GpuNames& found) {
     if (found.count == 0) found.count = count;
     found.names.push_back(std::move(name));
   }
+}
+
+// A flavor may have another name, and that of the standard as an extra spec.
+std::string_view ScsName(const Flavor& flavor) {
+  for (const char* key : {"scs:name-v4", "scs:name-v3", "scs:name-v2"})
+    if (const auto it = flavor.extra_specs.find(key); it != flavor.extra_specs.end())
+      return it->second;
+  return flavor.name;
 }
 
 const GpuKind* KindOf(const OfferRules& rules, const std::vector<std::string>& names) {
@@ -183,6 +192,7 @@ std::optional<GpuNames> GpusOf(const Flavor& flavor) {
   }
   // A trait says more than the class "VGPU".
   found.names.insert(found.names.begin(), traits.begin(), traits.end());
+  for (std::string& name : ScsGpuNames(ScsName(flavor))) found.names.push_back(std::move(name));
   if (found.names.empty()) return std::nullopt;
   if (found.count == 0) found.count = 1;
   return found;

@@ -16,7 +16,7 @@
 namespace spillway::openstack {
 
 // What flavors call a GPU: of "pci_passthrough:alias"="a100:1", "resources:CUSTOM_GPU_A100"="1",
-// "resources:VGPU"="1" with "trait:CUSTOM_VGPU_NVIDIA_10C".
+// "resources:VGPU"="1" with "trait:CUSTOM_VGPU_NVIDIA_10C", and of a name of the SCS standard.
 struct GpuNames {
   std::vector<std::string> names;  // in small letters: "a100", "vgpu", "vgpu_nvidia_10c"
   std::int64_t count = 0;

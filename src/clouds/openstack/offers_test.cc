@@ -105,6 +105,29 @@ TEST(Offers, ACataloguedFlavorHasPriceAndProductFromThere) {
   EXPECT_EQ(offer.allocatable.ephemeral_bytes, 180 * kGiB);
 }
 
+TEST(Offers, AFlavorNameOfTheScsStandardNamesItsGpu) {
+  OfferRules rules = Rules();
+  rules.gpus = {{"gna-64h", {"NVIDIA-A100-SXM4-80GB", 81920, 550}},
+                {"gna", {"NVIDIA-A30", 24576, 550}}};
+  const char* exact = "SCS-16V-64-500_GNa-64h";
+  const char* other = "SCS-16V-64-500_GNa-56_ib";
+  rules.flavors = {{exact, Money::Cents(300), "", 0},
+                   {other, Money::Cents(60), "", 2},
+                   {"gpu.large", Money::Cents(300), "", 0}};
+  const auto out = OffersFrom({Make(exact, {}), Make(other, {}), Make("SCS-4V-16-50", {}),
+                               Make("gpu.large", {{"scs:name-v2", exact}})},
+                              rules, kNow);
+  ASSERT_EQ(out.offers.size(), 3u) << testing::PrintToString(out.left_out);
+  const auto product = [&](std::size_t i) {
+    return out.offers[i].labels.at("nvidia.com/gpu.product");
+  };
+  EXPECT_EQ(product(0), "NVIDIA-A30");
+  EXPECT_EQ(out.offers[0].allocatable.gpus, 2);
+  EXPECT_EQ(product(1), "NVIDIA-A100-SXM4-80GB");
+  EXPECT_EQ(out.offers[1].allocatable.gpus, 1);
+  EXPECT_EQ(product(2), "NVIDIA-A100-SXM4-80GB");
+}
+
 TEST(Offers, ConfigurationSaysWhatNobodyElseKnows) {
   OfferRules rules = Rules();
   rules.flavors = {{"g", Money::Cents(300), "", 0}, {"plain", Money::Cents(100), "a100", 2}};

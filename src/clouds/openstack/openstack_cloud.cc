@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/encoding.h"
 #include "base/log.h"
+#include "clouds/openstack/marks.h"
 #include "clouds/openstack/resources.h"
 #include "schema/problem.h"
 
@@ -15,28 +15,9 @@ namespace {
 
 using ports::InstanceState;
 
-constexpr std::size_t kMaxRemembered = 1000;  // servers with volumes
-constexpr std::size_t kMaxFaults = 20;        // asked for with one listing
-constexpr std::string_view kClusterKey = "spillway-cluster", kNodeKey = "spillway-node";
-
-// A cluster id as tag and metadata can hold it: tags have at most 60 characters, and none of "/,".
-std::string ClusterMark(const std::string& cluster_id) {
-  constexpr std::size_t kLongest = 40;
-  const bool plain = !cluster_id.empty() && cluster_id.size() <= kLongest &&
-                     std::all_of(cluster_id.begin(), cluster_id.end(), [](char c) {
-                       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                              (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-                     });
-  return plain ? cluster_id : Sha256Hex(cluster_id).substr(0, kLongest);
-}
-
-std::string ClusterTag(const std::string& cluster_id) {
-  return fmt::format("{}-{}", kClusterKey, ClusterMark(cluster_id));
-}
-
-std::string NodeTag(const std::string& name) {
-  return fmt::format("{}-{}", kNodeKey, name);
-}
+constexpr std::size_t kMaxMarked = 1000;  // volumes that are known to be marked
+constexpr Duration kPlacesHold = 1min;
+constexpr std::size_t kMaxFaults = 20;  // asked for with one listing
 
 std::string_view Text(const Texts& texts, std::string_view key) {
   const auto it = texts.find(key);
@@ -167,18 +148,46 @@ Status OpenStackCloud::CheckSpec(const ports::InstanceSpec& spec) const {
   return Ok();
 }
 
+// Many creates at a time must not ask a busy Glance and Neutron for the same two names each.
+Result<OpenStackCloud::Places> OpenStackCloud::FindPlaces() {
+  const std::lock_guard lock(places_mutex_);
+  const Duration now = clock_.SteadyNow();
+  if (now < places_.good_until) return places_;
+  Places found;
+  SPW_ASSIGN(found.image_id, FindImage(session_, options_.image));
+  if (options_.network != "auto") {
+    SPW_ASSIGN(found.network_id, FindNetwork(session_, options_.network));
+  }
+  found.good_until = now + kPlacesHold;
+  places_ = found;
+  return found;
+}
+
+void OpenStackCloud::ForgetNames() {
+  {
+    const std::lock_guard lock(places_mutex_);
+    places_ = {};
+  }
+  const std::lock_guard lock(mutex_);
+  flavors_.clear();
+}
+
 Result<ServerRequest> OpenStackCloud::RequestFor(const ports::InstanceSpec& spec) {
   SPW_ASSIGN(const Flavor flavor, FindFlavor(spec.instance_type));
   ServerRequest request;
   request.name = spec.name;
   request.flavor_id = flavor.id;
-  SPW_ASSIGN(request.image_id, FindImage(session_, options_.image));
-  if (options_.network != "auto") {
-    SPW_ASSIGN(request.network_id, FindNetwork(session_, options_.network));
-  }
+  SPW_ASSIGN(Places places, FindPlaces());
+  request.image_id = std::move(places.image_id);
+  request.network_id = std::move(places.network_id);
   request.user_data = spec.user_data;
   request.availability_zone = options_.availability_zone;
   request.security_groups = options_.security_groups;
+  if (options_.own_group) {
+    const std::lock_guard lock(group_mutex_);
+    SPW_ASSIGN(std::string group, EnsureOwnGroup(session_, ClusterMark(spec.cluster_id)));
+    request.security_groups = {std::move(group)};
+  }
   request.tags = {ClusterTag(spec.cluster_id), NodeTag(spec.name)};
   request.metadata = {{std::string(kClusterKey), ClusterMark(spec.cluster_id)},
                       {std::string(kNodeKey), spec.name}};
@@ -199,31 +208,110 @@ Result<ports::Instance> OpenStackCloud::Create(const ports::InstanceSpec& spec) 
     if (request.error().code == Code::kNotFound) request.error().code = Code::kInvalid;
     return Fail(std::move(request.error()));
   }
+  return CreateServer(*request);
+}
+
+Result<ports::Instance> OpenStackCloud::CreateServer(const ServerRequest& request) {
   const Time asked = clock_.Now();
-  Result<std::string> id = compute_.Create(*request);
-  if (!id) {
-    Error error = std::move(id.error());
+  Result<Compute::Accepted> accepted = compute_.Create(request);
+  if (!accepted) {
+    Error error = std::move(accepted.error());
     if (error.code == Code::kNotFound) error.code = Code::kInvalid;
-    if (error.code == Code::kInvalid) {
-      // The flavor may have been replaced under its name: read it again next time.
-      const std::lock_guard guard(mutex_);
-      flavors_.clear();
-    }
+    // Flavor or image may have been replaced under their names: they are read again next time.
+    if (error.code == Code::kInvalid) ForgetNames();
     return Fail(std::move(error));
   }
+  log::Info("a server was accepted", {{"provider", options_.offers.provider},
+                                      {"node", request.name},
+                                      {"server", accepted->id},
+                                      {"request", schema::Printable(accepted->request_id)}});
   ports::Instance instance;
-  instance.id = std::move(*id);
-  instance.name = spec.name;
+  instance.id = std::move(accepted->id);
+  instance.name = request.name;
   instance.created = asked;  // List shows the cloud's own time
   return instance;
 }
 
-// OpenStack creates in one phase: nothing is ever due.
 Status OpenStackCloud::Resume(const std::string& instance_id) {
   SPW_ASSIGN(const std::optional<Server> server, compute_.FindServer(instance_id));
-  if (server) return Ok();
+  if (server) return options_.floating_network.empty() ? Ok() : Connect(*server);
   return Fail(Code::kNotFound,
               fmt::format("there is no server {}", schema::Printable(instance_id)));
+}
+
+Status OpenStackCloud::Connect(const Server& server) {
+  const std::string cluster(Text(server.metadata, kClusterKey)), name = NodeName(server);
+  if (cluster.empty()) return Ok();  // not ours
+  const NameLock lock(*this, cluster + "/" + name);
+  Result<std::string> network = FindExternalNetwork(session_, options_.floating_network);
+  Result<std::vector<std::string>> ports = PortsOf(session_, server.id);
+  Status done;
+  if (!network)
+    done = Fail(network.error());
+  else if (!ports)
+    done = Fail(ports.error());
+  else if (ports->empty())
+    done = Fail(Code::kUnavailable, fmt::format("server {} has no port yet", server.id));
+  else
+    done = ConnectFloatingIp(session_, *network, cluster, name, ports->front());
+  if (done) return done;
+  Error error = done.error().In("spec.openstack.floatingNetwork");
+  // That the server is gone is said by Nova alone.
+  if (error.code != Code::kDenied && error.code != Code::kThrottled &&
+      error.code != Code::kMaybeApplied)
+    error.code = Code::kUnavailable;
+  return Fail(std::move(error));
+}
+
+Result<std::vector<FloatingIp>> OpenStackCloud::Addresses(const std::string& cluster_id,
+                                                          const std::string& name) {
+  if (options_.floating_network.empty()) return std::vector<FloatingIp>();
+  SPW_ASSIGN(std::vector<FloatingIp> ips, FloatingIps(session_, ClusterMark(cluster_id)));
+  if (!name.empty()) std::erase_if(ips, [&](const FloatingIp& ip) { return ip.name != name; });
+  return ips;
+}
+
+Status OpenStackCloud::AddAddresses(const std::string& cluster_id, ports::Inventory& inventory) {
+  if (options_.floating_network.empty()) return Ok();
+  SPW_ASSIGN(const std::vector<FloatingIp> ips, Addresses(cluster_id, ""));
+  std::set<std::string> connected;
+  for (const FloatingIp& ip : ips) {
+    const auto owner =
+        std::find_if(inventory.instances.begin(), inventory.instances.end(),
+                     [&](const ports::Instance& one) { return one.name == ip.name; });
+    std::vector<SideObject>& where =
+        owner == inventory.instances.end() ? inventory.stray : owner->side_objects;
+    where.push_back(SideOf("address", ip.name, ip.id));
+    if (!ip.port_id.empty()) connected.insert(ip.name);
+  }
+  for (ports::Instance& instance : inventory.instances)
+    if (instance.state == InstanceState::kRunning && !connected.contains(instance.name))
+      instance.state = InstanceState::kStopped;
+  return Ok();
+}
+
+Status OpenStackCloud::DeleteAddresses(const std::string& cluster_id, const std::string& name,
+                                       std::vector<SideObject>& left, bool& effect) {
+  SPW_ASSIGN(const std::vector<FloatingIp> ips, Addresses(cluster_id, name));
+  for (const FloatingIp& ip : ips) {
+    SPW_TRY(DeleteFloatingIp(session_, ip.id));
+    effect = true;
+    left.push_back(SideOf("address", name, ip.id));  // until a pass does not find it
+  }
+  return Ok();
+}
+
+Status OpenStackCloud::DeleteGroupIfLast(const std::string& cluster_id) {
+  if (!options_.own_group) return Ok();
+  const std::lock_guard lock(group_mutex_);
+  {
+    // A create that has the group's id already must still find it.
+    const std::lock_guard guard(mutex_);
+    if (!creating_.empty()) return Ok();
+  }
+  SPW_ASSIGN(const std::vector<Server> servers, Owned(cluster_id, ""));
+  if (!servers.empty()) return Ok();
+  return DeleteOwnGroups(session_, ClusterMark(cluster_id));
 }
 
 Result<std::vector<Server>> OpenStackCloud::Owned(const std::string& cluster_id,
@@ -249,12 +337,38 @@ ports::Instance OpenStackCloud::InstanceOf(const Server& server) const {
   return instance;
 }
 
-// Nova forgets which volumes a server had together with the server.
-void OpenStackCloud::Remember(const Server& server) {
-  if (server.volumes.empty()) return;
-  const std::lock_guard lock(mutex_);
-  if (volumes_.size() < kMaxRemembered || volumes_.contains(server.id))
-    volumes_[server.id] = server.volumes;
+void OpenStackCloud::MarkVolumes(const Server& server, const std::string& cluster_id) {
+  for (const std::string& volume : server.volumes) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (marked_.contains(volume)) continue;
+    }
+    const Status marked = MarkVolume(session_, volume, ClusterMark(cluster_id), NodeName(server));
+    const std::lock_guard lock(mutex_);
+    if (!marked)  // neither a listing nor a deletion waits for it: the next of them tries again
+      log::Warn("a boot volume could not be marked",
+                {{"provider", options_.offers.provider}, {"error", marked.error().message}});
+    else if (marked_.size() < kMaxMarked)
+      marked_.insert(volume);
+  }
+}
+
+Result<std::vector<Volume>> OpenStackCloud::Volumes(const std::string& cluster_id) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (options_.volume_gib == 0 && marked_.empty()) return std::vector<Volume>();
+  }
+  return MarkedVolumes(session_, ClusterMark(cluster_id));
+}
+
+Status OpenStackCloud::AddStrayVolumes(const std::string& cluster_id, ports::Inventory& inventory) {
+  SPW_ASSIGN(const std::vector<Volume> volumes, Volumes(cluster_id));
+  for (const Volume& volume : volumes) {
+    const bool owned = std::any_of(inventory.instances.begin(), inventory.instances.end(),
+                                   [&](const auto& one) { return one.name == volume.name; });
+    if (!owned) inventory.stray.push_back(SideOf("disk", volume.name, volume.id));
+  }
+  return Ok();
 }
 
 Result<ports::Inventory> OpenStackCloud::List(const std::string& cluster_id) {
@@ -269,43 +383,54 @@ Result<ports::Inventory> OpenStackCloud::List(const std::string& cluster_id) {
       SPW_ASSIGN(const std::optional<Server> alone, compute_.FindServer(server.id));
       if (alone) server.fault = alone->fault;
     }
-    Remember(server);
+    MarkVolumes(server, cluster_id);
     inventory.instances.push_back(InstanceOf(server));
   }
+  SPW_TRY(AddAddresses(cluster_id, inventory));
+  SPW_TRY(AddStrayVolumes(cluster_id, inventory));
   std::sort(inventory.instances.begin(), inventory.instances.end(),
             [](const ports::Instance& a, const ports::Instance& b) { return a.id < b.id; });
   return inventory;
 }
 
-Result<std::vector<SideObject>> OpenStackCloud::SweepAfter(const std::string& server_id,
-                                                           const std::string& name) {
-  std::vector<SideObject> left;
+Status OpenStackCloud::DeletePorts(const std::string& server_id, const std::string& name,
+                                   std::vector<SideObject>& left, bool& effect) {
   SPW_ASSIGN(const std::vector<std::string> ports, PortsOf(session_, server_id));
   for (const std::string& port : ports) {
     SPW_TRY(DeletePort(session_, port));
-    left.push_back(SideOf("port", name, port));  // until a pass does not find it
+    effect = true;
+    left.push_back(SideOf("port", name, port));
   }
-  std::vector<std::string> volumes;
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto it = volumes_.find(server_id); it != volumes_.end()) volumes = it->second;
+  return Ok();
+}
+
+Status OpenStackCloud::DeleteVolumes(const std::string& cluster_id, const std::string& name,
+                                     std::vector<SideObject>& left, bool& effect) {
+  SPW_ASSIGN(const std::vector<Volume> volumes, Volumes(cluster_id));
+  for (const Volume& volume : volumes) {
+    if (volume.name != name) continue;
+    left.push_back(SideOf("disk", name, volume.id));
+    if (!volume.free) continue;
+    SPW_TRY(DeleteVolume(session_, volume.id));
+    effect = true;
   }
-  for (const std::string& volume : volumes) {
-    SPW_ASSIGN(const VolumeState state, StateOfVolume(session_, volume));
-    if (state == VolumeState::kGone) continue;
-    if (state == VolumeState::kFree) SPW_TRY(DeleteVolume(session_, volume));
-    left.push_back(SideOf("disk", name, volume));
-  }
-  if (left.empty()) {
-    const std::lock_guard lock(mutex_);
-    volumes_.erase(server_id);
-  }
-  return left;
+  return Ok();
 }
 
 Result<ports::DeleteProgress> OpenStackCloud::Delete(const std::string& instance_id,
                                                      const std::string& name,
                                                      const std::string& cluster_id) {
+  bool effect = false;
+  Result<ports::DeleteProgress> progress = DeletePass(instance_id, name, cluster_id, effect);
+  // Some of it is done: no code may say that nothing is.
+  if (!progress && effect) progress.error().code = Code::kMaybeApplied;
+  return progress;
+}
+
+Result<ports::DeleteProgress> OpenStackCloud::DeletePass(const std::string& instance_id,
+                                                         const std::string& name,
+                                                         const std::string& cluster_id,
+                                                         bool& effect) {
   SPW_ASSIGN(std::vector<Server> servers, Owned(cluster_id, name));
   const bool listed = instance_id.empty() ||
                       std::any_of(servers.begin(), servers.end(),
@@ -323,18 +448,26 @@ Result<ports::DeleteProgress> OpenStackCloud::Delete(const std::string& instance
   ports::DeleteProgress progress;
   progress.instance_gone = true;
   for (const Server& server : servers) {
-    Remember(server);
+    MarkVolumes(server, cluster_id);
     // Asked again with every pass: a delete that was lost inside the cloud is taken up so.
     SPW_ASSIGN(const bool exists, compute_.Delete(server.id));
-    if (!exists) continue;
+    if (!exists) {
+      // A 404 to a delete may come from something in between; only Nova's own view ends a meter.
+      SPW_ASSIGN(const std::optional<Server> shown, compute_.FindServer(server.id));
+      if (!shown) continue;
+    }
+    effect = effect || exists;
     progress.instance_gone = false;
     for (const std::string& volume : server.volumes)
       progress.left.push_back(SideOf("disk", name, volume));
   }
   progress.accepted = true;
-  if (progress.instance_gone && !instance_id.empty()) {
-    SPW_ASSIGN(progress.left, SweepAfter(instance_id, name));
+  if (progress.instance_gone) {
+    if (!instance_id.empty()) SPW_TRY(DeletePorts(instance_id, name, progress.left, effect));
+    SPW_TRY(DeleteVolumes(cluster_id, name, progress.left, effect));
   }
+  SPW_TRY(DeleteAddresses(cluster_id, name, progress.left, effect));
+  if (progress.Complete()) SPW_TRY(DeleteGroupIfLast(cluster_id));
   return progress;
 }
 

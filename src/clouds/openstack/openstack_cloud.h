@@ -5,6 +5,9 @@
 // Ours is a server whose metadata, and from 2.52 on whose tags, carry the cluster id. Both are set
 // by the one request that creates it, so a crash leaves none without. Nova has no unique names and
 // no idempotency key: Create looks first, and never asks for one name twice at a time.
+//
+// With a floating IP a create has two phases: an active server without one shows kStopped, and
+// Resume connects it.
 #pragma once
 
 #include <condition_variable>
@@ -19,6 +22,7 @@
 #include "clouds/openstack/compute.h"
 #include "clouds/openstack/offers.h"
 #include "clouds/openstack/session.h"
+#include "clouds/openstack/side_objects.h"
 #include "ports/cloud.h"
 
 namespace spillway::openstack {
@@ -30,7 +34,9 @@ struct OpenStackOptions {
   std::string network;  // name or id, or "auto"
   std::string availability_zone;
   std::vector<std::string> security_groups;
-  std::int64_t volume_gib = 0;  // more than 0: the root disk is a volume of this size
+  bool own_group = false;        // one that Spillway makes, in place of security_groups
+  std::string floating_network;  // name or id; empty: no floating IPs
+  std::int64_t volume_gib = 0;   // more than 0: the root disk is a volume of this size
   std::string volume_type;
 };
 
@@ -63,13 +69,40 @@ class OpenStackCloud final : public ports::Cloud {
   class NameLock;  // one Create at a time for a name
 
   Status CheckSpec(const ports::InstanceSpec& spec) const;
+  // Ids behind the configuration's names.
+  struct Places {
+    std::string image_id, network_id;
+    Duration good_until{0};  // steady
+  };
+  // Looked up at most once a minute, by one call for all that wait.
+  Result<Places> FindPlaces();
+  void ForgetNames();  // of flavors too
   Result<ServerRequest> RequestFor(const ports::InstanceSpec& spec);
   Result<Flavor> FindFlavor(const std::string& name);
+  Result<ports::Instance> CreateServer(const ServerRequest& request);
+  Status Connect(const Server& server);
+  // Those of `name`; empty: of the whole cluster. None where the configuration asks for none.
+  Result<std::vector<FloatingIp>> Addresses(const std::string& cluster_id, const std::string& name);
+  Status AddAddresses(const std::string& cluster_id, ports::Inventory& inventory);
+  // A pass of Delete; `effect` says whether it has changed anything, also when it fails.
+  Result<ports::DeleteProgress> DeletePass(const std::string& instance_id, const std::string& name,
+                                           const std::string& cluster_id, bool& effect);
+  Status DeleteAddresses(const std::string& cluster_id, const std::string& name,
+                         std::vector<SideObject>& left, bool& effect);
+  // The group of the cluster goes with its last server.
+  Status DeleteGroupIfLast(const std::string& cluster_id);
   Result<std::vector<Server>> Owned(const std::string& cluster_id, const std::string& name);
   ports::Instance InstanceOf(const Server& server) const;
-  void Remember(const Server& server);
-  // What is still there of a server that is gone; deletes it where that is possible.
-  Result<std::vector<SideObject>> SweepAfter(const std::string& server_id, const std::string& name);
+  // Nova forgets which volumes a server had together with the server.
+  void MarkVolumes(const Server& server, const std::string& cluster_id);
+  // Those of our machines; none where there was never a boot volume.
+  Result<std::vector<Volume>> Volumes(const std::string& cluster_id);
+  Status AddStrayVolumes(const std::string& cluster_id, ports::Inventory& inventory);
+  Status DeleteVolumes(const std::string& cluster_id, const std::string& name,
+                       std::vector<SideObject>& left, bool& effect);
+  // What Nova left of a server that is gone: deletes it, and says it until a pass finds nothing.
+  Status DeletePorts(const std::string& server_id, const std::string& name,
+                     std::vector<SideObject>& left, bool& effect);
 
   // The parts of Preflight: what is missing is added as a sentence.
   Status CheckNames(std::vector<std::string>& missing);
@@ -83,10 +116,13 @@ class OpenStackCloud final : public ports::Cloud {
 
   std::mutex mutex_;
   std::condition_variable freed_;
-  std::set<std::string> creating_;                           // names
-  std::map<std::string, Flavor, std::less<>> flavors_;       // by name, as last read
-  std::map<std::string, std::vector<std::string>> volumes_;  // by server, for those seen with any
-  std::vector<std::string> left_out_;                        // as last logged
+  std::mutex places_mutex_;
+  Places places_;
+  std::mutex group_mutex_;                              // one makes or deletes the group
+  std::set<std::string> creating_;                      // names
+  std::map<std::string, Flavor, std::less<>> flavors_;  // by name, as last read
+  std::set<std::string> marked_;                        // volumes, by this process
+  std::vector<std::string> left_out_;                   // as last logged
 };
 
 }  // namespace spillway::openstack

@@ -221,6 +221,7 @@ TEST_F(OpenStackCloudTest, PreflightSaysAllThatIsMissingAtOnce) {
   options.image = "ubuntu-28";
   options.network = "publik";
   options.security_groups = {"workers", "absent"};
+  options.floating_network = "publik";
   options.availability_zone = "nowa";
   options.offers.flavors.clear();
   EXPECT_THAT(
@@ -228,6 +229,7 @@ TEST_F(OpenStackCloudTest, PreflightSaysAllThatIsMissingAtOnce) {
       AllOf(HasSubstr("CloudProvider/lab: spec.openstack.image: there is no active image "
                       "\"ubuntu-28\" for this project"),
             HasSubstr("spec.openstack.network: there is no network \"publik\""),
+            HasSubstr("spec.openstack.floatingNetwork: there is no external network \"publik\""),
             HasSubstr("spec.openstack.securityGroups: there is no security group \"absent\""),
             HasSubstr("spec.openstack.availabilityZone: there is no \"nowa\": did you mean nova?"),
             HasSubstr("no flavor can be offered: gpu.a100.1: neither the catalogue")));
@@ -281,6 +283,7 @@ class OpenStackOptionsTest : public testing::Test {
             {"network", "auto"},
             {"availabilityZone", "nova"},
             {"securityGroups", json::array{"workers"}},
+            {"floatingNetwork", "public"},
             {"bootVolume", json::object{{"sizeGiB", 100}, {"type", "ssd"}}},
             {"gpus", json::array{json::object{{"name", "A100"},
                                               {"product", "NVIDIA-A100-SXM4-80GB"},
@@ -305,6 +308,8 @@ TEST_F(OpenStackOptionsTest, EverythingIsRead) {
   EXPECT_EQ(options->network, "auto");
   EXPECT_EQ(options->availability_zone, "nova");
   EXPECT_THAT(options->security_groups, ElementsAre("workers"));
+  EXPECT_FALSE(options->own_group);
+  EXPECT_EQ(options->floating_network, "public");
   EXPECT_EQ(options->volume_gib, 100);
   EXPECT_EQ(options->volume_type, "ssd");
   ASSERT_EQ(options->offers.gpus.size(), 1u);
@@ -312,6 +317,15 @@ TEST_F(OpenStackOptionsTest, EverythingIsRead) {
   ASSERT_EQ(options->offers.flavors.size(), 1u);
   EXPECT_EQ(options->offers.flavors[0].price_per_hour, Money::Cents(215));
   EXPECT_EQ(options->offers.flavors[0].gpus, 2);
+}
+
+TEST_F(OpenStackOptionsTest, OnlyWithoutSecurityGroupsSpillwayMakesOne) {
+  json::object other = Good();
+  other["securityGroups"] = json::array{};
+  EXPECT_FALSE(From(other)->own_group);
+  EXPECT_TRUE(From(other)->security_groups.empty());
+  other.erase("securityGroups");
+  EXPECT_TRUE(From(other)->own_group);
 }
 
 TEST_F(OpenStackOptionsTest, WhatIsWrongNamesTheField) {

@@ -44,6 +44,9 @@ Status OpenStackCloud::CheckNames(std::vector<std::string>& missing) {
   }
   for (const std::string& group : options_.security_groups)
     SPW_TRY(Note(FindSecurityGroup(session_, group), "securityGroups", missing));
+  if (!options_.floating_network.empty())
+    SPW_TRY(
+        Note(FindExternalNetwork(session_, options_.floating_network), "floatingNetwork", missing));
   if (!options_.availability_zone.empty()) {
     SPW_ASSIGN(const std::vector<std::string> zones, compute_.AvailabilityZones());
     const std::vector<std::string_view> names(zones.begin(), zones.end());

@@ -107,7 +107,10 @@ Status ReadOpenStack(const json::value& spec, const catalog::Entry& entry,
   if (options.network.empty())
     return Fail(Code::kInvalid, "spec.openstack.network: is missing: a network's name, or auto");
   options.availability_zone = StringOr(*openstack, "availabilityZone", "");
-  if (const json::array* groups = FindArray(*openstack, "securityGroups"))
+  options.floating_network = StringOr(*openstack, "floatingNetwork", "");
+  const json::array* groups = FindArray(*openstack, "securityGroups");
+  options.own_group = groups == nullptr;
+  if (groups != nullptr)
     for (const json::value& group : *groups)
       if (group.is_string()) options.security_groups.emplace_back(View(group.get_string()));
   if (const json::value* volume = Find(*openstack, "bootVolume")) {

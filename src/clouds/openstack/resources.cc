@@ -20,20 +20,27 @@ Call Get(Service service, std::string path) {
   return call;
 }
 
-Result<json::array> List(Session& session, Service service, std::string path,
-                         std::string_view member) {
-  const Call call = Get(service, std::move(path));
-  SPW_ASSIGN(const json::value body, session.DoJson(call));
-  const json::array* list = FindArray(body, member);
-  if (list == nullptr)
-    return Fail(Code::kUnavailable, fmt::format("{}: {} cannot be read", Name(service), member));
-  return *list;
-}
-
 Error Absent(std::string_view what, const std::string& name) {
   return {Code::kNotFound,
           fmt::format("there is no {} \"{}\" for this project", what, schema::Printable(name)),
           std::nullopt};
+}
+
+std::string FilterOf(const std::string& name_or_id) {
+  return (IsUuid(name_or_id) ? "id=" : "name=") + net::PercentEncode(name_or_id);
+}
+
+}  // namespace
+
+Result<json::array> ListOf(Session& session, Service service, std::string path,
+                           std::string_view member) {
+  const Call call = Get(service, std::move(path));
+  const Result<json::value> body = Standing(session.DoJson(call));
+  if (!body) return Fail(body.error());
+  const json::array* list = FindArray(*body, member);
+  if (list == nullptr)
+    return Fail(Code::kUnavailable, fmt::format("{}: {} cannot be read", Name(service), member));
+  return *list;
 }
 
 Status Remove(Session& session, Service service, std::string path) {
@@ -44,8 +51,25 @@ Status Remove(Session& session, Service service, std::string path) {
   return Fail(ErrorOf(call, answer));
 }
 
-std::string FilterOf(const std::string& name_or_id) {
-  return (IsUuid(name_or_id) ? "id=" : "name=") + net::PercentEncode(name_or_id);
+namespace {
+
+Result<std::string> NetworkOf(Session& session, const std::string& name_or_id,
+                              std::string_view what, std::string_view filter) {
+  SPW_ASSIGN(const json::array networks,
+             ListOf(session, Service::kNetwork,
+                    fmt::format("/networks?{}{}", filter, FilterOf(name_or_id)), "networks"));
+  std::vector<std::string> ids;
+  for (const json::value& network : networks)
+    if (StringOr(network, "id", "") == name_or_id || StringOr(network, "name", "") == name_or_id)
+      ids.emplace_back(StringOr(network, "id", ""));
+  if (ids.empty()) return Fail(Absent(what, name_or_id));
+  if (ids.size() > 1) {
+    const std::vector<std::string_view> views(ids.begin(), ids.end());
+    return Fail(Code::kInvalid,
+                fmt::format("{} networks are called \"{}\": write one of the ids {}", ids.size(),
+                            schema::Printable(name_or_id), schema::Join(views, 4)));
+  }
+  return ids[0];
 }
 
 }  // namespace
@@ -63,10 +87,10 @@ bool IsUuid(std::string_view text) {
 
 Result<std::string> FindImage(Session& session, const std::string& name_or_id) {
   SPW_ASSIGN(const json::array images,
-             List(session, Service::kImage,
-                  fmt::format("/images?{}&status=active&sort=created_at:desc&limit=25",
-                              FilterOf(name_or_id)),
-                  "images"));
+             ListOf(session, Service::kImage,
+                    fmt::format("/images?{}&status=active&sort=created_at:desc&limit=25",
+                                FilterOf(name_or_id)),
+                    "images"));
   const json::value* newest = nullptr;
   for (const json::value& image : images) {
     const bool same =
@@ -81,27 +105,18 @@ Result<std::string> FindImage(Session& session, const std::string& name_or_id) {
 }
 
 Result<std::string> FindNetwork(Session& session, const std::string& name_or_id) {
-  SPW_ASSIGN(const json::array networks,
-             List(session, Service::kNetwork, "/networks?" + FilterOf(name_or_id), "networks"));
-  std::vector<std::string> ids;
-  for (const json::value& network : networks)
-    if (StringOr(network, "id", "") == name_or_id || StringOr(network, "name", "") == name_or_id)
-      ids.emplace_back(StringOr(network, "id", ""));
-  if (ids.empty()) return Fail(Absent("network", name_or_id));
-  if (ids.size() > 1) {
-    const std::vector<std::string_view> views(ids.begin(), ids.end());
-    return Fail(Code::kInvalid,
-                fmt::format("{} networks are called \"{}\": write one of the ids {}", ids.size(),
-                            schema::Printable(name_or_id), schema::Join(views, 4)));
-  }
-  return ids[0];
+  return NetworkOf(session, name_or_id, "network", "");
+}
+
+Result<std::string> FindExternalNetwork(Session& session, const std::string& name_or_id) {
+  return NetworkOf(session, name_or_id, "external network", "router:external=true&");
 }
 
 Status FindSecurityGroup(Session& session, const std::string& name_or_id) {
   SPW_ASSIGN(
       const json::array groups,
-      List(session, Service::kNetwork,
-           "/security-groups?fields=id&fields=name&" + FilterOf(name_or_id), "security_groups"));
+      ListOf(session, Service::kNetwork,
+             "/security-groups?fields=id&fields=name&" + FilterOf(name_or_id), "security_groups"));
   const bool found = std::any_of(groups.begin(), groups.end(), [&](const json::value& group) {
     return StringOr(group, "id", "") == name_or_id || StringOr(group, "name", "") == name_or_id;
   });
@@ -111,8 +126,8 @@ Status FindSecurityGroup(Session& session, const std::string& name_or_id) {
 
 Result<std::vector<std::string>> PortsOf(Session& session, const std::string& server_id) {
   SPW_ASSIGN(const json::array ports,
-             List(session, Service::kNetwork, "/ports?device_id=" + net::PercentEncode(server_id),
-                  "ports"));
+             ListOf(session, Service::kNetwork, "/ports?device_id=" + net::PercentEncode(server_id),
+                    "ports"));
   std::vector<std::string> ids;
   for (const json::value& port : ports)
     // A filter that is not understood must not make us delete the ports of others.
@@ -125,21 +140,6 @@ Result<std::vector<std::string>> PortsOf(Session& session, const std::string& se
 
 Status DeletePort(Session& session, const std::string& id) {
   return Remove(session, Service::kNetwork, "/ports/" + net::PercentEncode(id));
-}
-
-Result<VolumeState> StateOfVolume(Session& session, const std::string& id) {
-  const Result<json::value> body =
-      session.DoJson(Get(Service::kVolume, "/volumes/" + net::PercentEncode(id)));
-  if (!body && body.error().code == Code::kNotFound) return VolumeState::kGone;
-  if (!body) return Fail(body.error());
-  const json::value* volume = Find(*body, "volume");
-  const std::string_view status = volume == nullptr ? "" : StringOr(*volume, "status", "");
-  return status == "available" || status.starts_with("error") ? VolumeState::kFree
-                                                              : VolumeState::kBusy;
-}
-
-Status DeleteVolume(Session& session, const std::string& id) {
-  return Remove(session, Service::kVolume, "/volumes/" + net::PercentEncode(id));
 }
 
 }  // namespace spillway::openstack

@@ -143,15 +143,15 @@ TEST_F(SessionTest, StatusesHaveCodes) {
   };
   const Case cases[] = {
       {400, R"({"badRequest": {"message": "no"}})", Code::kInvalid, Code::kInvalid},
-      {403, R"({"forbidden": {"message": "Quota exceeded for cores: ..."}})", Code::kQuota,
+      {403, R"({"forbidden": {"message": "Quota exceeded for cores: ..."}})", Code::kDenied,
        Code::kQuota},
-      {403, R"({"forbidden": {"message": "Maximum number of ports exceeded"}})", Code::kQuota,
+      {403, R"({"forbidden": {"message": "Maximum number of ports exceeded"}})", Code::kDenied,
        Code::kQuota},
       {403, R"({"forbidden": {"message": "Policy doesn't allow it"}})", Code::kDenied,
        Code::kDenied},
       {404, "", Code::kNotFound, Code::kNotFound},
       {409, R"({"NeutronError": {"type": "OverQuota", "message": "Quota exceeded for resources"}})",
-       Code::kQuota, Code::kQuota},
+       Code::kUnavailable, Code::kQuota},
       {409, R"({"conflictingRequest": {"message": "in task_state deleting"}})", Code::kUnavailable,
        Code::kUnavailable},
       {413, R"({"code": "413 Request Entity Too Large"})", Code::kInvalid, Code::kInvalid},

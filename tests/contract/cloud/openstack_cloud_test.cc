@@ -1,10 +1,13 @@
 // The conformance suite against the OpenStack adapter, with a fake OpenStack in this process at its
-// other end: a present one, and one from before tags in create and extra specs in lists.
+// other end: a present one, one
+// from before tags in create and extra specs in lists, one that leaves things behind, and one with
+// floating IPs.
 #include <memory>
 
 #include "clouds/openstack/fake_openstack.h"
 #include "clouds/openstack/openstack_cloud.h"
 #include "tests/contract/cloud/cloud_conformance.h"
+#include "tests/contract/cloud/faulty_way.h"
 
 namespace spillway {
 namespace {
@@ -13,7 +16,13 @@ using openstack::FakeOpenStack;
 using openstack::FakeSettings;
 using ports::Trouble;
 
-openstack::OpenStackOptions Options(std::int64_t volume_gib) {
+// What an account asks for besides servers.
+struct Wishes {
+  std::int64_t volume_gib = 0;
+  bool floating_ip = false, own_group = false;
+};
+
+openstack::OpenStackOptions Options(const Wishes& wishes, Trouble trouble) {
   openstack::OpenStackOptions options;
   options.cloud = FakeOpenStack::Config();
   options.offers.provider = "lab";
@@ -21,16 +30,18 @@ openstack::OpenStackOptions Options(std::int64_t volume_gib) {
   options.offers.region = {"here-1", "NL", "EU", "Amsterdam"};
   options.offers.gpus = {{"a100", {"NVIDIA-A100-SXM4-80GB", 81920, 550}}};
   options.offers.flavors = {{"gpu.a100.1", Money::Cents(215), "", 0}};
-  options.offers.volume_gib = options.volume_gib = volume_gib;
-  options.image = "ubuntu-cuda";
-  options.network = "private";
+  options.offers.volume_gib = options.volume_gib = wishes.volume_gib;
+  options.own_group = wishes.own_group;
+  if (wishes.floating_ip) options.floating_network = "public";
+  options.image = trouble == Trouble::kBadImage ? "no-such-image" : "ubuntu-cuda";
+  options.network = trouble == Trouble::kBadNetwork ? "no-such-network" : "private";
   return options;
 }
 
 class FakeUnderTest final : public ports::CloudUnderTest {
  public:
-  FakeUnderTest(FakeSettings settings, std::int64_t volume_gib, Trouble trouble)
-      : volume_gib_(volume_gib), fake_(clock_, Troubled(std::move(settings), trouble)) {
+  FakeUnderTest(FakeSettings settings, Wishes wishes, Trouble trouble)
+      : wishes_(wishes), trouble_(trouble), fake_(clock_, Troubled(std::move(settings), trouble)) {
     Restart();
   }
   ports::Cloud& cloud() override { return *cloud_; }
@@ -43,9 +54,20 @@ class FakeUnderTest final : public ports::CloudUnderTest {
   }
   void Advance(Duration d) override { clock_.Advance(d); }
   void Restart() override {
-    cloud_ =
-        std::make_unique<openstack::OpenStackCloud>(Options(volume_gib_), fake_.Sender(), clock_);
+    cloud_ = std::make_unique<openstack::OpenStackCloud>(Options(wishes_, trouble_), way_.Sender(),
+                                                         clock_);
   }
+  std::string Begin(ports::Fault fault, ports::Meets meets) override {
+    if (fault == ports::Fault::kTokenEnds) clock_.Advance(fake_.settings.token_life);
+    if (fault == ports::Fault::kSchedulerDown) fake_.settings.build = 24h;
+    way_.Begin(fault, meets);
+    return "";
+  }
+  void End() override {
+    fake_.settings.build = 30s;
+    way_.End();
+  }
+  int SignIns() override { return way_.sign_ins(); }
 
  private:
   static FakeSettings Troubled(FakeSettings settings, Trouble trouble) {
@@ -54,20 +76,24 @@ class FakeUnderTest final : public ports::CloudUnderTest {
     if (trouble == Trouble::kListLags) settings.lag = ports::kMaxLag;
     if (trouble == Trouble::kCapacityAfterAccept) settings.no_capacity = true;
     if (trouble == Trouble::kQuotaOfOne) settings.instances = 1;
+    if (trouble == Trouble::kQuotaOfTwenty) settings.instances = 20;
     return settings;
   }
 
   ManualClock clock_{Time{std::chrono::hours{24 * 365 * 56}}};
-  std::int64_t volume_gib_;
+  const Wishes wishes_;
+  const Trouble trouble_;
   FakeOpenStack fake_;
+  FaultyWay way_{fake_.Sender()};
   std::unique_ptr<openstack::OpenStackCloud> cloud_;
 };
 
-ports::CloudMaker Maker(const std::string& name, FakeSettings settings,
-                        std::int64_t volume_gib = 0) {
-  return {name, [settings, volume_gib](Trouble trouble) {
-            return std::make_unique<FakeUnderTest>(settings, volume_gib, trouble);
-          }};
+ports::CloudMaker Maker(const std::string& name, FakeSettings settings, Wishes wishes = {}) {
+  return {name,
+          [settings, wishes](Trouble trouble) {
+            return std::make_unique<FakeUnderTest>(settings, wishes, trouble);
+          },
+          nullptr};
 }
 
 FakeSettings Old() {
@@ -84,12 +110,14 @@ FakeSettings Untidy() {
   return settings;
 }
 
+std::vector<ports::CloudMaker> Makers() {
+  return {Maker("Present", {}), Maker("Old", Old()), Maker("Untidy", Untidy(), {.volume_gib = 100}),
+          Maker("Floating", {}, {.floating_ip = true, .own_group = true})};
+}
+
 }  // namespace
 
 namespace ports {
-INSTANTIATE_TEST_SUITE_P(FakeOpenStack, CloudConformance,
-                         testing::Values(Maker("Present", {}), Maker("Old", Old()),
-                                         Maker("Untidy", Untidy(), 100)),
-                         [](const auto& test) { return test.param.name; });
+SPW_INSTANTIATE_CLOUD_SUITE(FakeOpenStack, Makers(), Makers());
 }  // namespace ports
 }  // namespace spillway

@@ -4,6 +4,7 @@
 // way.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +18,7 @@
 #include "clouds/openstack/openstack_cloud.h"
 #include "clouds/openstack/resources.h"
 #include "tests/contract/cloud/cloud_conformance.h"
+#include "tests/contract/cloud/faulty_way.h"
 
 namespace spillway {
 namespace {
@@ -50,6 +52,14 @@ void SetQuota(int instances, const Clock& clock) {
   call.body = json::object{{"quota_set", json::object{{"instances", instances}}}};
   const auto set = session.DoJson(call);
   ASSERT_TRUE(set) << set.error().message;
+}
+
+// A signal to one of the cloud's services, to stop and to continue it.
+void Signal(const std::string& service, int signal) {
+  pid_t pid = 0;
+  std::ifstream(Directory() / "run" / (service + ".pid")) >> pid;
+  ASSERT_GT(pid, 1) << service;
+  ASSERT_EQ(::kill(-pid, signal), 0) << service;
 }
 
 openstack::OpenStackOptions Options(const std::string& entry) {
@@ -97,13 +107,17 @@ Send AsOfMicroversion(Send send, std::string newest) {
 
 class RealUnderTest final : public ports::CloudUnderTest {
  public:
-  RealUnderTest(const std::string& newest, Trouble trouble) : newest_(newest), trouble_(trouble) {
+  RealUnderTest(const std::string& newest, bool floating, Trouble trouble)
+      : newest_(newest), floating_(floating), trouble_(trouble) {
     log::SetLevel(log::Level::kError);
     Restart();
     Clean();
     SetQuota(trouble == Trouble::kQuotaOfOne ? 1 : kQuota, clock_);
   }
-  ~RealUnderTest() override { Clean(); }
+  ~RealUnderTest() override {
+    End();
+    Clean();
+  }
 
   ports::Cloud& cloud() override { return *cloud_; }
   ports::InstanceSpec Spec(const std::string& name) override {
@@ -120,52 +134,91 @@ class RealUnderTest final : public ports::CloudUnderTest {
   }
   void Restart() override {
     openstack::OpenStackOptions options = Options("lab-credential");
+    if (floating_) {
+      options.floating_network = "public";
+      options.security_groups.clear();
+      options.own_group = true;
+    }
+    if (trouble_ == Trouble::kBadImage) options.image = "no-such-image";
+    if (trouble_ == Trouble::kBadNetwork) options.network = "no-such-network";
     Send send = openstack::SendOver(options.cloud);
     if (!newest_.empty()) send = AsOfMicroversion(std::move(send), newest_);
     if (!made_ && trouble_ == Trouble::kCreateReplyLost) send = LosingOne(std::move(send), "POST");
     if (!made_ && trouble_ == Trouble::kDeleteReplyLost)
       send = LosingOne(std::move(send), "DELETE");
     made_ = true;
+    way_ = std::make_unique<FaultyWay>(std::move(send));
+    if (fault_) way_->Begin(*fault_, meets_);
     cloud_ =
-        std::make_unique<openstack::OpenStackCloud>(std::move(options), std::move(send), clock_);
+        std::make_unique<openstack::OpenStackCloud>(std::move(options), way_->Sender(), clock_);
   }
+  std::string Begin(ports::Fault fault, ports::Meets meets) override {
+    if (fault == ports::Fault::kTokenEnds) return "its tokens live for an hour";
+    if (fault == ports::Fault::kSchedulerDown) Signal("nova-scheduler", SIGSTOP);
+    fault_ = fault;
+    meets_ = meets;
+    way_->Begin(fault, meets);
+    return "";
+  }
+  void End() override {
+    if (fault_ == ports::Fault::kSchedulerDown) Signal("nova-scheduler", SIGCONT);
+    fault_.reset();
+    way_->End();
+  }
+  int SignIns() override { return way_->sign_ins(); }
 
  private:
   // What an earlier test, or a killed one, has left.
   void Clean() {
-    const openstack::OpenStackOptions options = Options("lab");
+    openstack::OpenStackOptions options = Options("lab");
+    options.floating_network = "public";
+    options.own_group = true;
     // As of 2018: servers that were made then have no tags, and are found by their metadata.
     openstack::OpenStackCloud cloud(
         options, AsOfMicroversion(openstack::SendOver(options.cloud), "2.38"), clock_);
     for (const char* cluster : kClusters) {
       for (int i = 0; i < 100; ++i) {
         const auto inventory = cloud.List(cluster);
-        if (inventory && inventory->instances.empty()) break;
-        if (inventory)
-          for (const ports::Instance& instance : inventory->instances)
-            (void)cloud.Delete(instance.id, instance.name, cluster);
+        if (inventory && inventory->instances.empty() && inventory->stray.empty()) break;
+        if (!inventory) continue;
+        for (const ports::Instance& instance : inventory->instances)
+          (void)cloud.Delete(instance.id, instance.name, cluster);
+        for (const SideObject& stray : inventory->stray)
+          (void)cloud.Delete("", stray.id.substr(0, stray.id.find('/')), cluster);
         std::this_thread::sleep_for(300ms);
       }
     }
   }
 
   const std::string newest_;
+  const bool floating_;
   const Trouble trouble_;
   SystemClock clock_;
   bool made_ = false;
+  std::optional<ports::Fault> fault_;
+  ports::Meets meets_ = ports::Meets::kReads;
+  std::unique_ptr<FaultyWay> way_;
   std::unique_ptr<openstack::OpenStackCloud> cloud_;
 };
 
-ports::CloudMaker Maker(const std::string& name, const std::string& newest) {
-  return {name, [newest](Trouble trouble) -> std::unique_ptr<ports::CloudUnderTest> {
-            if (trouble == Trouble::kListLags) return nullptr;
-            return std::make_unique<RealUnderTest>(newest, trouble);
-          }};
+ports::CloudMaker Maker(const std::string& name, const std::string& newest, bool floating) {
+  return {
+      name,
+      [newest, floating](Trouble trouble) {
+        return std::make_unique<RealUnderTest>(newest, floating, trouble);
+      },
+      [](Trouble trouble) { return trouble == Trouble::kListLags ? "its lists do not lag" : ""; }};
 }
 
 std::vector<ports::CloudMaker> Makers() {
   if (Directory().empty()) return {};
-  return {Maker("Present", ""), Maker("Of2018", "2.38")};
+  return {Maker("Present", "", false), Maker("Of2018", "2.38", false), Maker("Floating", "", true)};
+}
+
+// Faults of the way do not depend on the variant, and each costs some seconds here.
+std::vector<ports::CloudMaker> FaultMakers() {
+  if (Directory().empty()) return {};
+  return {Maker("Present", "", false)};
 }
 
 class RealOpenStackTest : public testing::Test {
@@ -241,8 +294,6 @@ TEST_F(RealOpenStackTest, ATokenThatWasRevokedIsRenewed) {
 }  // namespace
 
 namespace ports {
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(CloudConformance);
-INSTANTIATE_TEST_SUITE_P(RealOpenStack, CloudConformance, testing::ValuesIn(Makers()),
-                         [](const auto& test) { return test.param.name; });
+SPW_INSTANTIATE_CLOUD_SUITE(RealOpenStack, Makers(), FaultMakers());
 }  // namespace ports
 }  // namespace spillway

@@ -4,75 +4,21 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <map>
-#include <sstream>
 
 #include "base/log.h"
 #include "clouds/openstack/api_error.h"
 #include "clouds/openstack/fake_openstack.h"
 #include "clouds/openstack/openstack_cloud.h"
 #include "clouds/openstack/resources.h"
+#include "tests/contract/cloud/recordings.h"
 
 namespace spillway::openstack {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-
-struct Exchange {
-  std::string name, method, target;
-  net::HttpResponse response;
-};
-
-fs::path Folder() {
-  const char* named = std::getenv("SPILLWAY_RECORDINGS");
-  return fs::path(named != nullptr ? named : SPILLWAY_SOURCE_DIR "/../shared/recordings") /
-         "openstack";
-}
-
-// "NNN-name.http": request, a line of 72 dashes, status line and headers, empty line, body.
-Exchange ReadExchange(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream all;
-  all << file.rdbuf();
-  const std::string text = all.str();
-  Exchange exchange;
-  exchange.name = path.filename();
-  std::istringstream head(text);
-  head >> exchange.method >> exchange.target;
-  std::size_t at = text.find("\n" + std::string(72, '-') + "\n");
-  if (at == std::string::npos) return exchange;
-  at += 74;
-  for (bool first = true; at < text.size(); first = false) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::string line = text.substr(at, end - at);
-    at = end + 1;
-    if (line.empty()) break;
-    if (first && line.starts_with("HTTP/"))
-      exchange.response.status = std::stoi(line.substr(line.find(' ') + 1));
-    exchange.response.headers.TakeLine(line + "\r\n");
-  }
-  if (at < text.size()) exchange.response.body = text.substr(at);
-  return exchange;
-}
-
-const std::map<int, Exchange>& Recordings() {
-  static const std::map<int, Exchange> all = [] {
-    std::map<int, Exchange> read;
-    std::error_code none;
-    for (const auto& entry : fs::directory_iterator(Folder(), none))
-      if (entry.path().extension() == ".http")
-        read.emplace(std::stoi(entry.path().filename().string().substr(0, 3)),
-                     ReadExchange(entry.path()));
-    return read;
-  }();
-  return all;
-}
 
 class OpenStackReplayTest : public testing::Test {
  protected:

@@ -46,6 +46,12 @@ class SimulatedUnderTest final : public ports::CloudUnderTest {
       case Trouble::kQuotaOfOne:
         cloud.quota = 1;
         break;
+      case Trouble::kQuotaOfTwenty:
+        cloud.quota = 20;
+        break;
+      case Trouble::kBadImage:
+      case Trouble::kBadNetwork:
+        break;
     }
     cloud.goods = std::move(goods);
     Restart();
@@ -71,13 +77,85 @@ class SimulatedUnderTest final : public ports::CloudUnderTest {
     SPW_CHECK(opened.has_value(), opened ? std::string_view{} : opened.error().message);
     cloud_ = std::move(*opened);
   }
+  std::string Begin(ports::Fault fault, ports::Meets meets) override {
+    const simulated::CloudFaults before = options_.cloud.faults;
+    const std::string why = Set(fault, meets, options_.cloud.faults);
+    if (why.empty()) {
+      healthy_ = before;
+      Restart();
+    }
+    return why;
+  }
+  void End() override {
+    options_.cloud.faults = healthy_;
+    Restart();
+  }
 
  private:
+  std::string Set(ports::Fault fault, ports::Meets meets, simulated::CloudFaults& faults) const;
+
   ManualClock clock_{Time{std::chrono::hours{24 * 365 * 56}}};
   simulated::SimulatedCloudOptions options_;
+  simulated::CloudFaults healthy_;
   Offer offer_;
   std::unique_ptr<simulated::SimulatedCloud> cloud_;
 };
+
+constexpr std::uint32_t kAlways = 1000;
+
+std::string SimulatedUnderTest::Set(ports::Fault fault, ports::Meets meets,
+                                    simulated::CloudFaults& faults) const {
+  using ports::Fault;
+  switch (fault) {
+    case Fault::kForbidden:
+      faults.denied = kAlways;
+      return "";
+    case Fault::kThrottled:
+      faults.throttled = kAlways;
+      return "";
+    case Fault::kOutOfService:
+      faults.unavailable = kAlways;
+      return "";
+    case Fault::kUnreachable:
+      faults.outages = {{Time{}, clock_.Now() + 24h}};
+      return "";
+    case Fault::kServerError:
+      if (meets == ports::Meets::kReads) faults.unavailable = kAlways;
+      faults.create_lost_before = faults.delete_lost_before = kAlways;
+      return "";
+    case Fault::kErrorAfterEffect:
+    case Fault::kTornReply:
+      if (meets == ports::Meets::kReads) faults.unavailable = kAlways;
+      faults.create_lost_after = faults.delete_lost_after = kAlways;
+      return "";
+    case Fault::kSchedulerDown:
+      faults.boot_stuck = kAlways;
+      return "";
+    case Fault::kTokenEnds:
+    case Fault::kTokenRevoked:
+    case Fault::kTokensRefused:
+    case Fault::kCredentialsWrong:
+    case Fault::kIdentityDown:
+      return "it is in this process, and nobody signs in";
+    case Fault::kNetworkDown:
+    case Fault::kImagesDown:
+      return "it has no parts that could fail alone";
+    case Fault::kNotFound:
+    case Fault::kConflict:
+    case Fault::kTooLarge:
+    case Fault::kBusy:
+    case Fault::kMalformedReply:
+    case Fault::kHugeReply:
+    case Fault::kSlowReply:
+      return "it is in this process, and no reply travels";
+  }
+  return "";
+}
+
+std::string WhyNot(Trouble trouble) {
+  if (trouble == Trouble::kBadImage) return "its machines need no image";
+  return trouble == Trouble::kBadNetwork ? "its machines are on no network" : "";
+}
 
 std::vector<ports::CloudMaker> EveryProvider() {
   static const auto catalog = catalog::Catalog::Load(SPILLWAY_SOURCE_DIR "/catalog");
@@ -85,9 +163,10 @@ std::vector<ports::CloudMaker> EveryProvider() {
   std::vector<ports::CloudMaker> makers;
   for (const catalog::Entry& entry : catalog->entries()) {
     if (entry.offers.empty()) continue;
-    makers.push_back({entry.facts.id, [&entry](Trouble trouble) {
-                        return std::make_unique<SimulatedUnderTest>(entry, trouble);
-                      }});
+    makers.push_back(
+        {entry.facts.id,
+         [&entry](Trouble trouble) { return std::make_unique<SimulatedUnderTest>(entry, trouble); },
+         WhyNot});
   }
   return makers;
 }
@@ -95,7 +174,6 @@ std::vector<ports::CloudMaker> EveryProvider() {
 }  // namespace
 
 namespace ports {
-INSTANTIATE_TEST_SUITE_P(Simulated, CloudConformance, testing::ValuesIn(EveryProvider()),
-                         [](const auto& test) { return test.param.name; });
+SPW_INSTANTIATE_CLOUD_SUITE(Simulated, EveryProvider(), EveryProvider());
 }  // namespace ports
 }  // namespace spillway
