@@ -254,16 +254,20 @@ void MachinesTest::ExpectCosts() const {
   constexpr double kPrice = 2.15;
   for (const json::value& node : BurstNodes()) {
     const std::string name = NameOf(node);
+    int compared = 0;
     for (const Server& server : Servers(true)) {
-      if (server.name != name || !server.created || !server.deleted) continue;
+      if (server.id != kubernetes_test::Text(node, {"status", "instanceId"}) || !server.created ||
+          !server.deleted)
+        continue;
+      ++compared;
       const double seconds =
           std::chrono::duration<double>(*server.deleted - *server.created).count();
-      if (seconds < 0) continue;
       const std::string cost = kubernetes_test::Text(node, {"status", "cost"});
       const double minutes = std::atof(cost.c_str()) / kPrice * 60;
       EXPECT_GE(minutes, std::floor(seconds / 60)) << name << ": " << cost;
       EXPECT_LE(minutes, std::ceil((seconds + 15) / 60) + 0.5) << name << ": " << cost;
     }
+    EXPECT_EQ(compared, 1) << name;
   }
 }
 
