@@ -142,7 +142,8 @@ class Demonstration {
     SPW_TRY(ReadExample(o_.providers.empty() ? examples + "providers.yaml" : o_.providers,
                         general_));
     for (const char* name : kFirstJobs) SPW_TRY(ReadExample(examples + name, first_));
-    if (o_.hold_seconds > 0) SPW_TRY(HoldLonger(first_.front()));
+    if (o_.hold_seconds > 0)
+      for (schema::Source& source : first_) SPW_TRY(HoldLonger(source));
     std::vector<std::string> rest;
     for (const auto& entry : fs::directory_iterator(examples + "jobs"))
       if (entry.path().extension() == ".yaml" && IsShown(entry.path().filename().string()))

@@ -31,7 +31,7 @@ struct DemoOptions {
   // examples/providers.yaml.
   std::vector<std::string> jobs;
   std::string providers;
-  // Instead of the seconds for which the base load holds its GPUs; 0: as the example has it.
+  // Instead of the seconds for which the site's own work holds its GPUs; 0: as the examples have it.
   int hold_seconds = 0;
   // Directory in which somebody else puts what a look at the disks of rented machines found, as
   // *.json: {"node", "when", "windows", "bytes"}. Empty: the daemon looks itself.

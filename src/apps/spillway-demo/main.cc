@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
   app.add_option("--providers", options.providers, "File in the place of examples/providers.yaml");
   app.add_option("--scans", options.scans, "Directory with what others found on rented disks");
   app.add_option("--hold-seconds", options.hold_seconds,
-                 "Lets the base load hold its GPUs for so long");
+                 "Lets the site's own work hold its GPUs for so long");
   int minutes = 0;
   app.add_option("--limit", minutes, "Minutes that all of it may take")->check(CLI::Range(1, 120));
   CLI11_PARSE(app, argc, argv);
