@@ -114,6 +114,9 @@ openstack_demo() {
   kubectl apply -f "$repository/deploy/crds" -f "$repository/deploy/kubernetes/install.yaml" >/dev/null
   kubectl wait --for=condition=Established crd --all --timeout=60s >/dev/null
 
+  # Before spillwayd does it: where the kernel has no WireGuard it is a process, which is not the demonstration's.
+  ip link add "$DEMO_TUNNEL" type wireguard 2>/dev/null || setsid --wait wireguard-go "$DEMO_TUNNEL" >/dev/null 2>&1
+
   step "the demonstration"
   for job in "${jobs[@]}"; do arguments+=(--job "$job.yaml"); done
   for argument in --node-api-server "$KUBERNETES_API" --openstack-clouds "$DEMO_CLOUD/clouds.yaml" \

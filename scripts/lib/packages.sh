@@ -47,6 +47,10 @@ LIST
 libgtest-dev|unit tests
 libgmock-dev|matchers in unit tests
 libbenchmark-dev|measurements in bench/
+wireguard-tools|the tunnel's test
+wireguard-go|likewise, where the kernel has no WireGuard
+iproute2|likewise
+iptables|likewise
 prometheus|its promtool checks the metrics and the alerts
 clang-format-19|checks the formatting
 clang-tidy-19|checks the code
