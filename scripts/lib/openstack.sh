@@ -11,8 +11,9 @@ DEMO_CLOUD_PORT=${DEMO_CLOUD_PORT:-26000}
 DEMO_MACHINES=${DEMO_MACHINES:-${TMPDIR:-/tmp}/spillway-demo-machines}
 DEMO_TUNNEL_PORT=${DEMO_TUNNEL_PORT:-51820}
 DEMO_TUNNEL=spwdemo0
-# The base load of examples/ holds its GPUs for 75 seconds; a machine under emulation needs longer to boot.
-DEMO_HOLD_SECONDS=${DEMO_HOLD_SECONDS:-420}
+# The site's work in examples/ holds its GPUs for 75 seconds, and trainings have 300 epochs: a machine under
+# emulation needs longer to boot, and computes far slower.
+DEMO_ADJUST=(--adjust=--hold-seconds=300 --adjust=--epochs=20)
 
 # spillwayd calls it at every phase of a BurstNode: looks at the disk of its machine from outside, as a provider
 # could. A look while the job runs begins when its pods run, beside everything else.
@@ -126,7 +127,7 @@ openstack_demo() {
   done
   "$repository/build/bin/spillway-demo" --directory "$directory" --data "$repository/build/demo/data" \
     --time-scale 1 --kubeconfig "$KUBECONFIG" --providers "$repository/examples/openstack/providers.yaml" \
-    --scans "$directory/scans" --hold-seconds "$DEMO_HOLD_SECONDS" --limit 40 "${arguments[@]}" "$@" || code=$?
+    --scans "$directory/scans" "${DEMO_ADJUST[@]}" --limit 40 "${arguments[@]}" "$@" || code=$?
   if [ -n "$keep" ]; then
     echo "Everything stays: . $DEMO_CLUSTER/env && kubectl get burstnodes; OS_CLIENT_CONFIG_FILE=$DEMO_CLOUD/clouds.yaml"
     echo "openstack --os-cloud lab server list; end it with scripts/partners/kubernetes-down --dir $DEMO_CLUSTER;"

@@ -20,6 +20,7 @@
 #include "demo/reference.h"
 #include "demo/stage.h"
 #include "demo/story.h"
+#include "net/http_client.h"
 
 namespace spillway::demo {
 namespace {
@@ -142,8 +143,6 @@ class Demonstration {
     SPW_TRY(ReadExample(o_.providers.empty() ? examples + "providers.yaml" : o_.providers,
                         general_));
     for (const char* name : kFirstJobs) SPW_TRY(ReadExample(examples + name, first_));
-    if (o_.hold_seconds > 0)
-      for (schema::Source& source : first_) SPW_TRY(HoldLonger(source));
     std::vector<std::string> rest;
     for (const auto& entry : fs::directory_iterator(examples + "jobs"))
       if (entry.path().extension() == ".yaml" && IsShown(entry.path().filename().string()))
@@ -153,6 +152,8 @@ class Demonstration {
       if (std::none_of(std::begin(kFirstJobs), std::end(kFirstJobs),
                        [&](const char* first) { return path == examples + first; }))
         SPW_TRY(ReadExample(path, others_));
+    for (auto* sources : {&first_, &others_})
+      for (schema::Source& source : *sources) SPW_TRY(Adjust(source));
     std::vector<schema::Source> all = general_;
     all.insert(all.end(), first_.begin(), first_.end());
     all.insert(all.end(), others_.begin(), others_.end());
@@ -161,12 +162,15 @@ class Demonstration {
     return Ok();
   }
 
-  // A copy of the example with other seconds in it.
-  Status HoldLonger(schema::Source& source) {
-    static const std::regex kHold("--hold-seconds=[0-9]+");
-    source.text = std::regex_replace(source.text, kHold,
-                                     fmt::format("--hold-seconds={}", o_.hold_seconds));
-    source.file = o_.directory + "/" + fs::path(source.file).filename().string();
+  // A copy of the example with other values in it, if it has any of these arguments.
+  Status Adjust(schema::Source& source) {
+    std::string text = source.text;
+    for (const std::string& argument : o_.adjust) {
+      const std::string name = argument.substr(0, argument.find('=') + 1);
+      text = std::regex_replace(text, std::regex(name + "[0-9]+"), argument);
+    }
+    if (text == source.text) return Ok();
+    source = {o_.directory + "/" + fs::path(source.file).filename().string(), text};
     std::ofstream file(source.file, std::ios::trunc);
     file << source.text;
     return file.flush() ? Ok() : Fail(Code::kUnavailable, source.file + ": cannot be written");
@@ -287,6 +291,8 @@ class Demonstration {
 
   Status ApplyInOrder() {
     stage_.Step("declaring the site, who may leave it, where to, and for how much");
+    for (const std::string& argument : o_.adjust)
+      stage_.Line(fmt::format("  the jobs have {} here", argument));
     SPW_TRY(Apply(general_));
     SPW_TRY(Until("offers of all providers", 20s, [&]() -> Result<bool> {
       const auto health = client_.Health();
@@ -360,6 +366,7 @@ class Demonstration {
       files.results = HashFiles(o_.directory + "/results/" + place).value_or(FileHashes{});
     }
     evidence_.failed_log = LogOf("vision", "broken");
+    SPW_TRY(CollectMetrics());
     SPW_TRY(CollectLedger());
     return CollectCertificates();
   }
@@ -394,6 +401,16 @@ class Demonstration {
         if (const auto piece = client_.Logs(ns, cli::TextOf(*metadata, "name"), 0))
           log += piece->text;
     return log;
+  }
+
+  // As Prometheus would get them: how long its own part of each step took.
+  Status CollectMetrics() {
+    net::HttpClient http({.unix_path = socket_}, {});
+    SPW_ASSIGN(const net::HttpResponse page, http.Do(net::HttpRequest::Get("/metrics")));
+    std::ofstream file(o_.directory + "/metrics.txt", std::ios::trunc);
+    file << page.body;
+    if (file.flush()) return Ok();
+    return Fail(Code::kUnavailable, o_.directory + "/metrics.txt: cannot be written");
   }
 
   Status CollectLedger() {

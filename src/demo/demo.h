@@ -31,8 +31,8 @@ struct DemoOptions {
   // examples/providers.yaml.
   std::vector<std::string> jobs;
   std::string providers;
-  // Instead of the seconds for which the site's own work holds its GPUs; 0: as the examples have it.
-  int hold_seconds = 0;
+  // "--hold-seconds=420": stands in the examples' jobs wherever that argument has another value.
+  std::vector<std::string> adjust;
   // Directory in which somebody else puts what a look at the disks of rented machines found, as
   // *.json: {"node", "when", "windows", "bytes"}. Empty: the daemon looks itself.
   std::string scans;

@@ -39,8 +39,8 @@ int main(int argc, char** argv) {
   app.add_option("--job", options.jobs, "A file of examples/jobs to show; repeatable; default: all");
   app.add_option("--providers", options.providers, "File in the place of examples/providers.yaml");
   app.add_option("--scans", options.scans, "Directory with what others found on rented disks");
-  app.add_option("--hold-seconds", options.hold_seconds,
-                 "Lets the site's own work hold its GPUs for so long");
+  app.add_option("--adjust", options.adjust,
+                 "--name=value that takes the place of --name=anything in the jobs; repeatable");
   int minutes = 0;
   app.add_option("--limit", minutes, "Minutes that all of it may take")->check(CLI::Range(1, 120));
   CLI11_PARSE(app, argc, argv);
