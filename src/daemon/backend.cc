@@ -16,6 +16,9 @@
 namespace spillway::daemon {
 namespace {
 
+// Catalogue entry of clouds that tests make (catalog/pretend.yaml).
+constexpr std::string_view kPretend = "pretend";
+
 store::ObjectKey KeyOf(const server::ObjectRef& ref) {
   const schema::Kind* kind = schema::Schemas::Embedded().FindResource(ref.kind);
   return {ref.kind, kind != nullptr && kind->namespaced ? ref.ns : "", ref.name};
@@ -192,8 +195,10 @@ std::vector<server::Finding> Daemon::Doctor() {
                         it == not_ready.end() ? "the account answers and has quota" : it->second});
   }
   if (tunnels_)
-    findings.push_back(
-        {"tunnel", true, fmt::format("{} machines have an address in it", tunnels_->peers())});
+    findings.push_back({"tunnel", options_.machine_problem.empty(),
+                        options_.machine_problem.empty()
+                            ? fmt::format("{} machines have an address in it", tunnels_->peers())
+                            : options_.machine_problem});
   std::error_code error;
   const auto space = std::filesystem::space(options_.state_dir, error);
   const bool enough = !error && space.available > (std::uintmax_t{1} << 30);
@@ -218,6 +223,14 @@ std::vector<std::string> Daemon::Simulated() {
       simulated.emplace_back(
           "rented machines: each one is a spillway-node process of this computer, its directory is "
           "the rented disk.");
+      break;
+    }
+  for (const store::ObjectPtr& provider : store_->List("CloudProvider"))
+    if (StringOr(site::SpecOf(provider->body), "catalog", "") == kPretend) {
+      simulated.push_back(fmt::format(
+          "providers: {} is a test cloud (catalogue entry \"{}\"), its prices are made up and the "
+          "GPUs of its machines are numbers that a device plug-in hands out.",
+          provider->key.name, kPretend));
       break;
     }
   if (system_clock_.scale() != 1)

@@ -55,7 +55,8 @@ struct DaemonOptions {
   // Of machines that come through it.
   std::string door_address;  // the hub's address inside the tunnel
   int door_port = 0;
-  std::string machine_files;  // directory
+  std::string machine_files;    // directory
+  std::string machine_problem;  // what is wrong with it, for people; empty: nothing
   std::vector<std::string> machine_hosts, cluster_dns;
   std::string cluster_domain;
   // Directory that stands for the disk of a simulated machine; empty: no inspection.

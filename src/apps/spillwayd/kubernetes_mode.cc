@@ -20,7 +20,7 @@ struct KubernetesMode::Parts {
   kube::BootClock clock;
   kube::RealWaiter waiter;
   std::shared_ptr<kube::Client> client;
-  std::string node_server, server_ca;
+  std::string node_server, server_ca, version;
   std::unique_ptr<kube::Election> election;
   std::mutex mutex;
   std::condition_variable_any changed;
@@ -57,9 +57,9 @@ Result<std::unique_ptr<KubernetesMode>> KubernetesMode::Connect(const Kubernetes
   election.identity = fmt::format("{}_{:x}", host, timing.seed);
   parts->election = std::make_unique<kube::Election>(*parts->client, std::move(election));
   const auto parsed = ParseJson(*version);
-  log::Info("connected", {{"server", access.server},
-                          {"as", access.origin},
-                          {"version", parsed ? StringOr(*parsed, "gitVersion", "") : ""}});
+  if (parsed) parts->version = StringOr(*parsed, "gitVersion", "");
+  log::Info("connected",
+            {{"server", access.server}, {"as", access.origin}, {"version", parts->version}});
   return std::unique_ptr<KubernetesMode>(new KubernetesMode(std::move(parts)));
 }
 
@@ -96,6 +96,10 @@ std::optional<Duration> KubernetesMode::Right() const {
 
 const std::string& KubernetesMode::node_server() const {
   return parts_->node_server;
+}
+
+const std::string& KubernetesMode::version() const {
+  return parts_->version;
 }
 
 daemon::ClusterFactory KubernetesMode::Factory() const {

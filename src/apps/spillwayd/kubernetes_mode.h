@@ -37,6 +37,7 @@ class KubernetesMode {
   daemon::ClusterFactory Factory() const;
   // URL of the API server as rented machines reach it.
   const std::string& node_server() const;
+  const std::string& version() const;  // the API server's, "v1.36.3"
 
  private:
   struct Parts;

@@ -268,6 +268,10 @@ Status RunDaemon(Flags flags) {
     // The state belongs to the leader, so it is opened afterwards.
     if (!kubernetes->Lead(stop.token(), EndAtOnce)) return Ok();
   }
+  if (flags.tunnel.on() && kubernetes == nullptr)
+    return Fail(Code::kInvalid,
+                "--tunnel-endpoint needs --kubernetes: the embedded mode has no "
+                "cluster that a machine could join");
   const SystemClock clock(flags.time_scale);
   SPW_ASSIGN(const catalog::Catalog catalog, catalog::Catalog::Load(flags.catalog));
   Clouds clouds(catalog);
@@ -290,7 +294,8 @@ Status RunDaemon(Flags flags) {
   if (kubernetes != nullptr) {
     options.open_cluster = kubernetes->Factory();
     options.state_patience = kStatePatience;
-    if (flags.tunnel.on()) SPW_TRY(UseTunnel(flags.tunnel, kubernetes->node_server(), options));
+    if (flags.tunnel.on())
+      SPW_TRY(UseTunnel(flags.tunnel, kubernetes->node_server(), kubernetes->version(), options));
   }
   options.disk_of = [&](const std::string& node) { return clouds.DiskOf(node); };
   if (!flags.phase_hook.empty())

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "tunnel/hub.h"
+#include "tunnel/tool.h"
 
 namespace spillway {
 namespace {
@@ -68,10 +69,25 @@ Result<tunnel::AddressPlan> PlanOf(const TunnelFlags& flags) {
   return plan;
 }
 
+// What is wrong with the kubelet that machines get; empty: nothing.
+std::string KubeletProblem(const std::string& files, const std::string& version) {
+  const auto said = tunnel::RunTool({files + "/kubelet", "--version"});
+  if (!said)
+    return fmt::format("{}/kubelet cannot be run, so machines need an image that has one: {}",
+                       files, said.error().message);
+  std::string own = said->substr(said->rfind(' ') + 1);
+  while (own.ends_with('\n')) own.pop_back();
+  if (own == version) return "";
+  return fmt::format(
+      "the kubelet in {} is {}, the cluster is {}: make it anew with "
+      "scripts/machine-files and the kubelet of one of the cluster's nodes",
+      files, own, version);
+}
+
 }  // namespace
 
 Status UseTunnel(const TunnelFlags& flags, const std::string& api_server,
-                 daemon::DaemonOptions& options) {
+                 const std::string& version, daemon::DaemonOptions& options) {
   SPW_ASSIGN(const auto endpoint, HostAndPort("--tunnel-endpoint", flags.endpoint));
   if (endpoint.first.empty() || endpoint.second == 0)
     return Fail(Code::kInvalid,
@@ -95,6 +111,7 @@ Status UseTunnel(const TunnelFlags& flags, const std::string& api_server,
   options.door_address = tunnel::AddressText(hub.addresses.hub());
   options.door_port = flags.door_port;
   options.machine_files = flags.machine_files;
+  options.machine_problem = KubeletProblem(flags.machine_files, version);
   options.cluster_dns = flags.cluster_dns;
   options.cluster_domain = flags.cluster_domain;
   options.open_tunnel = [hub, endpoint = flags.endpoint]() -> Result<daemon::TunnelOptions> {

@@ -22,8 +22,9 @@ struct TunnelFlags {
 };
 
 // Fills in what the daemon needs for it. `api_server` is the URL that rented machines are told;
-// its name is looked up here, because where they are nobody may know it. kInvalid names the flag.
+// its name is looked up here, because where they are nobody may know it; `version` is its own.
+// kInvalid names the flag.
 Status UseTunnel(const TunnelFlags& flags, const std::string& api_server,
-                 daemon::DaemonOptions& options);
+                 const std::string& version, daemon::DaemonOptions& options);
 
 }  // namespace spillway
