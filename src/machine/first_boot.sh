@@ -34,28 +34,25 @@ rm -rf /var/log/journal
 address=${endpoint%:*} port=${endpoint##*:}
 case $address in *[!0-9.]*) address=$(getent ahostsv4 "$address" | head -n 1 | cut -d' ' -f1) ;; esac
 [ -n "$address" ] || give_up "no address of $endpoint"
-iptables-restore -w 5 <<RULES
-*filter
-:INPUT DROP
-:FORWARD DROP
-:OUTPUT DROP
--A INPUT -i lo -j ACCEPT
--A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
--A INPUT -i spw+ -j ACCEPT
--A INPUT -i spwpods -j ACCEPT
--A INPUT -p udp --sport 67 --dport 68 -j ACCEPT
--A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
--A FORWARD -o spwnode -j ACCEPT
--A FORWARD -i spwnode -j ACCEPT
--A FORWARD -i spwpods -o spwpods -j ACCEPT
--A OUTPUT -o lo -j ACCEPT
--A OUTPUT -o spw+ -j ACCEPT
--A OUTPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
--A OUTPUT -p udp --sport 68 --dport 67 -j ACCEPT
--A OUTPUT -p udp --dport 123 -j ACCEPT
--A OUTPUT -d $address/32 -p udp --dport $port -j ACCEPT
-COMMIT
-RULES
+# Of the interfaces that the machine has now; those of the tunnel and of pods come later.
+{
+  printf '*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\n'
+  for nic in /sys/class/net/*; do
+    nic=${nic##*/}
+    [ "$nic" != lo ] || continue
+    for rule in "-A INPUT -i $nic" "-A OUTPUT -o $nic"; do
+      echo "$rule -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
+    done
+    echo "-A INPUT -i $nic -p udp --sport 67 --dport 68 -j ACCEPT"
+    echo "-A INPUT -i $nic -j DROP"
+    echo "-A OUTPUT -o $nic -p udp --sport 68 --dport 67 -j ACCEPT"
+    echo "-A OUTPUT -o $nic -p udp --dport 123 -j ACCEPT"
+    echo "-A OUTPUT -o $nic -d $address/32 -p udp --dport $port -j ACCEPT"
+    echo "-A OUTPUT -o $nic -j DROP"
+    printf -- '-A FORWARD -i %s -j DROP\n-A FORWARD -o %s -j DROP\n' "$nic" "$nic"
+  done
+  echo COMMIT
+} | iptables-restore -w 5
 if [ -e /proc/net/if_inet6 ]; then
   ip6tables-restore -w 5 <<'RULES'
 *filter
