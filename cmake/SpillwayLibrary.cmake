@@ -38,9 +38,12 @@ function(spillway_library name)
   endif()
 endfunction()
 
-#   spillway_test(<name> LABEL unit|contract|scenario|integration SOURCES ... DEPENDS ... [TIMEOUT s])
+#   spillway_test(<name> LABEL unit|contract|scenario|integration ... SOURCES ... DEPENDS ...
+#                 [TIMEOUT s])
+# The label "openstack" is of what runs on a real cloud if SPILLWAY_TEST_OPENSTACK names one; such
+# tests take turns, as each looks at all that is there.
 function(spillway_test name)
-  cmake_parse_arguments(T "" "LABEL;TIMEOUT" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(T "" "TIMEOUT" "LABEL;SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${T_DEPENDS} GTest::gmock GTest::gtest_main)
@@ -53,7 +56,10 @@ function(spillway_test name)
   if(SPILLWAY_SANITIZE)
     math(EXPR T_TIMEOUT "${T_TIMEOUT} * 5")
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS ${T_LABEL} TIMEOUT ${T_TIMEOUT})
+  set_tests_properties(${name} PROPERTIES LABELS "${T_LABEL}" TIMEOUT ${T_TIMEOUT})
+  if("openstack" IN_LIST T_LABEL)
+    set_tests_properties(${name} PROPERTIES RESOURCE_LOCK openstack)
+  endif()
 endfunction()
 
 #   spillway_program(<name> SOURCES main.cc DEPENDS lib ...)   -> build/bin/<name>

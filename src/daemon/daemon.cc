@@ -168,9 +168,8 @@ Status Daemon::OpenAll() {
 Status Daemon::Start() {
   store_->OnChange([this](const std::vector<store::ObjectPtr>& changed, bool removed) {
     reaction_.Changed(changed, removed, Reaction::Moment::clock::now());
-    if (std::ranges::any_of(changed, [&](const store::ObjectPtr& object) {
-          return object != nullptr && cluster_->Urgent(*object);
-        }))
+    if (std::ranges::any_of(
+            changed, [&](const store::ObjectPtr& object) { return cluster_->Urgent(*object); }))
       Wake();
     Changed();
   });

@@ -187,6 +187,11 @@ void Store::Put(const ObjectKey& key, ObjectPtr object) {
     objects_.erase(it);
 }
 
+void Store::Tell(std::vector<ObjectPtr> changed, bool removed) const {
+  std::erase(changed, nullptr);  // of what was to be removed and was not there
+  if (on_change_ && !changed.empty()) on_change_(changed, removed);
+}
+
 Result<std::vector<ObjectPtr>> Store::Apply(std::vector<Write> writes, Survives survives) {
   std::vector<ObjectPtr> changed;
   bool any_removed = false;
@@ -202,7 +207,7 @@ Result<std::vector<ObjectPtr>> Store::Apply(std::vector<Write> writes, Survives 
         SPW_ASSIGN(ObjectPtr object, WriteOne(write));
         changed.push_back(std::move(object));
         removed.push_back(write.remove);
-        any_removed = any_removed || write.remove;
+        any_removed = any_removed || (write.remove && changed.back() != nullptr);
       }
       SPW_TRY(
           db_.Run("INSERT INTO meta(key, value) VALUES('revision', ?) ON CONFLICT(key) DO UPDATE "
@@ -217,7 +222,7 @@ Result<std::vector<ObjectPtr>> Store::Apply(std::vector<Write> writes, Survives 
       return Fail(std::move(status).error());
     }
   }
-  if (on_change_) on_change_(changed, any_removed);
+  Tell(changed, any_removed);
   return changed;
 }
 
@@ -268,7 +273,7 @@ void Store::Mirror(std::vector<Mirrored> objects) {
       }
     }
   }
-  if (on_change_ && !changed.empty()) on_change_(changed, removed);
+  Tell(std::move(changed), removed);
 }
 
 void Store::MirrorAll(const std::string& kind, std::vector<Mirrored> objects) {
@@ -388,7 +393,7 @@ Status Store::Commit(std::vector<BurstNode>& nodes, const std::vector<LedgerEntr
       decoded_[nodes[i].name] = {nodes[i], nodes[i].resource_version};
     }
   }
-  if (on_change_ && !changed.empty()) on_change_(changed, false);
+  Tell(std::move(changed), false);
   return Ok();
 }
 

@@ -85,8 +85,8 @@ class Store final : public ports::Journal {
     return look(static_cast<const T&>(*index));
   }
 
-  // All writes or none. Returns the objects as stored (deleted ones as they were). kConflict names
-  // the first object whose version is not the expected one.
+  // All writes or none. Returns the objects as stored (deleted ones as they were, nullptr for one
+  // that was not there). kConflict names the first object whose version is not the expected one.
   Result<std::vector<ObjectPtr>> Apply(std::vector<Write> writes,
                                        Survives survives = Survives::kPowerLoss);
 
@@ -109,8 +109,8 @@ class Store final : public ports::Journal {
   std::vector<Event> Events(const ObjectKey& about) const;
   std::vector<Event> RecentEvents(std::size_t limit) const;
 
-  // Called after every successful write, outside the lock, from the writing thread. Set once,
-  // before other threads use the store.
+  // Called after every write that changed something, outside the lock, from the writing thread,
+  // with what is there now or was there before. Set once, before other threads use the store.
   void OnChange(std::function<void(const std::vector<ObjectPtr>& changed, bool removed)> callback);
   std::int64_t Revision() const;
 
@@ -130,6 +130,7 @@ class Store final : public ports::Journal {
   Result<ObjectPtr> WriteOne(Write& write);
   ObjectPtr MirrorOne(Mirrored object);  // locked; nullptr: nothing changed
   void Remember(const std::vector<ObjectPtr>& changed, const std::vector<bool>& removed);
+  void Tell(std::vector<ObjectPtr> changed, bool removed) const;  // not locked
   // Locked. In place of the one with this key, which nullptr removes.
   void Put(const ObjectKey& key, ObjectPtr object);
 

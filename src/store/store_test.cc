@@ -85,6 +85,27 @@ TEST_F(StoreTest, ApplyIsAllOrNothing) {
   EXPECT_EQ(store->Revision(), 1);
 }
 
+TEST_F(StoreTest, WhoIsToldOfChangesHearsOnlyOfWhatIsOrWasThere) {
+  auto store = Open();
+  std::vector<std::string> told;
+  store->OnChange([&](const std::vector<ObjectPtr>& changed, bool removed) {
+    for (const ObjectPtr& object : changed)
+      told.push_back((removed ? "-" : "+") + (object == nullptr ? "nothing" : object->key.name));
+  });
+  const auto remove = [](const char* name) {
+    Write write{{"Node", "", name}, {}, std::nullopt};
+    write.remove = true;
+    return write;
+  };
+  ASSERT_TRUE(store->Apply({{{"Node", "", "a"}, json::object{}, 0}}));
+  ASSERT_TRUE(store->Apply({remove("a")}));
+  const auto again = store->Apply({remove("a")});
+  ASSERT_TRUE(again);
+  EXPECT_EQ((*again)[0], nullptr);
+  ASSERT_TRUE(store->Apply({remove("a"), {{"Node", "", "b"}, json::object{}, 0}}));
+  EXPECT_EQ(told, (std::vector<std::string>{"+a", "-a", "+b"}));
+}
+
 TEST_F(StoreTest, UpdateRetriesOnConflictAndListsByNamespace) {
   auto store = Open();
   ASSERT_TRUE(store->Apply(

@@ -78,7 +78,7 @@ spec:
 )yaml";
 
 // Job vision/hash. A gang: two pods with all GPUs of a machine each, so two machines.
-inline std::string BurstManifests(bool gang) {
+inline std::string BurstManifests(bool gang, int gpus) {
   std::string text(kBurstManifests);
   auto put = [&](std::string_view name, std::string_view value) {
     for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name))
@@ -86,8 +86,11 @@ inline std::string BurstManifests(bool gang) {
   };
   put("GANG", gang ? "spillway.dev/gang: all-or-nothing" : "");
   put("PODS", gang ? "2" : "1");
-  put("GPUS", gang ? "8" : "1");
+  put("GPUS", std::to_string(gpus));
   return text;
+}
+inline std::string BurstManifests(bool gang) {
+  return BurstManifests(gang, gang ? 8 : 1);
 }
 
 // Writes the Dataset's files, and one that its selection leaves out. Returns what the Job hashes.

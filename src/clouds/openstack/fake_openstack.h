@@ -278,6 +278,7 @@ class FakeOpenStack {
         {"metadata", server.metadata},
         {"OS-EXT-STS:task_state", server.deleted ? json::value("deleting") : nullptr},
         {"tags", server.tags},
+        {"flavor", json::object{{"original_name", server.flavor}}},
         {"OS-EXT-SRV-ATTR:user_data", server.user_data}};
     json::array& volumes = shown["os-extended-volumes:volumes_attached"].emplace_array();
     if (!server.volume.empty()) volumes.push_back(json::object{{"id", server.volume}});
@@ -376,6 +377,7 @@ class FakeOpenStack {
                                IntOr(limits, "totalInstancesUsed", 0), settings.instances));
     Server server;
     server.name = StringOr(asked, "name", "");
+    server.flavor = StringOr(asked, "flavorRef", "").substr(std::string_view("id-").size());
     server.created = clock_.Now();
     if (const json::array* tags = FindArray(asked, "tags")) server.tags = *tags;
     if (const json::object* metadata = FindObject(asked, "metadata")) server.metadata = *metadata;
