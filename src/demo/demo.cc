@@ -140,8 +140,8 @@ class Demonstration {
     const std::string examples = o_.repository + "/examples/";
     for (const char* name : {"site.yaml", "policy.yaml", "budgets.yaml", "datasets.yaml"})
       SPW_TRY(ReadExample(examples + name, general_));
-    SPW_TRY(ReadExample(o_.providers.empty() ? examples + "providers.yaml" : o_.providers,
-                        general_));
+    SPW_TRY(
+        ReadExample(o_.providers.empty() ? examples + "providers.yaml" : o_.providers, general_));
     for (const char* name : kFirstJobs) SPW_TRY(ReadExample(examples + name, first_));
     std::vector<std::string> rest;
     for (const auto& entry : fs::directory_iterator(examples + "jobs"))

@@ -51,7 +51,7 @@ class Machine {
   const std::string disk_;
   tunnel::KeyPair key_ = tunnel::NewKeyPair();
   mutable std::mutex mutex_;
-  std::string problem_;  // guarded by mutex_
+  std::string problem_;         // guarded by mutex_
   ContainerdFacts containerd_;  // once runtime_ is over
   std::future<Status> runtime_;
   std::thread joining_;

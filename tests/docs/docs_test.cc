@@ -276,8 +276,12 @@ TEST(Docs, ReportHasTheKeysOfTheApi) {
   const json::value api = ApiDocument();
   const json::value* report = FindPath(api, {"components", "schemas", "Report"});
   ASSERT_NE(report, nullptr);
-  std::set<std::string> keys{"ok", "workloads[].resultSha256", "workloads[].expectedSha256",
-                             "audit.verified", "timeline", "scans"};
+  std::set<std::string> keys{"ok",
+                             "workloads[].resultSha256",
+                             "workloads[].expectedSha256",
+                             "audit.verified",
+                             "timeline",
+                             "scans"};
   AddKeys(api, *report, "", keys);
   std::set<std::string> documented;
   const Document document =

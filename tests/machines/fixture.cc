@@ -37,9 +37,9 @@ std::string Partner(const std::string& name) {
 
 // In the version of the cluster: its own.
 std::string KubeletOfPartners() {
-  const std::string home = RunProgram({"bash", "-c", ". " + Partner("kubernetes-lib") +
-                                                         "; echo -n \"$bin/kubelet\""})
-                               .out;
+  const std::string home =
+      RunProgram({"bash", "-c", ". " + Partner("kubernetes-lib") + "; echo -n \"$bin/kubelet\""})
+          .out;
   return home;
 }
 
@@ -99,8 +99,7 @@ void MachinesTest::SetUp() {
   static int number = 0;
   interface_ = fmt::format("spwt{}-{}", ::getpid() % 10000, ++number);
   const Outcome files =
-      RunProgram({SPILLWAY_SOURCE_DIR "/scripts/machine-files", "--kubelet",
-                  KubeletOfPartners(),
+      RunProgram({SPILLWAY_SOURCE_DIR "/scripts/machine-files", "--kubelet", KubeletOfPartners(),
                   "--cni", "/usr/lib/cni", "--programs", SPILLWAY_BIN_DIR, dir_ + "/files"},
                  "", 120s);
   ASSERT_EQ(files.exit, 0) << files.err;
@@ -160,8 +159,8 @@ std::vector<Server> MachinesTest::Servers(bool gone_too) const {
   std::vector<Server> servers = ReadServers(Ask(cloud_, openstack::Service::kCompute, path));
   if (!gone_too) return servers;
   // Deleted servers have no tags any more.
-  for (Server& server : ReadServers(Ask(cloud_, openstack::Service::kCompute,
-                                        "/servers/detail?all_tenants=1&deleted=true")))
+  for (Server& server : ReadServers(
+           Ask(cloud_, openstack::Service::kCompute, "/servers/detail?all_tenants=1&deleted=true")))
     servers.push_back(std::move(server));
   return servers;
 }
@@ -180,8 +179,8 @@ std::string MachinesTest::Belongings() const {
     const json::array* found = FindArray(answer, kind);
     if (found == nullptr) return;
     for (const json::value& object : *found)
-      text += fmt::format("{} {} {}\n", kind, StringOr(object, "id", ""),
-                          StringOr(object, "name", ""));
+      text +=
+          fmt::format("{} {} {}\n", kind, StringOr(object, "id", ""), StringOr(object, "name", ""));
   };
   list(Service::kCompute, "/servers?all_tenants=1", "servers");
   list(Service::kCompute, "/os-keypairs", "keypairs");
@@ -196,8 +195,8 @@ std::string MachinesTest::Console(const std::string& node) const {
 }
 
 void MachinesTest::Cut(const std::string& node, bool cut) const {
-  const Outcome done = RunProgram({Partner("machine-cut"), "--dir", machines(), "--name",
-                                   ServerOf(node), cut ? "on" : "off"});
+  const Outcome done = RunProgram(
+      {Partner("machine-cut"), "--dir", machines(), "--name", ServerOf(node), cut ? "on" : "off"});
   EXPECT_EQ(done.exit, 0) << done.err;
 }
 
@@ -215,8 +214,8 @@ MachinesTest::Scan MachinesTest::ScanFile(const std::string& raw) const {
   std::ifstream stream(raw, std::ios::binary);
   std::string buffer(1 << 20, '\0');
   while (stream.read(buffer.data(), std::ssize(buffer)) || stream.gcount() > 0)
-    scanner.Feed(AsBytes(std::string_view(buffer).substr(0, static_cast<std::size_t>(
-                                                                stream.gcount()))));
+    scanner.Feed(
+        AsBytes(std::string_view(buffer).substr(0, static_cast<std::size_t>(stream.gcount()))));
   fs::remove(raw);
   return {scanner.hit_windows(), scanner.scanned_bytes()};
 }

@@ -10,8 +10,8 @@
 
 namespace spillway::machines_test {
 
-using kubernetes_test::Outcome;
 using kubernetes_test::Eventually;
+using kubernetes_test::Outcome;
 using namespace std::chrono_literals;
 
 // Under emulation, on a computer that has something else to do.
@@ -36,8 +36,8 @@ class MachinesTest : public kubernetes_test::KubernetesTest {
   // Of the cloud, over its API as admin.
   std::vector<Server> Servers(bool gone_too = false) const;
   std::string ServerOf(const std::string& node) const;  // id; empty: none that lives
-  // Everything of the project that could cost: servers, ports, volumes, floating addresses, key pairs,
-  // security groups. Compared before and after.
+  // Everything of the project that could cost: servers, ports, volumes, floating addresses, key
+  // pairs, security groups. Compared before and after.
   std::string Belongings() const;
   // Of the machine of a BurstNode.
   std::string Console(const std::string& node) const;

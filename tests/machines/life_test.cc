@@ -1,5 +1,6 @@
-// The whole life of a rented machine: it boots from what Spillway wrote, joins, computes, and vanishes
-// with everything that belongs to it; what it knew is worthless, and nothing readable was on its disk.
+// The whole life of a rented machine: it boots from what Spillway wrote, joins, computes, and
+// vanishes with everything that belongs to it; what it knew is worthless, and nothing readable was
+// on its disk.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <signal.h>
@@ -28,8 +29,8 @@ class LifeTest : public MachinesTest {
   // What the machine was given, read from its config drive as a thief would.
   door::UserData Stolen(const std::string& node) const {
     const std::string drive = fmt::format("{}/{}/config.iso", machines(), ServerOf(node));
-    const Outcome read = RunProgram({"isoinfo", "-R", "-x", "/openstack/latest/user_data", "-i",
-                                     drive});
+    const Outcome read =
+        RunProgram({"isoinfo", "-R", "-x", "/openstack/latest/user_data", "-i", drive});
     EXPECT_EQ(read.exit, 0) << read.err;
     script_ = read.out;
     const auto inside = machine::UserDataIn(read.out);
@@ -75,15 +76,17 @@ TEST_F(LifeTest, AJobRunsOnAMachineThatBootedFromOurUserData) {
   door.base_url = stolen.door;
   door.tunnelled = true;
   net::HttpClient thief(door, {});
-  const auto second = thief.Do(net::HttpRequest::Json(
-      "POST", "/node/v1/register",
-      json::object{{"name", stolen.name},
-                   {"token", stolen.token},
-                   {"publicKey", std::string(64, '1')},
-                   {"hardware", json::object{{"cpuMilli", 1}, {"memoryBytes", 1},
-                                             {"ephemeralBytes", 1}, {"gpus", 0},
-                                             {"extended", json::object{}}}},
-                   {"labels", json::object{}}}));
+  const auto second = thief.Do(
+      net::HttpRequest::Json("POST", "/node/v1/register",
+                             json::object{{"name", stolen.name},
+                                          {"token", stolen.token},
+                                          {"publicKey", std::string(64, '1')},
+                                          {"hardware", json::object{{"cpuMilli", 1},
+                                                                    {"memoryBytes", 1},
+                                                                    {"ephemeralBytes", 1},
+                                                                    {"gpus", 0},
+                                                                    {"extended", json::object{}}}},
+                                          {"labels", json::object{}}}));
   ASSERT_TRUE(second) << second.error().message;
   EXPECT_EQ(second->status, 403) << second->body;
   const Outcome peers = RunProgram({"wg", "show", interface(), "allowed-ips"});
@@ -95,9 +98,13 @@ TEST_F(LifeTest, AJobRunsOnAMachineThatBootedFromOurUserData) {
   const std::string host = api.substr(0, api.find(':'));
   EXPECT_THAT(InPod(pod, Connect(host, std::stoi(api.substr(api.find(':') + 1)))).out,
               HasSubstr("open"));
-  for (const auto& [other, port] : std::vector<std::pair<std::string, int>>{
-           {host, 22}, {host, 10257}, {"100.64.0.1", 51897}, {"10.0.2.2", 80},
-           {stolen.tunnel->hub_address, 22}, {"10.98.1.1", 10250}})
+  for (const auto& [other, port] :
+       std::vector<std::pair<std::string, int>>{{host, 22},
+                                                {host, 10257},
+                                                {"100.64.0.1", 51897},
+                                                {"10.0.2.2", 80},
+                                                {stolen.tunnel->hub_address, 22},
+                                                {"10.98.1.1", 10250}})
     EXPECT_THAT(InPod(pod, Connect(other, port)).out, HasSubstr("closed")) << other << ":" << port;
 
   // Nothing readable is on the disk while it computes.
