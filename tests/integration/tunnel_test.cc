@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "base/encoding.h"
 #include "net/http_server.h"
@@ -115,9 +116,13 @@ class TunnelTest : public ::testing::Test {
 
   // A first handshake, or a server that begins, may take a while.
   static bool Answers(int i, const std::string& address, int port) {
-    for (int tries = 0; tries < 20; ++tries)
-      if (Reaches(i, address, port)) return true;
-    return false;
+    const SystemClock clock;
+    const Duration end = clock.SteadyNow() + 30s;
+    while (!Reaches(i, address, port)) {
+      if (clock.SteadyNow() >= end) return false;
+      std::this_thread::sleep_for(100ms);
+    }
+    return true;
   }
 
   fs::path dir_;
