@@ -144,5 +144,30 @@ TEST(OpenStackProvider, WithoutAnAccountItSaysHowToGiveOne) {
   daemon.Terminate();
 }
 
+TEST(OpenStackProvider, WithoutATunnelItSaysHowToGetOne) {
+  const SystemClock clock;
+  FakeServer server(clock);
+  char name[] = "/tmp/openstack-provider-XXXXXX";
+  ASSERT_NE(::mkdtemp(name), nullptr);
+  const fs::path file = fs::path(name) / "clouds.yaml";
+  std::ofstream(file) << server.CloudsYaml();
+  Daemon daemon({.extra = {"--openstack-clouds", file}});
+  daemon.Start();
+  if (testing::Test::HasFatalFailure()) return;
+  std::string manifests = LabManifests("ubuntu-cuda");
+  const std::string line = "  network: none\n";
+  manifests.erase(manifests.find(line), line.size());
+  ASSERT_TRUE(daemon.Apply(manifests));
+  EXPECT_TRUE(daemon.WaitFor(
+      [&] {
+        return WhyNotReady(daemon).find("spillwayd runs without --tunnel-endpoint") !=
+               std::string::npos;
+      },
+      30s))
+      << WhyNotReady(daemon);
+  daemon.Terminate();
+  fs::remove_all(name);
+}
+
 }  // namespace
 }  // namespace spillway::integration
