@@ -107,6 +107,12 @@ TEST_F(LifeTest, AJobRunsOnAMachineThatBootedFromOurUserData) {
                                                 {"10.98.1.1", 10250}})
     EXPECT_THAT(InPod(pod, Connect(other, port)).out, HasSubstr("closed")) << other << ":" << port;
 
+  // Nothing of what it computes is written where it would outlive memory.
+  const Outcome kernel = InPod(pod,
+                               "print(open('/proc/swaps').read().count(chr(10)))\n"
+                               "print(open('/proc/sys/kernel/core_pattern').read().strip())\n");
+  EXPECT_THAT(kernel.out, HasSubstr("1\n|/bin/false\n")) << kernel.out << kernel.err;
+
   // Nothing readable is on the disk while it computes.
   const Scan running = ScanDisk(node);
   EXPECT_EQ(running.windows, 0);
