@@ -1,5 +1,6 @@
-// A machine that is lost: without its network for longer than its lease it destroys its keys and
-// powers off by itself; without power it is given back. The work is done elsewhere.
+// A machine that is lost: a minute without its network is nothing; without its network for longer
+// than its lease it destroys its keys and powers off by itself; without power it is given back. The
+// work is done elsewhere.
 #include <gmock/gmock.h>
 
 #include "tests/machines/fixture.h"
@@ -40,6 +41,11 @@ TEST_F(LossTest, WithoutNetworkAndWithoutPowerTheWorkIsDoneElsewhere) {
   const std::string cut = NodeOfRun({});
   if (HasFailure()) return;
   const std::string server = ServerOf(cut), console = machines() + "/" + server + "/console.log";
+  // A minute costs nothing: its lease is 90 seconds.
+  Cut(cut, true);
+  EXPECT_FALSE(Eventually([&] { return PhaseOf(cut) != "Running"; }, 60s)) << Story();
+  Cut(cut, false);
+  EXPECT_FALSE(Eventually([&] { return PhaseOf(cut) != "Running"; }, 60s)) << Story();
   Cut(cut, true);
   // Nobody can tell it to, so it does it by itself.
   EXPECT_TRUE(Eventually(
