@@ -137,9 +137,9 @@ void MachinesTest::TearDown() {
   tunnel::RunTool({"ip", "link", "delete", interface_});
 }
 
-void MachinesTest::StartSpillway(const std::string& phase_hook) {
+void MachinesTest::StartSpillway(int replicas) {
   StartDaemons({.time_scale = 1,
-                .phase_hook = phase_hook,
+                .replicas = replicas,
                 .extra = {"--openstack-clouds", cloud_ + "/clouds.yaml", "--tunnel-endpoint", kHub,
                           "--tunnel-port", std::to_string(kHubPort), "--tunnel-interface",
                           interface_, "--machine-files", dir_ + "/files", "--cluster-id", ns_},

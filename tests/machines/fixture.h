@@ -30,8 +30,8 @@ class MachinesTest : public kubernetes_test::KubernetesTest {
   void SetUp() override;
   void TearDown() override;
 
-  void StartSpillway(const std::string& phase_hook = "");
-  void ApplyCloud() const;  // and the rules of KubernetesTest
+  void StartSpillway(int replicas = 1);  // with one state
+  void ApplyCloud() const;               // and the rules of KubernetesTest
 
   // Of the cloud, over its API as admin.
   std::vector<Server> Servers(bool gone_too = false) const;

@@ -2,6 +2,7 @@
 // than its lease it destroys its keys and powers off by itself; without power it is given back. The
 // work is done elsewhere.
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include "tests/machines/fixture.h"
 
@@ -34,7 +35,7 @@ class LossTest : public MachinesTest {
 };
 
 TEST_F(LossTest, WithoutNetworkAndWithoutPowerTheWorkIsDoneElsewhere) {
-  StartSpillway();
+  StartSpillway(2);
   ApplyCloud();
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;
@@ -59,6 +60,9 @@ TEST_F(LossTest, WithoutNetworkAndWithoutPowerTheWorkIsDoneElsewhere) {
   const std::string again = NodeOfRun({cut});
   if (HasFailure()) return;
   PowerOff(again);
+  // Whoever leads dies as well; the other replica finds the machine lost and rents the next.
+  Leader()->Signal(SIGKILL);
+  ASSERT_TRUE(EventuallyRevived([&] { return Leader() != nullptr; }, 60s));
   const std::string last = NodeOfRun({cut, again});
   if (HasFailure()) return;
   EXPECT_TRUE(Eventually(
