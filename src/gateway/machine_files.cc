@@ -2,16 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <memory>
 
-#include "base/encoding.h"
 #include "base/fd.h"
+#include "base/sha256_stream.h"
 
 namespace spillway::gateway {
 namespace {
@@ -21,19 +19,14 @@ namespace fs = std::filesystem;
 Result<std::string> HashOf(const std::string& path) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return Fail(Code::kInvalid, path + ": cannot be read");
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash(EVP_MD_CTX_new(),
-                                                                     &EVP_MD_CTX_free);
-  SPW_CHECK(hash != nullptr && EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) == 1);
-  std::vector<char> buffer(1 << 20);
+  Sha256Stream hash;
+  ByteBuffer buffer(1 << 20);
   while (true) {
     const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
     if (got < 0) return Fail(Code::kInvalid, path + ": cannot be read");
-    if (got == 0) break;
-    SPW_CHECK(EVP_DigestUpdate(hash.get(), buffer.data(), static_cast<std::size_t>(got)) == 1);
+    if (got == 0) return Hex(hash.Finish());
+    hash.Add(ByteView(buffer).first(static_cast<std::size_t>(got)));
   }
-  Digest digest{};
-  SPW_CHECK(EVP_DigestFinal_ex(hash.get(), digest.data(), nullptr) == 1);
-  return Hex(digest);
 }
 
 }  // namespace

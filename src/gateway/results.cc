@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/sha256_stream.h"
 #include "data/bytes.h"
 #include "data/path.h"
 #include "data/receipt.h"
@@ -111,19 +111,16 @@ Status WriteNote(const std::string& path, const std::string& text) {
 }
 
 Result<Digest> HashFile(int fd, const std::string& path, std::int64_t size) {
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> hash(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  SPW_CHECK(hash && EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) == 1);
+  Sha256Stream hash;
   ByteBuffer buffer(1 << 20);
   for (std::int64_t at = 0; at < size;) {
     const auto part = std::span(buffer).first(static_cast<std::size_t>(
         std::min<std::int64_t>(size - at, static_cast<std::int64_t>(buffer.size()))));
     SPW_TRY(ReadAt(fd, path, at, part));
-    SPW_CHECK(EVP_DigestUpdate(hash.get(), part.data(), part.size()) == 1);
+    hash.Add(part);
     at += static_cast<std::int64_t>(part.size());
   }
-  Digest digest;
-  SPW_CHECK(EVP_DigestFinal_ex(hash.get(), digest.data(), nullptr) == 1);
-  return digest;
+  return hash.Finish();
 }
 
 }  // namespace

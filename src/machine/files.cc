@@ -1,16 +1,14 @@
 #include "machine/files.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <thread>
 
-#include "base/encoding.h"
 #include "base/log.h"
+#include "base/sha256_stream.h"
 #include "net/http_client.h"
 
 namespace spillway::machine {
@@ -21,30 +19,15 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kPieceBytes = 4 << 20;
 constexpr Duration kPieceTime = 120s, kPause = 1s;
 
-struct HashContext {
-  HashContext() : context(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-    SPW_CHECK(context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
-  }
-  void Add(std::string_view bytes) {
-    SPW_CHECK(EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1);
-  }
-  std::string Hex() {
-    Digest digest{};
-    SPW_CHECK(EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1);
-    return spillway::Hex(digest);
-  }
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context;
-};
-
 bool IsThere(const std::string& path, const door::MachineFile& file) {
   std::error_code error;
   if (fs::file_size(path, error) != static_cast<std::uintmax_t>(file.bytes) || error) return false;
   std::ifstream stream(path, std::ios::binary);
-  HashContext hash;
+  Sha256Stream hash;
   std::string buffer(1 << 20, '\0');
   while (stream.read(buffer.data(), std::ssize(buffer)) || stream.gcount() > 0)
-    hash.Add(std::string_view(buffer).substr(0, static_cast<std::size_t>(stream.gcount())));
-  return hash.Hex() == file.sha256;
+    hash.Add(AsBytes(buffer).first(static_cast<std::size_t>(stream.gcount())));
+  return Hex(hash.Finish()) == file.sha256;
 }
 
 Result<std::string> Piece(net::HttpClient& http, const door::MachineFile& file, std::int64_t at) {
@@ -68,7 +51,7 @@ Status Fetch(const std::string& door, const door::MachineFile& file, const std::
   options.response_bytes = kPieceBytes;
   net::HttpClient http(endpoint, options);
   std::ofstream stream(path, std::ios::binary | std::ios::trunc);
-  HashContext hash;
+  Sha256Stream hash;
   const Duration end = SystemClock().SteadyNow() + patience;
   for (std::int64_t at = 0; at < file.bytes;) {
     const Result<std::string> piece = Piece(http, file, at);
@@ -80,12 +63,12 @@ Status Fetch(const std::string& door, const door::MachineFile& file, const std::
       continue;
     }
     stream << *piece;
-    hash.Add(*piece);
+    hash.Add(AsBytes(*piece));
     at += std::ssize(*piece);
   }
   stream.close();
   if (!stream) return Fail(Code::kInternal, path + ": cannot be written");
-  if (hash.Hex() != file.sha256)
+  if (Hex(hash.Finish()) != file.sha256)
     return Fail(Code::kCorrupt, file.name + " from the site is not the one that was promised");
   return Ok();
 }

@@ -1,7 +1,6 @@
 #include "node/result_sender.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include "base/log.h"
 #include "data/receipt.h"
@@ -164,17 +163,6 @@ Status ResultSender::CheckReceipt(const SealedFile& file, const std::string& rec
   return Fail(Code::kCorrupt, "the receipt does not hold: " + missing.front());
 }
 
-// SHA-256 over a stream.
-struct ResultWriter::Hash {
-  Hash() : context(EVP_MD_CTX_new()) {
-    SPW_CHECK(context != nullptr && EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1);
-  }
-  ~Hash() { EVP_MD_CTX_free(context); }
-  Hash(const Hash&) = delete;
-  Hash& operator=(const Hash&) = delete;
-  EVP_MD_CTX* context;
-};
-
 ResultWriter::ResultWriter(ResultSender& sender, const RunKey& key, RunNames names, std::string pod,
                            std::string uid)
     : sender_(sender),
@@ -193,7 +181,7 @@ Status ResultWriter::BeginFile(const std::string& claim, const std::string& path
                                std::uint32_t mode, std::int64_t size_bytes) {
   SPW_CHECK(!open_, "one result file at a time");
   file_ = SealedFile{{pod_, uid_, claim, path, mode, size_bytes, "", 0, 1}, {}};
-  hash_ = std::make_unique<Hash>();
+  hash_ = {};
   taken_bytes_ = 0;
   // Once, at its full size: a buffer that grew would leave plaintext behind.
   plain_.reserve(kChunkBytes);
@@ -204,7 +192,7 @@ Status ResultWriter::BeginFile(const std::string& claim, const std::string& path
 
 Status ResultWriter::Add(std::string_view bytes) {
   SPW_CHECK(open_, "no result file is open");
-  SPW_CHECK(EVP_DigestUpdate(hash_->context, bytes.data(), bytes.size()) == 1);
+  hash_.Add(AsBytes(bytes));
   taken_bytes_ += static_cast<std::int64_t>(bytes.size());
   while (!bytes.empty()) {
     const std::size_t take = std::min(bytes.size(), kChunkBytes - plain_.size());
@@ -231,9 +219,7 @@ Status ResultWriter::SealPlain() {
 // An empty file is one empty chunk, so that its name and receipt travel like any other.
 Status ResultWriter::FinishFile() {
   if (!plain_.empty() || file_.slots.empty()) SPW_TRY(SealPlain());
-  Digest digest;
-  SPW_CHECK(EVP_DigestFinal_ex(hash_->context, digest.data(), nullptr) == 1);
-  file_.about.sha256 = Hex(digest);
+  file_.about.sha256 = Hex(hash_.Finish());
   open_ = false;
   sender_.Submit(std::move(file_));
   return Ok();

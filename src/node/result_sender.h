@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/sha256_stream.h"
 #include "data/sign.h"
 #include "node/door_client.h"
 #include "node/result_store.h"
@@ -93,7 +94,6 @@ class ResultWriter {
   Status Add(std::string_view bytes);
 
  private:
-  struct Hash;
   Status SealPlain();
   Status FinishFile();
 
@@ -105,7 +105,7 @@ class ResultWriter {
   SealedFile file_;
   ByteBuffer plain_;  // of the chunk that is being filled; zeroised
   std::int64_t taken_bytes_ = 0;
-  std::unique_ptr<Hash> hash_;
+  Sha256Stream hash_;
 };
 
 }  // namespace spillway::node
