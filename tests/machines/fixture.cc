@@ -237,6 +237,17 @@ MachinesTest::Scan MachinesTest::ScanKept(const std::string& server) const {
   return ScanFile(raw);
 }
 
+void MachinesTest::FinishJob() {
+  EXPECT_TRUE(Eventually(
+      [&] {
+        OpenGates("hash");
+        return JobComplete("hash");
+      },
+      kRun))
+      << Story();
+  ExpectResults("hash");
+}
+
 void MachinesTest::ExpectAllReturned(Duration most) {
   ExpectNodesGone(most);
   EXPECT_TRUE(Eventually([&] { return Belongings() == belongings_; }, 30s))

@@ -51,6 +51,8 @@ class MachinesTest : public kubernetes_test::KubernetesTest {
   Scan ScanDisk(const std::string& node) const;  // while it runs
   Scan ScanKept(const std::string& server) const;
 
+  // Lets the Job's pods go on, whichever run, until it is complete and its results are right.
+  void FinishJob();
   // Nothing left at the site nor at the cloud, and each node's cost in the ledger is what its
   // server's own record makes of it.
   void ExpectAllReturned(Duration most);

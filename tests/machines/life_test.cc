@@ -126,14 +126,7 @@ TEST_F(LifeTest, AJobRunsOnAMachineThatBootedFromOurUserData) {
   Cut(node, true);
   EXPECT_FALSE(Eventually([&] { return PhaseOf(node) != "Running"; }, 30s)) << Story();
   Cut(node, false);
-  EXPECT_TRUE(Eventually(
-      [&] {
-        OpenGates("hash");
-        return JobComplete("hash");
-      },
-      kRun))
-      << Story();
-  ExpectResults("hash");
+  FinishJob();
 
   const std::string server = ServerOf(node);
   ExpectAllReturned(kRun);

@@ -65,14 +65,7 @@ TEST_F(LossTest, WithoutNetworkAndWithoutPowerTheWorkIsDoneElsewhere) {
   ASSERT_TRUE(EventuallyRevived([&] { return Leader() != nullptr; }, 60s));
   const std::string last = NodeOfRun({cut, again});
   if (HasFailure()) return;
-  EXPECT_TRUE(Eventually(
-      [&] {
-        OpenGates("hash");
-        return JobComplete("hash");
-      },
-      kRun))
-      << Story();
-  ExpectResults("hash");
+  FinishJob();
   ExpectAllReturned(kRun);
   EXPECT_EQ(BurstNodes().size(), 3u) << Story();
 }
