@@ -4,10 +4,7 @@
 //
 //   POST /node/v1/register    RegisterRequest -> RegisterAnswer; one-use token, a second use is 403
 //   POST /node/v1/heartbeat   Heartbeat -> Desired
-//   GET  /node/v1/files/{sha256}  what a machine needs before it can register (user_data.h);
-//   without
-//   a
-//                             credential; supports Range
+//   GET  /node/v1/files/{sha256} -> a file of user_data.h; supports Range, needs no credential
 //   GET  /node/v1/manifest    -> sealed manifest bytes
 //   GET  /node/v1/chunks/{i}  -> sealed chunk bytes; supports Range
 //   PUT  /node/v1/results     one sealed chunk of a result file -> {}, or {"receipt": {...}} once
