@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "base/log.h"
-#include "clouds/openstack/fake_openstack.h"
+#include "clouds/openstack/fake_account.h"
 
 namespace spillway::openstack {
 namespace {
@@ -21,13 +21,7 @@ class OpenStackCloudTest : public testing::Test {
   OpenStackCloudTest() { log::SetLevel(log::Level::kError); }
 
   static OpenStackOptions Options() {
-    OpenStackOptions options;
-    options.cloud = FakeOpenStack::Config();
-    options.offers.provider = "lab";
-    options.offers.catalog = "lab";
-    options.offers.region = {"here-1", "NL", "EU", "Amsterdam"};
-    options.offers.gpus = {{"a100", {"NVIDIA-A100-SXM4-80GB", 81920, 550}}};
-    options.offers.flavors = {{"gpu.a100.1", Money::Cents(215), "", 0}};
+    OpenStackOptions options = FakeAccount();
     options.image = "ubuntu-cuda";
     options.network = "private";
     return options;

@@ -4,7 +4,7 @@
 // floating IPs.
 #include <memory>
 
-#include "clouds/openstack/fake_openstack.h"
+#include "clouds/openstack/fake_account.h"
 #include "clouds/openstack/openstack_cloud.h"
 #include "tests/contract/cloud/cloud_conformance.h"
 #include "tests/contract/cloud/faulty_way.h"
@@ -23,13 +23,7 @@ struct Wishes {
 };
 
 openstack::OpenStackOptions Options(const Wishes& wishes, Trouble trouble) {
-  openstack::OpenStackOptions options;
-  options.cloud = FakeOpenStack::Config();
-  options.offers.provider = "lab";
-  options.offers.catalog = "lab";
-  options.offers.region = {"here-1", "NL", "EU", "Amsterdam"};
-  options.offers.gpus = {{"a100", {"NVIDIA-A100-SXM4-80GB", 81920, 550}}};
-  options.offers.flavors = {{"gpu.a100.1", Money::Cents(215), "", 0}};
+  openstack::OpenStackOptions options = openstack::FakeAccount();
   options.offers.volume_gib = options.volume_gib = wishes.volume_gib;
   options.own_group = wishes.own_group;
   if (wishes.floating_ip) options.floating_network = "public";
@@ -45,13 +39,7 @@ class FakeUnderTest final : public ports::CloudUnderTest {
     Restart();
   }
   ports::Cloud& cloud() override { return *cloud_; }
-  ports::InstanceSpec Spec(const std::string& name) override {
-    ports::InstanceSpec spec;
-    spec.name = name;
-    spec.region = "here-1";
-    spec.instance_type = "gpu.a100.1";
-    return spec;
-  }
+  ports::InstanceSpec Spec(const std::string& name) override { return openstack::FakeSpec(name); }
   void Advance(Duration d) override { clock_.Advance(d); }
   void Restart() override {
     cloud_ = std::make_unique<openstack::OpenStackCloud>(Options(wishes_, trouble_), way_.Sender(),

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "clouds/openstack/fake_openstack.h"
+#include "clouds/openstack/fake_account.h"
 #include "clouds/openstack/openstack_cloud.h"
 #include "tests/contract/cloud/cloud_conformance.h"
 #include "tests/contract/cloud/faulty_way.h"
@@ -181,13 +181,7 @@ class RecordedUnderTest final : public ports::CloudUnderTest {
     Restart();
   }
   ports::Cloud& cloud() override { return *cloud_; }
-  ports::InstanceSpec Spec(const std::string& name) override {
-    ports::InstanceSpec spec;
-    spec.name = name;
-    spec.region = "here-1";
-    spec.instance_type = "gpu.a100.1";
-    return spec;
-  }
+  ports::InstanceSpec Spec(const std::string& name) override { return openstack::FakeSpec(name); }
   void Advance(Duration d) override { clock_.Advance(d); }
   void Restart() override {
     cloud_ = std::make_unique<openstack::OpenStackCloud>(Options(), way_.Sender(), clock_);
@@ -208,13 +202,7 @@ class RecordedUnderTest final : public ports::CloudUnderTest {
 
  private:
   openstack::OpenStackOptions Options() const {
-    openstack::OpenStackOptions options;
-    options.cloud = FakeOpenStack::Config();
-    options.offers.provider = "lab";
-    options.offers.catalog = "lab";
-    options.offers.region = {"here-1", "NL", "EU", "Amsterdam"};
-    options.offers.gpus = {{"a100", {"NVIDIA-A100-SXM4-80GB", 81920, 550}}};
-    options.offers.flavors = {{"gpu.a100.1", Money::Cents(215), "", 0}};
+    openstack::OpenStackOptions options = openstack::FakeAccount();
     options.image = trouble_ == Trouble::kBadImage ? "no-such-image" : "ubuntu-22.04-cuda";
     options.network = trouble_ == Trouble::kBadNetwork ? "no-such-network" : "private";
     options.security_groups = {"workers"};
