@@ -103,14 +103,9 @@ void MachinesTest::SetUp() {
                   "--cni", "/usr/lib/cni", "--programs", SPILLWAY_BIN_DIR, dir_ + "/files"},
                  "", 120s);
   ASSERT_EQ(files.exit, 0) << files.err;
-  // Machines boot slowly here.
-  static const std::regex kSeconds("(medianSeconds|median|p90Seconds|p90): *[0-9]+");
-  for (const auto& entry : fs::directory_iterator(SPILLWAY_SOURCE_DIR "/catalog"))
-    if (entry.path().extension() == ".yaml")
-      WriteFile(dir_ + "/catalog/" + entry.path().filename().string(),
-                std::regex_replace(ReadFile(entry.path()), kSeconds, "$1: 200"));
+  CatalogueSaysBoot(200s);  // machines boot slowly here
   driver_ = Spawn({Partner("openstack-machines"), "--openstack", cloud_, "--dir", machines(),
-                   "--hub", kHub, "--down-on-exit"},
+                   "--hub", kHub, "--user-data-filter", Filter(), "--down-on-exit"},
                   dir_ + "/driver.log");
   ASSERT_TRUE(Eventually(
       [&] { return ReadFile(dir_ + "/driver.log").find("ready") != std::string::npos; }, 5min))
@@ -137,13 +132,25 @@ void MachinesTest::TearDown() {
   tunnel::RunTool({"ip", "link", "delete", interface_});
 }
 
-void MachinesTest::StartSpillway(int replicas) {
+void MachinesTest::StartSpillway(int replicas, const std::vector<std::string>& more) {
+  std::vector<std::string> extra{
+      "--openstack-clouds", cloud_ + "/clouds.yaml",  "--tunnel-endpoint",  kHub,
+      "--tunnel-port",      std::to_string(kHubPort), "--tunnel-interface", interface_,
+      "--machine-files",    dir_ + "/files",          "--cluster-id",       ns_};
+  extra.insert(extra.end(), more.begin(), more.end());
   StartDaemons({.time_scale = 1,
                 .replicas = replicas,
-                .extra = {"--openstack-clouds", cloud_ + "/clouds.yaml", "--tunnel-endpoint", kHub,
-                          "--tunnel-port", std::to_string(kHubPort), "--tunnel-interface",
-                          interface_, "--machine-files", dir_ + "/files", "--cluster-id", ns_},
+                .extra = std::move(extra),
                 .catalog = dir_ + "/catalog"});
+}
+
+void MachinesTest::CatalogueSaysBoot(std::chrono::seconds usual) const {
+  static const std::regex kSeconds("(medianSeconds|median|p90Seconds|p90): *[0-9]+");
+  for (const auto& entry : fs::directory_iterator(SPILLWAY_SOURCE_DIR "/catalog"))
+    if (entry.path().extension() == ".yaml")
+      WriteFile(dir_ + "/catalog/" + entry.path().filename().string(),
+                std::regex_replace(ReadFile(entry.path()), kSeconds,
+                                   fmt::format("$1: {}", usual.count())));
 }
 
 void MachinesTest::ApplyCloud() const {
@@ -190,8 +197,8 @@ std::string MachinesTest::Belongings() const {
   return text;
 }
 
-std::string MachinesTest::Console(const std::string& node) const {
-  return ReadFile(fmt::format("{}/{}/console.log", machines(), ServerOf(node)));
+std::string MachinesTest::Console(const std::string& server) const {
+  return ReadFile(fmt::format("{}/{}/console.log", machines(), server));
 }
 
 void MachinesTest::Cut(const std::string& node, bool cut) const {
@@ -200,10 +207,23 @@ void MachinesTest::Cut(const std::string& node, bool cut) const {
   EXPECT_EQ(done.exit, 0) << done.err;
 }
 
-void MachinesTest::PowerOff(const std::string& node) const {
-  const auto pid = ReadFile(fmt::format("{}/{}/pid", machines(), ServerOf(node)));
+Outcome MachinesTest::InPod(const std::string& pod, const std::string& script) const {
+  return k().Kubectl({"exec", "-n", ns_, pod, "--", "/usr/bin/python3", "-c", script});
+}
+
+std::string MachinesTest::Connect(const std::string& host, int port) {
+  return fmt::format(
+      "import socket\n"
+      "s=socket.socket(); s.settimeout(5)\n"
+      "try:\n  s.connect(('{}',{})); print('open')\n"
+      "except Exception as e: print('closed', e)\n",
+      host, port);
+}
+
+void MachinesTest::Signal(const std::string& server, int signal) const {
+  const auto pid = ReadFile(fmt::format("{}/{}/pid", machines(), server));
   ASSERT_FALSE(pid.empty());
-  kill(std::stoi(pid), SIGKILL);
+  kill(std::stoi(pid), signal);
 }
 
 MachinesTest::Scan MachinesTest::ScanFile(const std::string& raw) const {
