@@ -153,12 +153,17 @@ void MachinesTest::CatalogueSaysBoot(std::chrono::seconds usual) const {
                                    fmt::format("$1: {}", usual.count())));
 }
 
-void MachinesTest::ApplyCloud() const {
+void MachinesTest::ApplyCloud(bool second_flavor) const {
   ApplyRules(
       "{type: openstack, catalog: pretend, regions: [pretend-1], openstack: {cloud: lab, "
       "image: ubuntu-22.04-cuda, network: private, gpus: [{name: a100, "
       "product: NVIDIA-A100-SXM4-80GB, memoryMiB: 81559, cudaDriverMajor: 550}], "
-      "flavors: [{name: gpu.vm.2, pricePerHour: 2.15 EUR}]}}");
+      "flavors: [{name: gpu.vm.2, pricePerHour: 2.15 EUR}" +
+      std::string(second_flavor ? ", {name: gpu.vm.4, pricePerHour: 4.40 EUR}" : "") + "]}}");
+  // Everything that these machines write lies on a sealed volume, so such a policy is fulfilled.
+  const Outcome strict = k().Kubectl(
+      {"patch", "burstpolicy", ns_, "--type", "merge", "-p", R"({"spec": {"scratch": "sealed"}})"});
+  EXPECT_EQ(strict.exit, 0) << strict.err;
 }
 
 std::vector<Server> MachinesTest::Servers(bool gone_too) const {
@@ -281,9 +286,10 @@ void MachinesTest::ExpectAllReturned(Duration most) {
 // The catalogue's entry is billed by the minute, from the create call until it is gone. Nova writes
 // whole seconds, and listings tell the end up to a poll later.
 void MachinesTest::ExpectCosts() const {
-  constexpr double kPrice = 2.15;
   for (const json::value& node : BurstNodes()) {
     const std::string name = NameOf(node);
+    const double price =
+        std::atof(kubernetes_test::Text(node, {"spec", "offer", "pricePerHour"}).c_str());
     int compared = 0;
     for (const Server& server : Servers(true)) {
       if (server.id != kubernetes_test::Text(node, {"status", "instanceId"}) || !server.created ||
@@ -293,7 +299,7 @@ void MachinesTest::ExpectCosts() const {
       const double seconds =
           std::chrono::duration<double>(*server.deleted - *server.created).count();
       const std::string cost = kubernetes_test::Text(node, {"status", "cost"});
-      const double minutes = std::atof(cost.c_str()) / kPrice * 60;
+      const double minutes = std::atof(cost.c_str()) / price * 60;
       EXPECT_GE(minutes, std::floor(seconds / 60)) << name << ": " << cost;
       EXPECT_LE(minutes, std::ceil((seconds + 15) / 60) + 0.5) << name << ": " << cost;
     }

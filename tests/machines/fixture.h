@@ -33,7 +33,8 @@ class MachinesTest : public kubernetes_test::KubernetesTest {
   // Replicas with one state; `more` are arguments besides.
   void StartSpillway(int replicas = 1, const std::vector<std::string>& more = {});
   void CatalogueSaysBoot(std::chrono::seconds usual) const;
-  void ApplyCloud() const;  // and the rules of KubernetesTest
+  // A failed offer rests for a while: with a second flavor the work goes on at once.
+  void ApplyCloud(bool second_flavor = false) const;  // and the rules of KubernetesTest
 
   // Of the cloud, over its API as admin.
   std::vector<Server> Servers(bool gone_too = false) const;

@@ -51,7 +51,7 @@ class LateTest : public MachinesTest {
 TEST_F(LateTest, AMachineThatWasToldAnotherNameIsRefused) {
   CatalogueSaysBoot(60s);  // so it is waited for five minutes
   StartSpillway();
-  ApplyCloud();
+  ApplyCloud(true);
   WriteFile(Filter(), "#!/bin/sh\nsed 's/\"name\":\"bn-00001\"/\"name\":\"bn-00077\"/'\n");
   std::filesystem::permissions(Filter(), std::filesystem::perms::owner_all);
   ApplyJob({.gated = true});
@@ -77,7 +77,7 @@ TEST_F(LateTest, AMachineThatWasToldAnotherNameIsRefused) {
 TEST_F(LateTest, AMachineThatHungAndComesTooLateFindsEveryDoorClosed) {
   CatalogueSaysBoot(60s);  // so it is waited for five minutes
   StartSpillway();
-  ApplyCloud();
+  ApplyCloud(true);
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;
   const std::string late = AwaitFirst();
