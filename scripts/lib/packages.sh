@@ -22,6 +22,7 @@ pkg-config|finds libraries
 libboost1.81-dev|HTTP over sockets (Asio, Beast)
 libboost-json1.81-dev|JSON
 libssl-dev|sealing, signatures, TLS (OpenSSL 3)
+libipsec-mb-dev|AES-256-GCM with VAES and AVX-512
 libcurl4-openssl-dev|HTTP client
 libfmt-dev|text formatting
 libyaml-cpp-dev|reads manifests and the catalogue

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 
-#include "data/aead.h"
 #include "data/bytes.h"
 
 namespace spillway::data {
@@ -81,8 +80,9 @@ tl::unexpected<Error> Corrupt(const ChunkContext& context, std::string_view what
 }
 
 // Checks everything that needs no key and returns the plaintext length.
-Result<std::uint64_t> CheckHeader(const ChunkContext& context, ByteView sealed) {
-  if (sealed.size() < kChunkHeaderBytes + kTagBytes)
+Result<std::uint64_t> CheckHeader(const ChunkContext& context, ByteView sealed,
+                                  std::int64_t sealed_bytes) {
+  if (sealed.size() < kChunkHeaderBytes)
     return Corrupt(context, fmt::format("{} bytes are too few for a chunk", sealed.size()));
   if (AsText(sealed.first(kMagic.size())) != kMagic) return Corrupt(context, "not a sealed chunk");
   if (sealed[4] != kFormatVersion)
@@ -98,9 +98,9 @@ Result<std::uint64_t> CheckHeader(const ChunkContext& context, ByteView sealed) 
   if (length > static_cast<std::uint64_t>(kMaxChunkBytes))
     return Corrupt(context, fmt::format("plaintext length {} is above the limit", length));
   const std::int64_t expected = SealedSize(static_cast<std::int64_t>(length));
-  if (static_cast<std::int64_t>(sealed.size()) != expected)
+  if (sealed_bytes != expected)
     return Corrupt(context,
-                   fmt::format("{} bytes arrived, {} belong to it", sealed.size(), expected));
+                   fmt::format("{} bytes arrived, {} belong to it", sealed_bytes, expected));
   return length;
 }
 
@@ -137,7 +137,7 @@ Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context,
   AppendBytes(out, salt);
   AppendBytes(out, keys.commitment());
 
-  Aes256Gcm cipher(keys.key());
+  const Aes256Gcm cipher(keys.key());
   const std::size_t count = SegmentCount(plaintext.size());
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t from = i * kSegmentBytes;
@@ -151,27 +151,96 @@ Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context,
 }
 
 Result<ByteBuffer> OpenChunk(const Secret& run_key, const ChunkContext& context, ByteView sealed) {
-  SPW_ASSIGN(const std::uint64_t length, CheckHeader(context, sealed));
-  ChunkKeys keys;
-  DeriveKeys(run_key, context, sealed.subspan(kSaltAt, kSaltBytes), keys);
-  if (!EqualConstantTime(keys.commitment(), sealed.subspan(kCommitmentAt, 32)))
-    return Corrupt(context, "it was not sealed with this key for this place");
-
-  Aes256Gcm cipher(keys.key());
-  ByteBuffer out(length);
-  const std::size_t count = SegmentCount(length);
-  std::size_t from = kChunkHeaderBytes;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t at = i * kSegmentBytes;
-    const std::size_t size = std::min(kSegmentBytes, out.size() - at);
-    if (!cipher.Open(SegmentNonce(keys.base_nonce(), i), Associated(context, i, count, length),
-                     sealed.subspan(from, size + kTagBytes), std::span(out).subspan(at, size))) {
-      Cleanse(out);
-      return Corrupt(context, fmt::format("segment {} of {} was changed", i, count));
-    }
-    from += size + kTagBytes;
-  }
+  SPW_ASSIGN(const ChunkOpener opener,
+             ChunkOpener::Make(run_key, context, sealed, static_cast<std::int64_t>(sealed.size())));
+  ByteBuffer out(static_cast<std::size_t>(opener.plain_bytes()));
+  SPW_TRY(opener.Open(sealed, out));
   return out;
+}
+
+ChunkOpener::ChunkOpener(ChunkContext context, std::int64_t plain_bytes, ByteView key,
+                         ByteView base_nonce)
+    : context_(std::move(context)), plain_bytes_(plain_bytes), cipher_(key) {
+  std::copy(base_nonce.begin(), base_nonce.end(), base_nonce_.begin());
+}
+
+Result<ChunkOpener> ChunkOpener::Make(const Secret& run_key, ChunkContext context, ByteView header,
+                                      std::int64_t sealed_bytes) {
+  SPW_ASSIGN(const std::uint64_t length, CheckHeader(context, header, sealed_bytes));
+  ChunkKeys keys;
+  DeriveKeys(run_key, context, header.subspan(kSaltAt, kSaltBytes), keys);
+  if (!EqualConstantTime(keys.commitment(), header.subspan(kCommitmentAt, 32)))
+    return Corrupt(context, "it was not sealed with this key for this place");
+  return ChunkOpener(std::move(context), static_cast<std::int64_t>(length), keys.key(),
+                     keys.base_nonce());
+}
+
+Result<ChunkOpener::Cover> ChunkOpener::CoverOf(std::int64_t offset, std::int64_t bytes) const {
+  if (offset < 0 || bytes <= 0 || bytes > plain_bytes_ || offset > plain_bytes_ - bytes)
+    return Fail(Code::kInvalid, fmt::format("{}: there are no {} bytes from {} on in its {}",
+                                            Name(context_), bytes, offset, plain_bytes_));
+  constexpr auto kSegment = static_cast<std::int64_t>(kSegmentBytes);
+  const std::int64_t first = offset / kSegment, last = (offset + bytes - 1) / kSegment;
+  const std::int64_t plain_end = std::min((last + 1) * kSegment, plain_bytes_);
+  const std::int64_t count = last - first + 1;
+  constexpr auto kTag = static_cast<std::int64_t>(kTagBytes);
+  return Cover{static_cast<std::size_t>(first), static_cast<std::size_t>(count),
+               static_cast<std::int64_t>(kChunkHeaderBytes) + first * (kSegment + kTag),
+               plain_end - first * kSegment + count * kTag};
+}
+
+bool ChunkOpener::OpenSegment(std::size_t segment, ByteView sealed,
+                              std::span<std::uint8_t> out) const {
+  const auto length = static_cast<std::uint64_t>(plain_bytes_);
+  return cipher_.Open(SegmentNonce(base_nonce_, segment),
+                      Associated(context_, segment, SegmentCount(length), length), sealed, out);
+}
+
+Status ChunkOpener::OpenRange(std::int64_t offset, ByteView segments,
+                              std::span<std::uint8_t> out) const {
+  auto opened = OpenPieces(offset, segments, out);
+  if (!opened) Cleanse(out);
+  return opened;
+}
+
+Status ChunkOpener::OpenPieces(std::int64_t offset, ByteView segments,
+                               std::span<std::uint8_t> out) const {
+  SPW_ASSIGN(const Cover cover, CoverOf(offset, static_cast<std::int64_t>(out.size())));
+  if (static_cast<std::int64_t>(segments.size()) != cover.sealed_bytes)
+    return Corrupt(context_, fmt::format("{} bytes arrived for segments of {}", segments.size(),
+                                         cover.sealed_bytes));
+  const auto begin = static_cast<std::size_t>(offset), end = begin + out.size();
+  ByteBuffer buffer;
+  for (std::size_t segment = cover.first; segment < cover.first + cover.count; ++segment) {
+    const std::size_t at = segment * kSegmentBytes;
+    const std::size_t size = std::min(kSegmentBytes, static_cast<std::size_t>(plain_bytes_) - at);
+    const std::size_t from = std::max(at, begin), to = std::min(at + size, end);
+    const std::span<std::uint8_t> part = out.subspan(from - begin, to - from);
+    const bool whole = part.size() == size;
+    if (!whole) buffer.resize(size);
+    const std::span<std::uint8_t> target = whole ? part : std::span(buffer);
+    if (!OpenSegment(segment, segments.first(size + kTagBytes), target))
+      return Corrupt(context_, fmt::format("segment {} of {} was changed", segment,
+                                           SegmentCount(static_cast<std::uint64_t>(plain_bytes_))));
+    if (!whole) {
+      std::copy_n(buffer.begin() + static_cast<std::ptrdiff_t>(from - at), part.size(),
+                  part.begin());
+      Cleanse(buffer);
+    }
+    segments = segments.subspan(size + kTagBytes);
+  }
+  return Ok();
+}
+
+Status ChunkOpener::Open(ByteView sealed, std::span<std::uint8_t> out) const {
+  SPW_CHECK(static_cast<std::int64_t>(out.size()) == plain_bytes_);
+  if (static_cast<std::int64_t>(sealed.size()) != SealedSize(plain_bytes_))
+    return Corrupt(context_, fmt::format("{} bytes arrived, {} belong to it", sealed.size(),
+                                         SealedSize(plain_bytes_)));
+  const ByteView segments = sealed.subspan(kChunkHeaderBytes);
+  if (plain_bytes_ > 0) return OpenRange(0, segments, out);
+  if (!OpenSegment(0, segments, {})) return Corrupt(context_, "segment 0 of 1 was changed");
+  return Ok();
 }
 
 }  // namespace spillway::data

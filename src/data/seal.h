@@ -27,6 +27,7 @@
 
 #include "base/encoding.h"
 #include "base/result.h"
+#include "data/aead.h"
 #include "data/secret.h"
 
 namespace spillway::data {
@@ -63,5 +64,49 @@ Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context,
 // The plaintext, or kCorrupt for anything that is not exactly what SealChunk made for this context
 // and key; no plaintext is returned in part.
 Result<ByteBuffer> OpenChunk(const Secret& run_key, const ChunkContext& context, ByteView sealed);
+
+// Opens single segments of one sealed chunk: what a read of a few bytes needs, and not the whole
+// chunk. It holds the key of this chunk alone, derived once and wiped with the object. Its
+// functions may run on several threads at once.
+class ChunkOpener {
+ public:
+  // Checks header, size and key commitment; no segment yet. `header` is the beginning of the sealed
+  // chunk, kChunkHeaderBytes or more of it, and `sealed_bytes` the size of the whole. kCorrupt when
+  // it was not sealed with this key for this place.
+  static Result<ChunkOpener> Make(const Secret& run_key, ChunkContext context, ByteView header,
+                                  std::int64_t sealed_bytes);
+
+  std::int64_t plain_bytes() const { return plain_bytes_; }
+
+  // The whole segments around a range of plaintext: which, and where they lie in the sealed chunk.
+  struct Cover {
+    std::size_t first = 0;
+    std::size_t count = 0;
+    std::int64_t sealed_offset = 0;
+    std::int64_t sealed_bytes = 0;
+  };
+  // For 0 <= offset, 0 < bytes, offset + bytes <= plain_bytes(); kInvalid otherwise.
+  Result<Cover> CoverOf(std::int64_t offset, std::int64_t bytes) const;
+
+  // Opens plaintext [offset, offset + out.size()) into `out`. `segments` are exactly the sealed
+  // bytes of CoverOf(offset, out.size()) and do not overlap `out`. Segments that lie whole in the
+  // range are opened straight into `out`; one that sticks out at either end goes through a buffer
+  // of 64 KiB. kCorrupt when a segment was changed: `out` is then zeroed, all of it.
+  Status OpenRange(std::int64_t offset, ByteView segments, std::span<std::uint8_t> out) const;
+
+  // The whole chunk, header included, into `out` of plain_bytes(); otherwise as OpenRange.
+  Status Open(ByteView sealed, std::span<std::uint8_t> out) const;
+
+ private:
+  ChunkOpener(ChunkContext context, std::int64_t plain_bytes, ByteView key, ByteView base_nonce);
+
+  bool OpenSegment(std::size_t segment, ByteView sealed, std::span<std::uint8_t> out) const;
+  Status OpenPieces(std::int64_t offset, ByteView segments, std::span<std::uint8_t> out) const;
+
+  ChunkContext context_;
+  std::int64_t plain_bytes_;
+  Aes256Gcm cipher_;
+  Nonce base_nonce_{};
+};
 
 }  // namespace spillway::data
