@@ -333,5 +333,74 @@ TEST(ChunkOpener, RefusesWhatWasNotSealedForItsPlaceAndRangesThatAreNotThere) {
     EXPECT_EQ(opener->CoverOf(offset, bytes).error().code, Code::kInvalid) << offset;
 }
 
+ByteBuffer Compressible(std::size_t size) {
+  std::string text;
+  for (int i = 0; text.size() < size; ++i) text += fmt::format("sample {} of class cat\n", i);
+  text.resize(size);
+  return {text.begin(), text.end()};
+}
+
+TEST(Compressed, OpensAsAWholeAndIsShorter) {
+  const Secret key = CountingSecret(0);
+  for (std::size_t size : {1'000u, 65'536u, 200'000u, 4'194'304u}) {
+    const ByteBuffer plain = Compressible(size);
+    const ByteBuffer sealed = *SealChunk(key, Context(), plain, Salt(), Compression::kWherePays);
+    EXPECT_LT(std::ssize(sealed), SealedSize(static_cast<std::int64_t>(size)));
+    const auto opened = OpenChunk(key, Context(), sealed);
+    ASSERT_TRUE(opened) << opened.error().message;
+    EXPECT_EQ(*opened, plain);
+    const auto opener = Opener(key, sealed);
+    ASSERT_TRUE(opener);
+    EXPECT_EQ(opener->codec(), Codec::kZstd);
+    EXPECT_EQ(opener->plain_bytes(), static_cast<std::int64_t>(size));
+    ByteBuffer out(size);
+    ASSERT_TRUE(opener->Open(sealed, out));
+    EXPECT_EQ(out, plain);
+    EXPECT_EQ(opener->CoverOf(0, 1).error().code, Code::kInvalid);
+  }
+}
+
+TEST(Compressed, OnlyWhereItPays) {
+  const Secret key = CountingSecret(0);
+  const ByteBuffer noise = RandomBytes(300'000, 3);
+  for (const ByteBuffer& plain : {noise, ByteBuffer{}, ByteBuffer(1, 'x')})
+    EXPECT_EQ(*SealChunk(key, Context(), plain, Salt(), Compression::kWherePays),
+              *SealChunk(key, Context(), plain, Salt()));
+}
+
+TEST(Compressed, RefusesEveryChange) {
+  const Secret key = CountingSecret(0);
+  ByteBuffer sealed =
+      *SealChunk(key, Context(), Compressible(2'000), Salt(), Compression::kWherePays);
+  ASSERT_EQ(sealed[5], 1);
+  for (std::size_t bit = 0; bit < sealed.size() * 8; ++bit) {
+    sealed[bit / 8] ^= static_cast<std::uint8_t>(1 << (bit % 8));
+    const auto opened = OpenChunk(key, Context(), sealed);
+    ASSERT_FALSE(opened) << "bit " << bit;
+    ASSERT_EQ(opened.error().code, Code::kCorrupt) << "bit " << bit;
+    sealed[bit / 8] ^= static_cast<std::uint8_t>(1 << (bit % 8));
+  }
+  // A plaintext length that would be a bomb is authenticated before memory is taken for it.
+  sealed[16] = 0x0f;
+  EXPECT_THAT(OpenChunk(key, Context(), sealed).error().message, HasSubstr("segment 0"));
+  sealed[15] = 1;
+  EXPECT_THAT(OpenChunk(key, Context(), sealed).error().message, HasSubstr("above the limit"));
+}
+
+// Whatever the size of a chunk, only one number of stored bytes gives it.
+TEST(Seal, NoChunkHasASizeBetweenTwoSegments) {
+  const Secret key = CountingSecret(0);
+  ByteBuffer plain(400'000);
+  std::ranges::copy(RandomBytes(200'000, 4), plain.begin());
+  ByteBuffer sealed = *SealChunk(key, Context(), plain, Salt(), Compression::kWherePays);
+  ASSERT_EQ(sealed[5], 1);
+  ASSERT_GT(sealed.size(), 2 * (kSegmentBytes + kTagBytes));
+  for (std::size_t rest = 0; rest <= kTagBytes; ++rest) {
+    ByteBuffer cut = sealed;
+    cut.resize(kChunkHeaderBytes + kSegmentBytes + kTagBytes + rest);
+    EXPECT_EQ(OpenChunk(key, Context(), cut).error().code, Code::kCorrupt) << rest;
+  }
+}
+
 }  // namespace
 }  // namespace spillway::data
