@@ -24,6 +24,7 @@ libboost-json1.81-dev|JSON
 libssl-dev|sealing, signatures, TLS (OpenSSL 3)
 libcurl4-openssl-dev|HTTP client
 libfmt-dev|text formatting
+libexpat1-dev|reads the XML of object stores
 libyaml-cpp-dev|reads manifests and the catalogue
 libsqlite3-dev|the ledger's database
 libexpected-dev|results without exceptions (tl::expected)
