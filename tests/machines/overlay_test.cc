@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include <filesystem>
+
 #include "tests/machines/fixture.h"
 #include "tunnel/tool.h"
 
@@ -92,6 +94,13 @@ TEST_F(OverlayTest, FlannelMakesTheNetworkOfARentedMachine) {
   ApplyCloud();
   ApplyJob({.gated = true});
   if (HasFatalFailure()) return;
+  ASSERT_TRUE(Eventually(
+      [&] {
+        return std::filesystem::exists(
+            fmt::format("{}/nodes/{}/cni/net.d/05-flannel.conflist", k().dir(), kSiteNode));
+      },
+      120s))
+      << Story();
   const std::string at_site = ServeAtSite();
   EXPECT_THAT(at_site, StartsWith("10.244.1."));
   ASSERT_TRUE(Eventually([&] { return k().Find(kNodes, "", "bn-00001").has_value(); }, kBoot))
