@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "data/aead.h"
 #include "machine/machine.h"
+#include "model/rules.h"
 #include "node/agent.h"
 #include "node/mounts.h"
 #include "node/site_volumes.h"
@@ -244,6 +245,7 @@ Result<std::unique_ptr<machine::Machine>> MakeMachine(const Arguments& arguments
   SPW_ASSIGN(std::unique_ptr<machine::Machine> machine,
              machine::Machine::Make(options.user_data, options.hardware.labels, arguments.disk));
   SPW_TRY(machine->Seal());
+  options.hardware.labels[kScratchLabel] = kScratchSealed;
   options.disk = arguments.disk + "/sealed-chunks";
   std::filesystem::create_directories(options.disk);
   options.tunnel_key = machine->tunnel_key();

@@ -204,6 +204,10 @@ void AddTunnelOptions(CLI::App& app, TunnelFlags& tunnel) {
       "--tunnel-allow", tunnel.allow,
       "NETWORK or NETWORK:PORT (TCP) of the site that rented machines and their pods may "
       "reach besides the API server and the door; repeatable");
+  app.add_option("--tunnel-overlay", tunnel.overlay,
+                 "NETWORK:PORT (UDP): the cluster's own pod network reaches to rented machines, "
+                 "between nodes of the site in NETWORK and them (flannel's VXLAN: 8472). With "
+                 "--tunnel-pods \"\"; repeatable");
   app.add_option("--door-port", tunnel.door_port, "TCP port of the site's door in the tunnel")
       ->capture_default_str()
       ->check(CLI::Range(1, 65535));
