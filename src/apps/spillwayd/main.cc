@@ -25,6 +25,7 @@
 #include "daemon/daemon.h"
 #include "data/aead.h"
 #include "embedded/embedded_cluster.h"
+#include "key_service.h"
 #include "kubernetes_mode.h"
 #include "listen.h"
 #include "net/http_server.h"
@@ -48,6 +49,7 @@ struct Flags {
   bool inspect = false, verbose = false;
   KubernetesFlags kubernetes;
   TunnelFlags tunnel;
+  KeyServiceFlags key_service;
 };
 
 fs::path ProgramDirectory() {
@@ -292,6 +294,7 @@ Status RunDaemon(Flags flags) {
   options.catalog_dir = flags.catalog;
   options.cluster_id = flags.cluster_id;
   options.inspect_rented_disks = flags.inspect;
+  SPW_ASSIGN(options.key_service, OpenKeyService(flags.key_service, flags.cluster_id));
   options.open_cloud = [&](const json::value& provider) {
     return clouds.Open(provider, flags, running->clock(), &running);
   };
@@ -383,6 +386,7 @@ int Main(int argc, char** argv) {
                  "clouds.yaml with the accounts that CloudProviders of type openstack may use; "
                  "without it there are none");
   AddTunnelOptions(app, flags.tunnel);
+  AddKeyServiceOptions(app, flags.key_service);
   app.add_flag("--inspect-rented-disks", flags.inspect,
                "search the disks of simulated machines for plaintext before and after each wipe");
   app.add_option(
