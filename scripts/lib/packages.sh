@@ -22,6 +22,8 @@ pkg-config|finds libraries
 libboost1.81-dev|HTTP over sockets (Asio, Beast)
 libboost-json1.81-dev|JSON
 libssl-dev|sealing, signatures, TLS (OpenSSL 3)
+libipsec-mb-dev|AES-256-GCM with VAES and AVX-512
+libzstd-dev|compresses what is sealed
 libcurl4-openssl-dev|HTTP client
 libfmt-dev|text formatting
 libyaml-cpp-dev|reads manifests and the catalogue

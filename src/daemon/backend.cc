@@ -7,6 +7,7 @@
 #include "daemon/daemon.h"
 #include "daemon/decisions.h"
 #include "daemon/objects_api.h"
+#include "gateway/cipher_speed.h"
 #include "model/decode.h"
 #include "plan/planner.h"
 #include "site/job_controller.h"
@@ -199,6 +200,7 @@ std::vector<server::Finding> Daemon::Doctor() {
                         options_.machine_problem.empty()
                             ? fmt::format("{} machines have an address in it", tunnels_->peers())
                             : options_.machine_problem});
+  findings.push_back({"cipher", true, gateway::DescribeCipher()});
   std::error_code error;
   const auto space = std::filesystem::space(options_.state_dir, error);
   const bool enough = !error && space.available > (std::uintmax_t{1} << 30);

@@ -1,59 +1,72 @@
 #include "data/aead.h"
 
-#include <openssl/evp.h>
+#include <fmt/format.h>
 
-#include "base/result.h"
+#include <atomic>
+
+#include "data/aead_backends.h"
 #include "data/secret.h"
 
 namespace spillway::data {
+namespace {
 
-void Aes256Gcm::Free::operator()(evp_cipher_ctx_st* context) const {
-  EVP_CIPHER_CTX_free(context);
+std::atomic<AeadBackend>& Default() {
+  static std::atomic<AeadBackend> backend{IpsecMbAvailable() ? AeadBackend::kIpsecMb
+                                                             : AeadBackend::kOpenSsl};
+  return backend;
 }
 
-Aes256Gcm::Aes256Gcm(ByteView key) : seal_(EVP_CIPHER_CTX_new()), open_(EVP_CIPHER_CTX_new()) {
+}  // namespace
+
+std::string_view AeadBackendName(AeadBackend backend) {
+  return backend == AeadBackend::kIpsecMb ? "ipsec-mb" : "openssl";
+}
+
+bool AeadBackendAvailable(AeadBackend backend) {
+  return backend == AeadBackend::kOpenSsl || IpsecMbAvailable();
+}
+
+AeadBackend DefaultAeadBackend() {
+  return Default().load(std::memory_order_relaxed);
+}
+
+Status UseAeadBackend(std::string_view name) {
+  AeadBackend backend = AeadBackend::kOpenSsl;
+  if (name == "auto") {
+    if (IpsecMbAvailable()) backend = AeadBackend::kIpsecMb;
+  } else if (name == AeadBackendName(AeadBackend::kIpsecMb)) {
+    backend = AeadBackend::kIpsecMb;
+  } else if (name != AeadBackendName(AeadBackend::kOpenSsl)) {
+    return Fail(Code::kInvalid,
+                fmt::format("cipher library \"{}\" is not known; known are auto, openssl and "
+                            "ipsec-mb",
+                            name));
+  }
+  if (!AeadBackendAvailable(backend))
+    return Fail(Code::kInvalid,
+                "cipher library ipsec-mb needs a processor with VAES and AVX-512, and this one "
+                "lacks them; use auto or openssl");
+  Default().store(backend, std::memory_order_relaxed);
+  return Ok();
+}
+
+Aes256Gcm::Aes256Gcm(ByteView key, AeadBackend backend) {
   SPW_CHECK(key.size() == 32, "AES-256 needs a key of 32 bytes");
-  SPW_CHECK(seal_ && open_, "out of memory for a cipher");
-  SPW_CHECK(EVP_EncryptInit_ex(seal_.get(), EVP_aes_256_gcm(), nullptr, key.data(), nullptr) == 1);
-  SPW_CHECK(EVP_DecryptInit_ex(open_.get(), EVP_aes_256_gcm(), nullptr, key.data(), nullptr) == 1);
+  SPW_CHECK(AeadBackendAvailable(backend), "this cipher library cannot run here");
+  key_ = backend == AeadBackend::kIpsecMb ? MakeIpsecMbKey(key) : MakeOpenSslKey(key);
 }
 
 void Aes256Gcm::Seal(const Nonce& nonce, ByteView associated, ByteView plaintext,
-                     std::span<std::uint8_t> out) {
+                     std::span<std::uint8_t> out) const {
   SPW_CHECK(out.size() == plaintext.size() + kTagBytes);
-  EVP_CIPHER_CTX* context = seal_.get();
-  int n = 0;
-  SPW_CHECK(EVP_EncryptInit_ex(context, nullptr, nullptr, nullptr, nonce.data()) == 1);
-  if (!associated.empty())
-    SPW_CHECK(EVP_EncryptUpdate(context, nullptr, &n, associated.data(),
-                                static_cast<int>(associated.size())) == 1);
-  if (!plaintext.empty())
-    SPW_CHECK(EVP_EncryptUpdate(context, out.data(), &n, plaintext.data(),
-                                static_cast<int>(plaintext.size())) == 1);
-  std::uint8_t* tag = out.data() + plaintext.size();
-  SPW_CHECK(EVP_EncryptFinal_ex(context, tag, &n) == 1 && n == 0);
-  SPW_CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, kTagBytes, tag) == 1);
+  key_->Seal(nonce, associated, plaintext, out.data());
 }
 
 bool Aes256Gcm::Open(const Nonce& nonce, ByteView associated, ByteView sealed,
-                     std::span<std::uint8_t> out) {
+                     std::span<std::uint8_t> out) const {
   if (sealed.size() < kTagBytes) return false;
-  const std::size_t size = sealed.size() - kTagBytes;
-  SPW_CHECK(out.size() == size);
-  EVP_CIPHER_CTX* context = open_.get();
-  int n = 0;
-  SPW_CHECK(EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, nonce.data()) == 1);
-  if (!associated.empty())
-    SPW_CHECK(EVP_DecryptUpdate(context, nullptr, &n, associated.data(),
-                                static_cast<int>(associated.size())) == 1);
-  if (size > 0)
-    SPW_CHECK(EVP_DecryptUpdate(context, out.data(), &n, sealed.data(), static_cast<int>(size)) ==
-              1);
-  std::array<std::uint8_t, kTagBytes> tag;
-  std::copy(sealed.end() - kTagBytes, sealed.end(), tag.begin());
-  SPW_CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) == 1);
-  std::uint8_t none[kTagBytes];
-  if (EVP_DecryptFinal_ex(context, none, &n) == 1) return true;
+  SPW_CHECK(out.size() == sealed.size() - kTagBytes);
+  if (key_->Open(nonce, associated, sealed, out.data())) return true;
   Cleanse(out);
   return false;
 }

@@ -59,7 +59,8 @@ Status CheckChunks(const std::vector<ManifestChunk>& chunks) {
     const ManifestChunk& chunk = chunks[i];
     if (chunk.plain_bytes <= 0 || chunk.plain_bytes > kMaxChunkBytes)
       return Bad(fmt::format("chunks[{}]", i), "plaintext size is not one of a chunk");
-    if (chunk.sealed_bytes != SealedSize(chunk.plain_bytes))
+    // Fewer where it is compressed.
+    if (chunk.sealed_bytes <= SealedSize(0) || chunk.sealed_bytes > SealedSize(chunk.plain_bytes))
       return Bad(fmt::format("chunks[{}]", i),
                  fmt::format("{} sealed bytes do not belong to {} plain ones", chunk.sealed_bytes,
                              chunk.plain_bytes));
@@ -213,7 +214,7 @@ Result<ByteBuffer> SealManifest(const Manifest& manifest, const SigningKey& site
       run_key,
       ManifestContext(manifest.run_id, DatasetOf(manifest.dataset_namespace, manifest.dataset_name),
                       manifest.dataset_version),
-      AsBytes(text), salt);
+      AsBytes(text), salt, Compression::kWherePays);
 }
 
 Result<Manifest> OpenManifest(const Secret& run_key, const ManifestExpectation& expected,

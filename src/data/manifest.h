@@ -21,7 +21,7 @@ inline constexpr std::string_view kManifestType = "spillway manifest 1";
 
 struct ManifestChunk {
   std::int64_t plain_bytes = 0;
-  std::int64_t sealed_bytes = 0;  // always SealedSize(plain_bytes)
+  std::int64_t sealed_bytes = 0;  // SealedSize(plain_bytes), or fewer where it is compressed
   Digest sealed_sha256{};
 
   bool operator==(const ManifestChunk&) const = default;

@@ -156,6 +156,7 @@ TEST(Manifest, RefusesWhatBreaksARule) {
       {[](Manifest& m) { m.files[1].extents = {{1, 0, 101}, {1, 100, 99}}; }, "overlap"},
       {[](Manifest& m) { m.files[2].extents = {{1, 0, 1}}; }, "longer than the file"},
       {[](Manifest& m) { m.chunks[0].sealed_bytes += 1; }, "sealed bytes do not belong"},
+      {[](Manifest& m) { m.chunks[0].sealed_bytes = 92; }, "92 sealed bytes do not belong"},
       {[](Manifest& m) { m.chunks[0] = Chunk(0, 1); }, "plaintext size"},
       {[](Manifest& m) { m.data_class = "secret"; }, "dataClass"},
       {[](Manifest& m) { m.run_id = ""; }, "runId"},

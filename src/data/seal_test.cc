@@ -236,5 +236,171 @@ TEST(Seal, SaltChangesEverythingAndMustHave24Bytes) {
   EXPECT_EQ(SealChunk(key, Context(), {}, ByteBuffer(25)).error().code, Code::kInvalid);
 }
 
+Result<ChunkOpener> Opener(const Secret& key, ByteView sealed) {
+  return ChunkOpener::Make(key, Context(), sealed.first(kChunkHeaderBytes),
+                           static_cast<std::int64_t>(sealed.size()));
+}
+
+// Reads as a file system would: only the segments of the cover are handed over.
+Status ReadRange(const ChunkOpener& opener, ByteView sealed, std::size_t offset,
+                 std::span<std::uint8_t> out) {
+  SPW_ASSIGN(const ChunkOpener::Cover cover, opener.CoverOf(static_cast<std::int64_t>(offset),
+                                                            static_cast<std::int64_t>(out.size())));
+  return opener.OpenRange(static_cast<std::int64_t>(offset),
+                          sealed.subspan(static_cast<std::size_t>(cover.sealed_offset),
+                                         static_cast<std::size_t>(cover.sealed_bytes)),
+                          out);
+}
+
+TEST(ChunkOpener, ReadsAnyRangeFromTheSegmentsAroundIt) {
+  const Secret key = CountingSecret(0);
+  const ByteBuffer plain = Pattern(200'000);
+  const ByteBuffer sealed = *SealChunk(key, Context(), plain, Salt());
+  const auto opener = Opener(key, sealed);
+  ASSERT_TRUE(opener) << opener.error().message;
+  EXPECT_EQ(opener->plain_bytes(), 200'000);
+  Rng rng(7);
+  std::vector<std::pair<std::size_t, std::size_t>> ranges = {
+      {0, 1},       {0, 200'000}, {65'535, 2},       {65'536, 65'536},
+      {199'999, 1}, {1, 199'998}, {65'536, 134'464}, {196'608, 3'392}};
+  for (int i = 0; i < 100; ++i) {
+    const std::size_t offset = rng.Next() % 200'000;
+    ranges.emplace_back(offset, 1 + rng.Next() % (200'000 - offset));
+  }
+  for (const auto& [offset, length] : ranges) {
+    ByteBuffer out(length, 0xee);
+    const auto read = ReadRange(*opener, sealed, offset, out);
+    ASSERT_TRUE(read) << offset << "+" << length << ": " << read.error().message;
+    EXPECT_TRUE(
+        std::equal(out.begin(), out.end(), plain.begin() + static_cast<std::ptrdiff_t>(offset)))
+        << offset << "+" << length;
+  }
+  const auto cover = opener->CoverOf(65'535, 2);
+  EXPECT_EQ(cover->first, 0u);
+  EXPECT_EQ(cover->count, 2u);
+  EXPECT_EQ(cover->sealed_offset, 76);
+  EXPECT_EQ(cover->sealed_bytes, 2 * (65'536 + 16));
+  EXPECT_EQ(opener->CoverOf(196'608, 1)->sealed_bytes, 3'392 + 16);
+  EXPECT_EQ(opener->CoverOf(196'608, 1)->sealed_offset, 76 + 3 * (65'536 + 16));
+}
+
+TEST(ChunkOpener, LeavesNothingOfAChangedSegment) {
+  const Secret key = CountingSecret(0);
+  ByteBuffer sealed = *SealChunk(key, Context(), Pattern(200'000), Salt());
+  const auto opener = Opener(key, sealed);
+  ASSERT_TRUE(opener);
+  sealed[kChunkHeaderBytes + kSegmentBytes + kTagBytes + 5] ^= 1;  // in segment 1
+  ByteBuffer out(150'000, 0xee);
+  const auto read = ReadRange(*opener, sealed, 100, out);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, Code::kCorrupt);
+  EXPECT_THAT(read.error().message, HasSubstr("segment 1 of 4 was changed"));
+  EXPECT_EQ(out, ByteBuffer(150'000)) << "segment 0 was good, and is not given out either";
+  ByteBuffer rest(1000);
+  EXPECT_TRUE(ReadRange(*opener, sealed, 0, rest));
+  EXPECT_TRUE(ReadRange(*opener, sealed, 131'072, rest));
+}
+
+TEST(ChunkOpener, TakesNoSegmentForAnother) {
+  const Secret key = CountingSecret(0);
+  const ByteBuffer sealed = *SealChunk(key, Context(), Pattern(200'000), Salt());
+  const auto opener = Opener(key, sealed);
+  ByteBuffer out(65'536);
+  const ByteView first = ByteView(sealed).subspan(76, 65'552);
+  EXPECT_TRUE(opener->OpenRange(0, first, out));
+  EXPECT_EQ(opener->OpenRange(65'536, first, out).error().code, Code::kCorrupt);
+  EXPECT_EQ(opener->OpenRange(0, first.first(65'551), out).error().code, Code::kCorrupt);
+}
+
+TEST(ChunkOpener, RefusesWhatWasNotSealedForItsPlaceAndRangesThatAreNotThere) {
+  const Secret key = CountingSecret(0);
+  const ByteBuffer sealed = *SealChunk(key, Context(), Pattern(100), Salt());
+  ChunkContext other = Context();
+  other.index = 1;
+  EXPECT_EQ(ChunkOpener::Make(key, other, sealed, std::ssize(sealed)).error().code, Code::kCorrupt);
+  EXPECT_EQ(Opener(CountingSecret(9), sealed).error().code, Code::kCorrupt);
+  EXPECT_EQ(ChunkOpener::Make(key, Context(), sealed, std::ssize(sealed) - 1).error().code,
+            Code::kCorrupt);
+  EXPECT_EQ(ChunkOpener::Make(key, Context(), ByteView(sealed).first(75), std::ssize(sealed))
+                .error()
+                .code,
+            Code::kCorrupt);
+  const auto opener = Opener(key, sealed);
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
+  const std::pair<std::int64_t, std::int64_t> ranges[] = {{-1, 5},  {0, 0},    {0, 101}, {100, 1},
+                                                          {50, 51}, {kMax, 1}, {1, kMax}};
+  for (const auto& [offset, bytes] : ranges)
+    EXPECT_EQ(opener->CoverOf(offset, bytes).error().code, Code::kInvalid) << offset;
+}
+
+ByteBuffer Compressible(std::size_t size) {
+  std::string text;
+  for (int i = 0; text.size() < size; ++i) text += fmt::format("sample {} of class cat\n", i);
+  text.resize(size);
+  return {text.begin(), text.end()};
+}
+
+TEST(Compressed, OpensAsAWholeAndIsShorter) {
+  const Secret key = CountingSecret(0);
+  for (std::size_t size : {1'000u, 65'536u, 200'000u, 4'194'304u}) {
+    const ByteBuffer plain = Compressible(size);
+    const ByteBuffer sealed = *SealChunk(key, Context(), plain, Salt(), Compression::kWherePays);
+    EXPECT_LT(std::ssize(sealed), SealedSize(static_cast<std::int64_t>(size)));
+    const auto opened = OpenChunk(key, Context(), sealed);
+    ASSERT_TRUE(opened) << opened.error().message;
+    EXPECT_EQ(*opened, plain);
+    const auto opener = Opener(key, sealed);
+    ASSERT_TRUE(opener);
+    EXPECT_EQ(opener->codec(), Codec::kZstd);
+    EXPECT_EQ(opener->plain_bytes(), static_cast<std::int64_t>(size));
+    ByteBuffer out(size);
+    ASSERT_TRUE(opener->Open(sealed, out));
+    EXPECT_EQ(out, plain);
+    EXPECT_EQ(opener->CoverOf(0, 1).error().code, Code::kInvalid);
+  }
+}
+
+TEST(Compressed, OnlyWhereItPays) {
+  const Secret key = CountingSecret(0);
+  const ByteBuffer noise = RandomBytes(300'000, 3);
+  for (const ByteBuffer& plain : {noise, ByteBuffer{}, ByteBuffer(1, 'x')})
+    EXPECT_EQ(*SealChunk(key, Context(), plain, Salt(), Compression::kWherePays),
+              *SealChunk(key, Context(), plain, Salt()));
+}
+
+TEST(Compressed, RefusesEveryChange) {
+  const Secret key = CountingSecret(0);
+  ByteBuffer sealed =
+      *SealChunk(key, Context(), Compressible(2'000), Salt(), Compression::kWherePays);
+  ASSERT_EQ(sealed[5], 1);
+  for (std::size_t bit = 0; bit < sealed.size() * 8; ++bit) {
+    sealed[bit / 8] ^= static_cast<std::uint8_t>(1 << (bit % 8));
+    const auto opened = OpenChunk(key, Context(), sealed);
+    ASSERT_FALSE(opened) << "bit " << bit;
+    ASSERT_EQ(opened.error().code, Code::kCorrupt) << "bit " << bit;
+    sealed[bit / 8] ^= static_cast<std::uint8_t>(1 << (bit % 8));
+  }
+  // A plaintext length that would be a bomb is authenticated before memory is taken for it.
+  sealed[16] = 0x0f;
+  EXPECT_THAT(OpenChunk(key, Context(), sealed).error().message, HasSubstr("segment 0"));
+  sealed[15] = 1;
+  EXPECT_THAT(OpenChunk(key, Context(), sealed).error().message, HasSubstr("above the limit"));
+}
+
+// Whatever the size of a chunk, only one number of stored bytes gives it.
+TEST(Seal, NoChunkHasASizeBetweenTwoSegments) {
+  const Secret key = CountingSecret(0);
+  ByteBuffer plain(400'000);
+  std::ranges::copy(RandomBytes(200'000, 4), plain.begin());
+  ByteBuffer sealed = *SealChunk(key, Context(), plain, Salt(), Compression::kWherePays);
+  ASSERT_EQ(sealed[5], 1);
+  ASSERT_GT(sealed.size(), 2 * (kSegmentBytes + kTagBytes));
+  for (std::size_t rest = 0; rest <= kTagBytes; ++rest) {
+    ByteBuffer cut = sealed;
+    cut.resize(kChunkHeaderBytes + kSegmentBytes + kTagBytes + rest);
+    EXPECT_EQ(OpenChunk(key, Context(), cut).error().code, Code::kCorrupt) << rest;
+  }
+}
+
 }  // namespace
 }  // namespace spillway::data

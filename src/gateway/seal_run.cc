@@ -142,7 +142,8 @@ class Sealer {
         manifest_.dataset_version, static_cast<std::uint32_t>(index));
     ByteBuffer sealed;
     SPW_TRY(keys_.Use(plan_.record.run, [&](const data::Secret& key) -> Status {
-      SPW_ASSIGN(sealed, data::SealChunk(key, context, plain, RandomBytes(data::kSaltBytes)));
+      SPW_ASSIGN(sealed, data::SealChunk(key, context, plain, RandomBytes(data::kSaltBytes),
+                                         data::Compression::kWherePays));
       return Ok();
     }));
     return sealed;

@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -19,7 +20,7 @@
 #include <thread>
 
 #include "base/log.h"
-#include "data/secret.h"
+#include "data/aead.h"
 #include "machine/machine.h"
 #include "node/agent.h"
 #include "node/mounts.h"
@@ -148,6 +149,17 @@ Result<door::UserData> ReadUserData() {
   auto user_data = door::DecodeUserData(text);
   if (!user_data) return Fail(user_data.error().In("standard input"));
   return user_data;
+}
+
+// The library for AES-256-GCM, where SPILLWAY_CIPHER names one.
+bool ChooseCipher() {
+  const char* name = std::getenv("SPILLWAY_CIPHER");
+  const Status chosen = data::UseAeadBackend(name == nullptr ? "auto" : name);
+  if (chosen)
+    log::Info("cipher", {{"library", data::AeadBackendName(data::DefaultAeadBackend())}});
+  else
+    std::fprintf(stderr, "spillway-node: SPILLWAY_CIPHER: %s\n", chosen.error().message.c_str());
+  return chosen.has_value();
 }
 
 // Reads the file once and removes it: the token in it serves once.
@@ -312,6 +324,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "spillway-node: %s\n%s", arguments.error().message.c_str(), kHelp);
     return kUsage;
   }
+  if (!ChooseCipher()) return kUsage;
   if (arguments->site) return RunSite(*arguments);
   DropLeftVolumes(*arguments);
   Result<door::UserData> user_data = TakeUserData(arguments->user_data);

@@ -23,6 +23,7 @@
 #include "clouds/openstack/openstack_cloud.h"
 #include "clouds/simulated/simulated_cloud.h"
 #include "daemon/daemon.h"
+#include "data/aead.h"
 #include "embedded/embedded_cluster.h"
 #include "kubernetes_mode.h"
 #include "listen.h"
@@ -250,6 +251,9 @@ void EndAtOnce() {
 Status RunDaemon(Flags flags) {
   SPW_TRY(RedirectLog(flags.log_file));
   if (flags.verbose) log::SetLevel(log::Level::kDebug);
+  if (const auto cipher = Variable("SPILLWAY_CIPHER"))
+    if (auto chosen = data::UseAeadBackend(*cipher); !chosen)
+      return Fail(chosen.error().In("SPILLWAY_CIPHER"));
   ::signal(SIGPIPE, SIG_IGN);
   umask(077);
 
