@@ -18,11 +18,13 @@ class Reader {
  public:
   virtual ~Reader() = default;
   // `size` bytes (1 to kMaxReadBytes) of file number `file` from `offset` on, all of them inside
-  // the file. They are valid until the next call. Nothing if they are not here yet: the read is
+  // the file. They are valid until Done(). Nothing if they are not here yet: the read is
   // repeated after Server::Wake(). An error makes the read fail with EIO; who is to know of it was
   // told by the reader.
   virtual Result<std::optional<ByteView>> Read(std::uint32_t file, std::int64_t offset,
                                                std::size_t size) = 0;
+  // Follows each Read(), when the kernel has its answer.
+  virtual void Done() = 0;
 };
 
 // Thread-safe.

@@ -19,8 +19,10 @@ std::vector<std::string> Names(const FileTree& tree, FileTree::Node directory) {
 FileTree TreeOf(const std::vector<std::string>& paths) {
   FileTree tree;
   std::int64_t size = 0;
-  for (const std::string& path : paths)
-    EXPECT_TRUE(tree.Add(path, ++size, 0440, Time{Duration{size}}));
+  for (const std::string& path : paths) {
+    ++size;
+    EXPECT_TRUE(tree.Add(path, size, 0440, Time{Duration{size}}));
+  }
   tree.Finish();
   return tree;
 }

@@ -63,14 +63,17 @@ bool Parking::Try(Reader& reader, const Parked& parked) {
   }
   const auto bytes = reader.Read(read.file, read.offset, read.size);
   if (bytes && !*bytes) {
+    reader.Done();
     if (std::chrono::steady_clock::now() < parked.until) return false;
     content_.GaveUp(read.file);
     fuse_reply_err(read.request, EIO);
-  } else if (bytes) {
-    fuse_reply_buf(read.request, reinterpret_cast<const char*>((*bytes)->data()), (*bytes)->size());
-  } else {
-    fuse_reply_err(read.request, EIO);
+    return true;
   }
+  if (bytes)
+    fuse_reply_buf(read.request, reinterpret_cast<const char*>((*bytes)->data()), (*bytes)->size());
+  else
+    fuse_reply_err(read.request, EIO);
+  reader.Done();
   return true;
 }
 

@@ -256,8 +256,8 @@ const fuse_lowlevel_ops& Server::Impl::Operations() {
     fuse_lowlevel_ops ops{};
     ops.init = [](void*, fuse_conn_info* about) {
       // Not FUSE_CAP_ASYNC_DIO: who waits for a direct read of that kind cannot be killed.
-      about->want = FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
-                    FUSE_CAP_READDIRPLUS | FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT;
+      about->want = FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
+                    FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT;
       about->want &= about->capable;
       about->max_read = kMaxReadBytes;
       about->max_write = kMaxReadBytes;  // libfuse takes the most pages of a request from it
@@ -380,8 +380,11 @@ void Server::Impl::Read(fuse_req_t request, fuse_ino_t inode, std::size_t size, 
   } else if (*bytes) {
     fuse_reply_buf(request, reinterpret_cast<const char*>((*bytes)->data()), (*bytes)->size());
   } else {
+    worker_->reader->Done();
     parking_.Add({request, file, offset, take}, request_);
+    return;
   }
+  worker_->reader->Done();
 }
 
 void Server::Impl::StatFileSystem(fuse_req_t request) {

@@ -70,6 +70,7 @@ class Memory final : public Content {
       const ByteView all = AsBytes(memory.bytes_[file]);
       return all.subspan(static_cast<std::size_t>(offset), size);
     }
+    void Done() override {}
     Memory& memory;
   };
   std::vector<std::string> bytes_;
