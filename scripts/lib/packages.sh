@@ -31,6 +31,7 @@ libyaml-cpp-dev|reads manifests and the catalogue
 libsqlite3-dev|the ledger's database
 libexpected-dev|results without exceptions (tl::expected)
 libcli11-dev|command lines
+libfuse3-dev|inputs of pods are a file system that unseals what is read
 libgrpc++-dev|the volume plug-in of nodes talks gRPC with the kubelet
 libprotobuf-dev|messages of that plug-in
 protobuf-compiler|makes C++ of the messages' definitions

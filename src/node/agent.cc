@@ -213,6 +213,10 @@ door::Heartbeat Agent::Describe() {
   } else if (volumes_ && heartbeat.problem.empty()) {
     heartbeat.problem = volumes_->problem();
   }
+  if (heartbeat.problem.empty()) {
+    const std::lock_guard lock(input_mutex_);
+    heartbeat.problem = input_problem_;
+  }
   if (heartbeat.problem.empty() && options_.machine_problem)
     heartbeat.problem = options_.machine_problem();
   return heartbeat;
@@ -251,30 +255,49 @@ void Agent::TakeKey(const door::Desired& desired) {
 
 void Agent::Stage(const door::Desired& desired) {
   if (stager_ || !desired.prepared || !key_.Held()) return;
+  StagerOptions stage = options_.stage;
+  // A copy in memory needs every chunk at once; a mount does not.
+  stage.cache.may_evict = !options_.inputs_directory.empty() && MayServeInputs().has_value();
   stager_ = std::make_unique<Stager>(*access_, key_, *site_,
                                      RunNames{options_.user_data.name, desired.dataset_version},
-                                     options_.disk, options_.stage, [this] { Wake(); });
+                                     options_.disk, stage, [this] { Wake(); });
 }
 
 void Agent::OpenForPods() {
   if (services_ || !stager_ || !stager_->Now().staged) return;
   const std::shared_ptr<const StagedData> staged = stager_->data();
-  auto store =
-      std::make_shared<ResultStore>(stager_->cache(), staged->results_at, options_.results);
+  OpenInputs();
+  auto store = std::make_shared<ResultStore>(stager_->cache(), staged->cache->results_at(),
+                                             options_.results);
   results_ = std::make_unique<ResultSender>(*access_, staged->names, *site_, std::move(store),
                                             options_.retry_first, options_.retry_most, [this] {
                                               if (volumes_) volumes_->Poke();
                                               Wake();
                                             });
-  services_ = PodServices{
-      &key_,
-      staged->names,
-      std::make_shared<ChunkReader>(stager_->cache(), key_, staged, options_.opened_bytes),
-      results_.get(),
-      logs_.get(),
-      options_.support,
-      options_.pod_init_program};
+  services_ = PodServices{&key_,          staged->names,    staged,
+                          content_.get(), mount_.get(),     results_.get(),
+                          logs_.get(),    options_.support, options_.pod_init_program};
   if (volumes_) volumes_->Open(*services_);
+}
+
+void Agent::OpenInputs() {
+  content_ = std::make_unique<InputContent>(stager_->data(), key_, [this](std::string problem) {
+    {
+      const std::lock_guard lock(input_mutex_);
+      if (!input_problem_.empty()) return;
+      input_problem_ = std::move(problem);
+    }
+    Wake();
+  });
+  if (options_.inputs_directory.empty()) return;
+  auto mount = InputMount::Open(options_.inputs_directory, stager_->data(), *content_);
+  if (mount) {
+    mount_ = std::move(*mount);
+    log::Info("inputs are a file system that unseals what is read");
+  } else {
+    log::Warn("inputs are copied into memory, because they cannot be mounted",
+              {{"why", mount.error().message}});
+  }
 }
 
 void Agent::SyncPods(const door::Desired& desired) {
@@ -331,7 +354,8 @@ void Agent::DestroyKeysAndPods() {
   destroyed_ = true;
   key_.Destroy();
   node_key_.reset();
-  if (services_) services_->reader->Close();
+  if (content_) content_->Close();
+  if (mount_) mount_->Close();
   if (stager_) stager_->Stop();
   if (results_) results_->Stop();
   if (volumes_) volumes_->Close();

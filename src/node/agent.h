@@ -53,8 +53,10 @@ struct AgentOptions {
   Duration shutdown_wipe = 5s;    // for the overwrite after SIGTERM
   StagerOptions stage;
   ResultStoreLimits results;
-  std::int64_t opened_bytes = 64 << 20;  // plaintext of inputs kept in memory
-  std::size_t log_bytes = 4 << 20;       // unsent log of one pod
+  // Where the inputs are mounted, if this machine can; else they are copied into memory. Empty:
+  // they are copied.
+  std::string inputs_directory;
+  std::size_t log_bytes = 4 << 20;  // unsent log of one pod
   Duration retry_first = 100ms, retry_most = 5s;
 };
 
@@ -89,6 +91,7 @@ class Agent {
   void TakeKey(const door::Desired& desired);
   void Stage(const door::Desired& desired);
   void OpenForPods();
+  void OpenInputs();
   void SyncPods(const door::Desired& desired);
   void StartPods();
   std::optional<std::vector<int>> FreeGpus(int count) const;
@@ -113,6 +116,8 @@ class Agent {
   door::Want want_ = door::Want::kStage;
   bool destroyed_ = false;  // no key is taken and no pod started any more
   std::string key_problem_;
+  mutable std::mutex input_mutex_;
+  std::string input_problem_;  // guarded by input_mutex_: the first input that could not be read
 
   std::mutex wake_mutex_;  // guards the two below
   std::condition_variable woken_;
@@ -121,6 +126,8 @@ class Agent {
   // Everything that has threads, in the order in which it must outlive what follows.
   std::unique_ptr<Volumes> volumes_;  // only with a kubelet; uses what follows until Close()
   std::unique_ptr<Stager> stager_;
+  std::unique_ptr<InputContent> content_;  // once there is something to read
+  std::unique_ptr<InputMount> mount_;
   std::unique_ptr<LogSender> logs_;
   std::unique_ptr<ResultSender> results_;
   std::optional<PodServices> services_;  // once staged

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "fuse/connection.h"
 #include "runtime/tree.h"
 
 namespace spillway::node {
@@ -138,7 +141,9 @@ Status Unmount(const std::string& target) {
 
 void DropMemory(const std::string& target) {
   const unsigned long writable = MS_REMOUNT | kFlags;
-  if (::mount(nullptr, target.c_str(), nullptr, writable, nullptr) == 0) {
+  struct statfs info{};
+  const bool memory = ::statfs(target.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC;
+  if (memory && ::mount(nullptr, target.c_str(), nullptr, writable, nullptr) == 0) {
     const runtime::TreeVisitor visitor{
         .file = [](const std::string&, int fd, const struct stat&) { return Empty(fd); },
         .skipped = [](const std::string&, const std::string&) { return Ok(); }};
@@ -150,7 +155,7 @@ void DropMemory(const std::string& target) {
     log::Warn("a volume's place stays", {{"why", gone.error().message}});
 }
 
-std::vector<std::string> MemoryVolumesIn(std::string_view mountinfo, std::string_view directory) {
+std::vector<std::string> VolumesIn(std::string_view mountinfo, std::string_view directory) {
   std::vector<std::string> found;
   const std::string prefix = std::string(directory) + "/";
   while (!mountinfo.empty()) {
@@ -164,18 +169,17 @@ std::vector<std::string> MemoryVolumesIn(std::string_view mountinfo, std::string
     }
     line >> type >> source;
     place = Unescaped(place);
-    if (type == "tmpfs" && source == kMemoryVolume && place.starts_with(prefix))
-      found.push_back(std::move(place));
+    const bool ours = (type == "tmpfs" && source == kMemoryVolume) || source == fuse::kMountSource;
+    if (ours && place.starts_with(prefix)) found.push_back(std::move(place));
   }
   std::reverse(found.begin(), found.end());
   return found;
 }
 
-int DropLeftMemory(const std::string& directory) {
+int DropLeftVolumes(const std::string& directory) {
   std::error_code none;
   const std::filesystem::path real = std::filesystem::weakly_canonical(directory, none);
-  const std::vector<std::string> left =
-      MemoryVolumesIn(ReadText("/proc/self/mountinfo"), real.string());
+  const std::vector<std::string> left = VolumesIn(ReadText("/proc/self/mountinfo"), real.string());
   for (const std::string& target : left) DropMemory(target);
   return static_cast<int>(left.size());
 }

@@ -44,14 +44,15 @@ Result<Identity> IdentityOf(const std::string& path);
 // Unmounts everything at `target` and removes the directory; lazily where it is still in use.
 // Nothing there is fine.
 Status Unmount(const std::string& target);
-// As Unmount, and empties every file first, so that whoever still sees the memory volume finds
+// As Unmount, and empties every file of a memory volume first, so that whoever still sees it finds
 // nothing in it. Best effort.
 void DropMemory(const std::string& target);
-// The memory volumes an earlier process left below `directory`: dropped. How many there were.
-int DropLeftMemory(const std::string& directory);
+// The volumes an earlier process left below `directory`, in memory or of the inputs' file system:
+// dropped. How many there were.
+int DropLeftVolumes(const std::string& directory);
 
-// Mount points of memory volumes below `directory` in the text of mountinfo, the newest first.
+// Mount points of such volumes below `directory` in the text of mountinfo, the newest first.
 // Pure.
-std::vector<std::string> MemoryVolumesIn(std::string_view mountinfo, std::string_view directory);
+std::vector<std::string> VolumesIn(std::string_view mountinfo, std::string_view directory);
 
 }  // namespace spillway::node

@@ -47,7 +47,7 @@ class NodeTest : public ::testing::Test {
     options.pod_init_program = std::string(SPILLWAY_BIN_DIR) + "/runtime_pod_init";
     options.retry_first = options.stage.retry_first = 1ms;
     options.retry_most = options.stage.retry_most = 10ms;
-    options.stage.results_area_bytes = 1 << 20;
+    options.stage.cache.results_area_bytes = 1 << 20;
     return options;
   }
   void Begin() { Begin(Options()); }

@@ -46,6 +46,14 @@ void Pod::Start(const PodServices& services, std::vector<int> gpus) {
   }
 }
 
+decltype(runtime::Volume::kind) Pod::InputOf(const std::string& claim) const {
+  const auto [first, end] = services_->data->files.OfClaim(claim);
+  // What has no file is not in the mount, and an empty volume of its own.
+  if (services_->mount != nullptr && first != end)
+    return runtime::BindReadOnly{services_->mount->DirectoryOf(claim)};
+  return runtime::MemoryInput{OpenClaim(*services_->content, services_->data->files, claim)};
+}
+
 runtime::PodSpec Pod::SpecFor(const std::vector<int>& gpus) const {
   runtime::PodSpec spec;
   spec.name = order_.key;
@@ -54,8 +62,7 @@ runtime::PodSpec Pod::SpecFor(const std::vector<int>& gpus) const {
   spec.working_dir = order_.working_dir;
   for (const door::PodVolume& volume : order_.volumes) {
     runtime::Volume made{volume.name, volume.mount_path, runtime::EmptyDir{}};
-    if (volume.kind == "input")
-      made.kind = runtime::MemoryInput{OpenClaim(services_->reader, volume.claim)};
+    if (volume.kind == "input") made.kind = InputOf(volume.claim);
     if (volume.kind == "results") made.kind = runtime::MemoryOutput{};
     spec.volumes.push_back(std::move(made));
   }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "door/protocol.h"
-#include "node/chunk_reader.h"
+#include "node/input_mount.h"
 #include "node/log_sender.h"
 #include "node/result_sender.h"
 #include "runtime/pod_process.h"
@@ -20,7 +20,9 @@ namespace spillway::node {
 struct PodServices {
   const RunKey* key = nullptr;
   RunNames names;
-  std::shared_ptr<ChunkReader> reader;
+  std::shared_ptr<const StagedData> data;
+  InputContent* content = nullptr;
+  InputMount* mount = nullptr;  // null: inputs are copied into memory
   ResultSender* results = nullptr;
   LogSender* logs = nullptr;
   runtime::SandboxSupport support;
@@ -55,6 +57,7 @@ class Pod {
   door::PodStatus Report() const;
 
  private:
+  decltype(runtime::Volume::kind) InputOf(const std::string& claim) const;
   runtime::PodSpec SpecFor(const std::vector<int>& gpus) const;
   runtime::PodCallbacks Callbacks();
   void OnExit(const runtime::PodExit& exit);

@@ -62,6 +62,13 @@ Result<ByteBuffer> RunKey::Open(const data::ChunkContext& context, ByteView seal
   return data::OpenChunk(*key_, context, sealed);
 }
 
+Result<data::ChunkOpener> RunKey::Opener(data::ChunkContext context, ByteView header,
+                                         std::int64_t sealed_bytes) const {
+  const std::shared_lock lock(mutex_);
+  if (!key_) return NoKey();
+  return data::ChunkOpener::Make(*key_, std::move(context), header, sealed_bytes);
+}
+
 Result<ByteBuffer> RunKey::Seal(const data::ChunkContext& context, ByteView plaintext) const {
   std::array<std::uint8_t, data::kSaltBytes> salt;
   if (RAND_bytes(salt.data(), static_cast<int>(salt.size())) != 1)

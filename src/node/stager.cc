@@ -13,20 +13,17 @@ constexpr std::int64_t kMaxManifestBytes = std::int64_t{512} << 20;
 // Beyond the body of the largest chunk: what an error's text may take.
 constexpr std::int64_t kAnswerRoom = 64 * 1024;
 
-std::int64_t WholeBlocks(std::int64_t bytes) {
-  return (bytes + CacheFile::kBlock - 1) / CacheFile::kBlock * CacheFile::kBlock;
-}
-
 }  // namespace
 
 Stager::Stager(DoorAccess& access, RunKey& key, data::VerifyKey site, RunNames names,
-               std::string disk, StagerOptions options, std::function<void()> on_change)
+               std::string disk, StagerOptions options, std::function<void()> on_change, Fd places)
     : access_(access),
       key_(key),
       site_(site),
       disk_(std::move(disk)),
       options_(options),
       on_change_(std::move(on_change)),
+      places_(std::move(places)),
       data_(std::make_shared<StagedData>()) {
   data_->names = std::move(names);
   thread_ = std::thread([this] { Run(); });
@@ -39,21 +36,28 @@ Stager::~Stager() {
 
 void Stager::Stop() {
   stopper_.Stop();
+  const std::lock_guard lock(mutex_);
+  if (progress_.readable) data_->cache->Close();
 }
 
 Stager::Progress Stager::Now() const {
   const std::lock_guard lock(mutex_);
-  return progress_;
+  Progress now = progress_;
+  if (!now.readable) return now;
+  const ChunkCache::Progress here = data_->cache->Now();
+  now.chunks = here.chunks;
+  now.bytes = here.bytes;
+  return now;
 }
 
 std::shared_ptr<CacheFile> Stager::cache() const {
   const std::lock_guard lock(mutex_);
-  return cache_;
+  return progress_.readable ? data_->cache->file() : nullptr;
 }
 
 std::shared_ptr<const StagedData> Stager::data() const {
   const std::lock_guard lock(mutex_);
-  SPW_CHECK(progress_.staged);
+  SPW_CHECK(progress_.readable);
   return data_;
 }
 
@@ -76,14 +80,24 @@ void Stager::Run() {
     Report("the manifest: " + there.error().message);
     if (!backoff.Wait(stopper_)) return;
   }
-  const std::size_t most = std::min<std::size_t>(static_cast<std::size_t>(options_.workers),
-                                                 data_->manifest.chunks.size());
+  on_change_();
+  Arrived();
   std::vector<std::thread> more;
-  for (std::size_t i = 1; i < most; ++i) more.emplace_back([this] { FetchChunks(); });
+  for (int i = 1; i < options_.workers; ++i) more.emplace_back([this] { FetchChunks(); });
   FetchChunks();
   for (std::thread& thread : more) thread.join();
+}
+
+// Everything is staged once it is on the disk, and not in the machine's memory only.
+void Stager::Arrived() {
+  if (!data_->cache->Now().filled) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (progress_.staged) return;
+  }
+  Backoff backoff(options_.retry_first, options_.retry_most);
   while (!stopper_.Stopped()) {
-    const Status flushed = cache()->Flush();
+    const Status flushed = data_->cache->file()->Flush();
     if (flushed) break;
     Report(flushed.error().message);
     if (!backoff.Wait(stopper_)) return;
@@ -98,21 +112,21 @@ void Stager::Run() {
 }
 
 Status Stager::FetchManifest() {
-  DoorClient client(access_, kMaxManifestBytes);
-  SPW_ASSIGN(const std::string sealed, client.SealedManifest());
-  SPW_ASSIGN(data_->manifest, key_.OpenManifest(data_->names.Manifest(site_), AsBytes(sealed)));
-  std::int64_t end = 0;
-  data_->offsets.clear();
-  for (const data::ManifestChunk& chunk : data_->manifest.chunks) {
-    data_->offsets.push_back(end);
-    end += WholeBlocks(chunk.sealed_bytes);
+  data::Manifest manifest;
+  {
+    DoorClient client(access_, kMaxManifestBytes);
+    SPW_ASSIGN(const std::string sealed, client.SealedManifest());
+    SPW_ASSIGN(manifest, key_.OpenManifest(data_->names.Manifest(site_), AsBytes(sealed)));
   }
-  data_->results_at = end;
-  SPW_ASSIGN(std::shared_ptr<CacheFile> cache,
-             CacheFile::Create(disk_, end + options_.results_area_bytes));
+  SPW_ASSIGN(data_->files, RunFiles::Make(manifest.files));
+  manifest.files = {};
+  data_->manifest = std::move(manifest);
+  SPW_ASSIGN(data_->cache,
+             ChunkCache::Open(disk_, data_->manifest.chunks, options_.cache, std::move(places_)));
   const std::lock_guard lock(mutex_);
-  cache_ = std::move(cache);
+  progress_.readable = true;
   progress_.problem.clear();
+  if (stopper_.Stopped()) data_->cache->Close();
   return Ok();
 }
 
@@ -125,40 +139,32 @@ void Stager::FetchChunks() {
   DoorClient client(access_, longest + kAnswerRoom);
   Backoff backoff(options_.retry_first, options_.retry_most);
   while (!stopper_.Stopped()) {
-    std::size_t index = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      if (next_ == data_->manifest.chunks.size()) return;
-      index = next_++;
-    }
+    const std::optional<std::uint32_t> index = data_->cache->NextToFetch();
+    if (!index) return;
     bool failed = false;
     while (true) {
-      const Status there = FetchChunk(client, index);
+      const Status there = FetchChunk(client, *index);
       if (there) break;
       failed = true;
-      Report(fmt::format("chunk {}: {}", index, there.error().message));
+      Report(fmt::format("chunk {}: {}", *index, there.error().message));
       if (!backoff.Wait(stopper_)) return;
     }
     backoff.Reset();
-    {
+    if (failed) {
       const std::lock_guard lock(mutex_);
-      if (failed) progress_.problem.clear();
-      ++progress_.chunks;
-      progress_.bytes += data_->manifest.chunks[index].sealed_bytes;
+      progress_.problem.clear();
     }
     on_change_();
+    Arrived();
   }
 }
 
-Status Stager::FetchChunk(DoorClient& client, std::size_t index) {
+// The digest is the signed manifest's, so these are the bytes that the site sealed; their tags are
+// checked by every read.
+Status Stager::FetchChunk(DoorClient& client, std::uint32_t index) {
   SPW_ASSIGN(const std::string sealed, client.SealedChunk(index, options_.chunk_timeout));
   SPW_TRY(data::CheckSealedChunk(data_->manifest, index, AsBytes(sealed)));
-  {
-    SPW_ASSIGN(ByteBuffer plain,
-               key_.Open(data_->names.Chunk(static_cast<std::uint32_t>(index)), AsBytes(sealed)));
-    data::Cleanse(plain);
-  }
-  return cache()->Store(data_->offsets[index], AsBytes(sealed));
+  return data_->cache->Store(index, AsBytes(sealed));
 }
 
 }  // namespace spillway::node

@@ -61,12 +61,13 @@ Status HandOver(const std::string& path, int fd, const struct stat& info, const 
 
 }  // namespace
 
-InputSize SizeOfClaim(const data::Manifest& manifest, const std::string& claim) {
+InputSize SizeOfClaim(const RunFiles& files, const std::string& claim) {
   InputSize size;
-  for (const data::PackedFile& file : manifest.files) {
-    if (!file.entry.path.starts_with(claim + "/")) continue;
+  const auto [first, end] = files.OfClaim(claim);
+  for (std::uint32_t file = first; file < end; ++file) {
+    const std::int64_t bytes = files.tree().Of(files.tree().NodeOf(file)).size_bytes;
     ++size.files;
-    size.bytes += (file.entry.size_bytes + kPage - 1) / kPage * kPage;
+    size.bytes += (bytes + kPage - 1) / kPage * kPage;
   }
   return size;
 }

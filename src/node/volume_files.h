@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "node/result_sender.h"
+#include "node/run_files.h"
 #include "runtime/pod_spec.h"
 
 namespace spillway::node {
@@ -16,7 +17,7 @@ struct InputSize {
   std::int64_t files = 0;
   std::int64_t bytes = 0;  // whole pages
 };
-InputSize SizeOfClaim(const data::Manifest& manifest, const std::string& claim);
+InputSize SizeOfClaim(const RunFiles& files, const std::string& claim);
 
 // Writes every file of `source` below `root`, readable for everybody, whose only way there is the
 // pod's own volume. Plaintext on the way is zeroised.

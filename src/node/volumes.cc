@@ -218,14 +218,17 @@ Status Volumes::FillInput(const std::string& target, Volume& volume) {
     if (closed_) return KeysGone();
     services = services_;
   }
-  const InputSize size = SizeOfClaim(services->reader->manifest(), volume.asked.claim);
+  const InputSize size = SizeOfClaim(services->data->files, volume.asked.claim);
   if (size.files == 0)
     return Fail(Code::kInvalid, fmt::format("the run of this node has no file of claim \"{}\"",
                                             volume.asked.claim));
+  if (services->mount != nullptr)
+    return BindMount(services->mount->DirectoryOf(volume.asked.claim), target, true);
   volume.bytes = size.bytes;
   SPW_TRY(CheckRoom(size.bytes));
   SPW_TRY(MountMemory(target, size.bytes + kDirectoryRoom, kInputMode));
-  const Status filled = WriteInputs(target, *OpenClaim(services->reader, volume.asked.claim));
+  const Status filled = WriteInputs(
+      target, *OpenClaim(*services->content, services->data->files, volume.asked.claim));
   if (filled) return MakeMountReadOnly(target);
   DropMemory(target);
   return filled;

@@ -2,134 +2,16 @@
 #include "node/volumes.h"
 
 #include <gmock/gmock.h>
-#include <grpcpp/grpcpp.h>
-#include <gtest/gtest.h>
 #include <sys/statfs.h>
 
-#include <thread>
-
-#include "csi.grpc.pb.h"
-#include "node/agent.h"
-#include "node/fake_door.h"
-#include "node/mount_test_util.h"
+#include "node/volumes_fixture.h"
 
 namespace spillway::node {
 namespace {
 
-namespace fs = std::filesystem;
-namespace pb = ::csi::v1;
-using grpc::StatusCode;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using State = FakeDoor::State;
-
-class VolumesTest : public ::testing::Test {
- protected:
-  VolumesTest() : door_(dir_.File("node.sock"), files_) {}
-  void SetUp() override {
-    if (const std::string why = PrivateMounts(); !why.empty()) GTEST_SKIP() << why;
-  }
-  ~VolumesTest() override { End(); }
-
-  AgentOptions Options() {
-    AgentOptions options;
-    options.user_data = door_.UserData();
-    options.disk = dir_.disk();
-    options.kubelet_directory = dir_.File("k");
-    options.volumes.longest_call = 20ms;
-    options.retry_first = options.stage.retry_first = 1ms;
-    options.retry_most = options.stage.retry_most = 10ms;
-    options.stage.results_area_bytes = 1 << 20;
-    return options;
-  }
-  // Until every chunk is on the disk and the agent has seen `want`.
-  void Begin(AgentOptions options, door::Want want = door::Want::kRun) {
-    csi::PluginOptions plugin;
-    plugin.kubelet_directory = options.kubelet_directory;
-    for (const char* uid : {"u1", "u2"}) fs::create_directories(Parent(uid));
-    agent_ = std::make_unique<Agent>(std::move(options));
-    thread_ = std::thread([this] { end_ = agent_->Run(); });
-    ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last() && s.Last()->staged; }));
-    stub_ = pb::Node::NewStub(grpc::CreateChannel("unix:" + csi::Plugin::CsiSocket(plugin),
-                                                  grpc::InsecureChannelCredentials()));
-    Want(want);
-  }
-  void Want(door::Want want) {
-    door_.Change([&](State& s) {
-      s.desired.want = want;
-      s.desired.overwrite = "used";
-      s.desired.verify = "full";
-    });
-    ASSERT_TRUE(door_.WaitForBeats(2));
-  }
-  void End() {
-    if (!thread_.joinable()) return;
-    agent_->RequestShutdown();
-    thread_.join();
-    agent_.reset();
-  }
-
-  std::string Parent(const std::string& uid) const {
-    return dir_.File("k/pods/" + uid + "/volumes/kubernetes.io~csi");
-  }
-  std::string Target(const std::string& claim, const std::string& uid = "u1") const {
-    return Parent(uid) + "/" + claim;
-  }
-  pb::NodePublishVolumeRequest Message(const std::string& kind, const std::string& claim,
-                                       const std::string& uid = "u1") const {
-    pb::NodePublishVolumeRequest message;
-    message.set_volume_id("vision/" + claim);
-    message.set_target_path(Target(claim, uid));
-    message.mutable_volume_capability()->mutable_mount();
-    auto& context = *message.mutable_volume_context();
-    context["kind"] = kind;
-    context["claim"] = claim;
-    context["namespace"] = "vision";
-    context["directory"] = "vision/" + claim;
-    context["csi.storage.k8s.io/pod.name"] = "train-" + uid;
-    context["csi.storage.k8s.io/pod.namespace"] = "vision";
-    context["csi.storage.k8s.io/pod.uid"] = uid;
-    return message;
-  }
-  grpc::Status Publish(const pb::NodePublishVolumeRequest& message) {
-    grpc::ClientContext context;
-    pb::NodePublishVolumeResponse response;
-    return stub_->NodePublishVolume(&context, message, &response);
-  }
-  grpc::Status Unpublish(const std::string& claim, const std::string& uid = "u1") {
-    grpc::ClientContext context;
-    pb::NodeUnpublishVolumeRequest message;
-    message.set_volume_id("vision/" + claim);
-    message.set_target_path(Target(claim, uid));
-    pb::NodeUnpublishVolumeResponse response;
-    return stub_->NodeUnpublishVolume(&context, message, &response);
-  }
-  // As the kubelet: again while it is answered UNAVAILABLE.
-  grpc::Status UnpublishPatiently(const std::string& claim) {
-    const auto give_up = std::chrono::steady_clock::now() + 20s;
-    grpc::Status status;
-    do {
-      status = Unpublish(claim);
-    } while (status.error_code() == StatusCode::UNAVAILABLE &&
-             std::chrono::steady_clock::now() < give_up);
-    return status;
-  }
-  bool WaitForReleased(const std::vector<std::string>& uids) {
-    return door_.WaitFor([&](const State& s) { return s.Last()->released == uids; });
-  }
-
-  const std::map<std::string, std::string> files_ = {{"digits/a.txt", Noise(1000, 1)},
-                                                     {"digits/sub/big.bin", Noise(300'000, 2)},
-                                                     {"digits/none", ""},
-                                                     {"labels/l", Noise(500, 3)}};
-  TempDir dir_;
-  FakeDoor door_;
-  std::unique_ptr<Agent> agent_;
-  std::thread thread_;
-  node::End end_ = node::End::kFailed;
-  std::unique_ptr<pb::Node::Stub> stub_;
-};
 
 TEST_F(VolumesTest, InputsAreOpenedIntoMemoryOnceTheSiteWantsPods) {
   Begin(Options(), door::Want::kStage);
@@ -348,8 +230,8 @@ TEST_F(VolumesTest, LeftMemoryOfADeadAgentIsDropped) {
   ASSERT_TRUE(MountMemory(target, 1 << 20, 0755));
   Put(target + "/secret", "plaintext");
   std::ifstream reader(target + "/secret");
-  EXPECT_EQ(DropLeftMemory(dir_.File("k/pods/u2")), 0);
-  EXPECT_EQ(DropLeftMemory(dir_.File("k/pods")), 1);
+  EXPECT_EQ(DropLeftVolumes(dir_.File("k/pods/u2")), 0);
+  EXPECT_EQ(DropLeftVolumes(dir_.File("k/pods")), 1);
   EXPECT_FALSE(fs::exists(target));
   EXPECT_EQ(reader.peek(), EOF);
 }
@@ -362,7 +244,7 @@ TEST(Mounts, OurMemoryIsFoundByItsName) {
       "33 1 8:1 /x /k/pods/d rw - ext4 spillway-volume rw\n"
       "34 1 0:29 / /k/pods/e ro,nosuid shared:6 master:1 - tmpfs spillway-volume rw\n"
       "torn";
-  EXPECT_THAT(MemoryVolumesIn(text, "/k/pods"), ElementsAre("/k/pods/e", "/k/pods/a b/mount"));
+  EXPECT_THAT(VolumesIn(text, "/k/pods"), ElementsAre("/k/pods/e", "/k/pods/a b/mount"));
 }
 
 }  // namespace

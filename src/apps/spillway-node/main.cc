@@ -1,4 +1,5 @@
 // spillway-node: the agent of a rented machine. See src/node/README.md.
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -225,13 +226,31 @@ int RunSite(const Arguments& arguments) {
   return served ? 0 : 1;
 }
 
+// Where inputs are mounted that pods are then shown. Without a kubelet a directory of this process.
+constexpr const char* kOwnInputs = "/run/spillway-inputs";
+std::string InputsDirectory(const Arguments& arguments) {
+  if (arguments.kubelet_directory.empty()) return fmt::format("{}/{}", kOwnInputs, ::getpid());
+  return arguments.kubelet_directory + "/plugins/data.spillway.dev/inputs";
+}
+
+// Mounts of agents without a kubelet that died: their server is gone with them.
+void DropLeftInputs() {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(kOwnInputs, error)) {
+    const std::string pid = entry.path().filename().string();
+    if (std::filesystem::exists("/proc/" + pid, error)) continue;
+    if (const Status gone = node::Unmount(entry.path().string()); !gone)
+      log::Warn("inputs of an earlier process stay", {{"why", gone.error().message}});
+  }
+}
+
 // Of an agent that died; one that lives keeps its volumes.
 void DropLeftVolumes(const Arguments& arguments) {
-  if (arguments.kubelet_directory.empty()) return;
+  if (arguments.kubelet_directory.empty()) return DropLeftInputs();
   csi::PluginOptions plugin;
   plugin.kubelet_directory = arguments.kubelet_directory;
   if (csi::Plugin::Answers(plugin)) return;
-  const int left = node::DropLeftMemory(arguments.kubelet_directory);
+  const int left = node::DropLeftVolumes(arguments.kubelet_directory);
   if (left > 0) log::Warn("dropped volumes that an earlier process left", {{"volumes", left}});
 }
 
@@ -260,6 +279,7 @@ int RunAgent(const Arguments& arguments, door::UserData user_data) {
   options.disk = arguments.disk;
   options.boot_lease = arguments.boot_lease;
   options.kubelet_directory = arguments.kubelet_directory;
+  options.inputs_directory = InputsDirectory(arguments);
   if (arguments.machine) {
     std::error_code error;
     std::filesystem::create_directories(arguments.disk, error);  // its size is looked at
