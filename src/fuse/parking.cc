@@ -19,21 +19,19 @@ Parking::~Parking() {
 }
 
 void Parking::Add(const Read& read, ByteView bytes) {
-  std::size_t place = 0;
-  {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return stopped_ || !free_.empty(); });
-    if (stopped_) return fuse_reply_none(read.request);
-    place = free_.back();
-    free_.pop_back();
-    requests_.Park(place, bytes);
-    parked_.push_back({read, place, std::chrono::steady_clock::now() + patience_});
-    woken_ = true;  // its bytes may have come since the reader looked
-    changed_.notify_all();
-  }
-  // A reader that is killed must not hang until the bytes come.
+  // A reader that is killed must not hang until the bytes come. Before it is parked, because from
+  // then on it may be answered and gone.
   fuse_req_interrupt_func(
       read.request, [](fuse_req_t, void* self) { static_cast<Parking*>(self)->Wake(); }, this);
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return stopped_ || !free_.empty(); });
+  if (stopped_) return fuse_reply_none(read.request);
+  const std::size_t place = free_.back();
+  free_.pop_back();
+  requests_.Park(place, bytes);
+  parked_.push_back({read, place, std::chrono::steady_clock::now() + patience_});
+  woken_ = true;  // its bytes may have come since the reader looked
+  changed_.notify_all();
 }
 
 void Parking::Wake() {

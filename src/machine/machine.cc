@@ -103,6 +103,7 @@ Status Machine::Join() {
                     data_.kubernetes->bootstrap_token.size());
     if (started) {
       log::Info("the kubelet was started");
+      joined_ = true;
       return;
     }
     log::Error("the node does not start", {{"why", started.error().message}});

@@ -2,6 +2,7 @@
 // node::Agent, which registers, holds the lease, serves volumes and wipes.
 #pragma once
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -36,6 +37,8 @@ class Machine {
   // The key of the sealed volume is destroyed: who uses it waits for ever, threads of this object
   // too, so the process must end without them.
   void End();
+  // The kubelet was started: from here on nothing of this object is needed but End().
+  bool joined() const { return joined_; }
   // Why it does not go on; empty while it does. Thread-safe.
   std::string problem() const;
 
@@ -50,6 +53,7 @@ class Machine {
   const Labels labels_;
   const std::string disk_;
   tunnel::KeyPair key_ = tunnel::NewKeyPair();
+  std::atomic<bool> joined_ = false;
   mutable std::mutex mutex_;
   std::string problem_;         // guarded by mutex_
   ContainerdFacts containerd_;  // once runtime_ is over

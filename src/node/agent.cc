@@ -1,8 +1,11 @@
 #include "node/agent.h"
 
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <set>
 
 #include "base/log.h"
@@ -14,6 +17,12 @@ namespace {
 constexpr int kEarlyBeats = 5;
 // The longest a failing thing waits for its next look when the site gave no interval.
 constexpr Duration kShortestInterval = 10ms;
+
+// What is kept for the next process.
+constexpr std::string_view kKeptSelf = "self", kKeptLease = "lease", kKeptPlaces = "places",
+                           kKeptInputs = "inputs";
+// Heartbeats that may have been sent since the lease was kept.
+constexpr std::int64_t kSequenceGap = 1000;
 
 }  // namespace
 
@@ -39,35 +48,55 @@ void Agent::RequestShutdown() {
 End Agent::Run() {
   auto site = data::VerifyKey::Parse(options_.user_data.site_public_key);
   auto access = DoorAccess::Make(options_.user_data.door, options_.request_timeout);
-  auto node_key = data::NodeKey::Generate();
-  if (!site || !access || !node_key) {
-    const Error& error = !site ? site.error() : !access ? access.error() : node_key.error();
+  auto secret = data::Secret::Generate();
+  if (!site || !access || !secret) {
+    const Error& error = !site ? site.error() : !access ? access.error() : secret.error();
     log::Error("the node cannot begin", {{"why", error.message}});
     return End::kFailed;
   }
   site_ = *site;
   access_ = std::move(*access);
-  node_key_ = std::move(*node_key);
+  node_key_ = data::NodeKey::FromSecret(*secret);
+  node_secret_ = std::move(*secret);
+  if (const std::optional<End> end = Begin()) return *end;
+  logs_ = std::make_unique<LogSender>(*access_, options_.log_bytes, options_.retry_first,
+                                      options_.retry_most, [this] { Wake(); });
+  return Live();
+}
+
+std::optional<End> Agent::Begin() {
+  if (options_.kept != nullptr) left_ = std::move(options_.kept->left());
+  const auto self = left_.find(kKeptSelf);
+  if (self != left_.end()) {
+    const auto lease = left_.find(kKeptLease);
+    const Status restored =
+        Restore(std::move(self->second), lease == left_.end() ? nullptr : &lease->second);
+    if (!restored) {
+      log::Error("the node cannot go on", {{"why", restored.error().message}});
+      DestroyKeysAndPods();
+      return DestroyLeftCache().value_or(End::kFailed);
+    }
+    log::Warn("going on as the agent that was killed");
+  }
   if (const Status serving = ServeVolumes(); !serving) {
     log::Error("volumes cannot be served", {{"why", serving.error().message}});
     return End::kFailed;
   }
+  if (self != left_.end()) return std::nullopt;
   if (const std::optional<End> end = Register()) {
     DestroyKeysAndPods();
     const std::optional<End> wiped = DestroyLeftCache();
     return wiped.value_or(*end);
   }
   // An accepted token on a used disk: whatever it holds is nobody's any more.
-  if (const std::optional<End> end = DestroyLeftCache()) return *end;
-  logs_ = std::make_unique<LogSender>(*access_, options_.log_bytes, options_.retry_first,
-                                      options_.retry_most, [this] { Wake(); });
-  return Live();
+  return DestroyLeftCache();
 }
 
 // From the start, so that the kubelet knows the plug-in before the first pod comes.
 Status Agent::ServeVolumes() {
   if (options_.kubelet_directory.empty()) return Ok();
-  volumes_ = std::make_unique<Volumes>(options_.volumes, [this] { Wake(); });
+  volumes_ = std::make_unique<Volumes>(options_.volumes, [this] { Wake(); }, options_.kept);
+  volumes_->Restore(left_);
   csi::PluginOptions plugin;
   plugin.node_id = options_.user_data.name;
   plugin.kubelet_directory = options_.kubelet_directory;
@@ -133,6 +162,52 @@ std::optional<End> Agent::DestroyLeftCache() {
   return std::nullopt;
 }
 
+// ---- what outlives this process
+
+// The credential and the node's own key: with them the next process asks the site for the run key,
+// which is not kept.
+void Agent::KeepSelf() {
+  if (options_.kept == nullptr || self_kept_ || !node_secret_ || destroyed_) return;
+  if (options_.settled && !options_.settled()) return;
+  std::string credential = access_->credential();
+  ByteBuffer bytes(node_secret_->bytes().begin(), node_secret_->bytes().end());
+  bytes.insert(bytes.end(), credential.begin(), credential.end());
+  self_kept_ = true;
+  KeepLease();
+  options_.kept->Put(kKeptSelf, bytes);
+  data::Cleanse(bytes);
+  OPENSSL_cleanse(credential.data(), credential.size());
+  node_secret_.reset();
+}
+
+void Agent::KeepLease() {
+  if (options_.kept == nullptr || !self_kept_ || destroyed_) return;
+  const std::array<std::int64_t, 4> numbers = {lease_since_.count(), lease_.count(),
+                                               heartbeat_.count(), sequence_};
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(numbers.data());
+  options_.kept->Put(kKeptLease, {bytes, sizeof numbers});
+}
+
+Status Agent::Restore(KeptItem self, const KeptItem* lease) {
+  std::array<std::int64_t, 4> numbers{};
+  const data::CleanseGuard guard(self.bytes);
+  if (self.bytes.size() <= data::Secret::kSize || lease == nullptr ||
+      lease->bytes.size() != sizeof numbers)
+    return Fail(Code::kInternal, "what the keeper held is not an agent's");
+  std::memcpy(numbers.data(), lease->bytes.data(), sizeof numbers);
+  lease_since_ = Duration(numbers[0]);
+  lease_ = Duration(numbers[1]);
+  heartbeat_ = Duration(numbers[2]);
+  sequence_ = numbers[3] + kSequenceGap;
+  const ByteView bytes(self.bytes);
+  SPW_ASSIGN(const data::Secret secret, data::Secret::FromBytes(bytes.first(data::Secret::kSize)));
+  node_key_ = data::NodeKey::FromSecret(secret);
+  node_secret_.reset();
+  self_kept_ = true;
+  access_->SetCredential(std::string(AsText(bytes.subspan(data::Secret::kSize))));
+  return Ok();
+}
+
 bool Agent::LeaseOver() const {
   return BootNow() - lease_since_ >= lease_;
 }
@@ -157,6 +232,7 @@ End Agent::Live() {
     }
     if (access_->refused()) return EndAlone(End::kLeaseOver, "the site refused the credential");
     if (LeaseOver()) return EndAlone(End::kLeaseOver, "nobody renewed the lease");
+    KeepSelf();
     const Beat beat = SendHeartbeat(client);
     if (beat == Beat::kRefused) return EndAlone(End::kLeaseOver, "the site refused the credential");
     if (want_ == door::Want::kPowerOff) return PowerOff();
@@ -180,6 +256,7 @@ Agent::Beat Agent::SendHeartbeat(DoorClient& client) {
   if (LeaseOver()) return Beat::kUnanswered;  // too late: the site has given us up meanwhile
   lease_since_ = sent;
   if (desired->lease_ms > 0) lease_ = Duration(desired->lease_ms);
+  KeepLease();
   Apply(*desired);
   return Beat::kAnswered;
 }
@@ -255,12 +332,15 @@ void Agent::TakeKey(const door::Desired& desired) {
 
 void Agent::Stage(const door::Desired& desired) {
   if (stager_ || !desired.prepared || !key_.Held()) return;
+  Fd places;
+  if (const auto it = left_.find(kKeptPlaces); it != left_.end() && !it->second.fds.empty())
+    places = std::move(it->second.fds.front());
   StagerOptions stage = options_.stage;
   // A copy in memory needs every chunk at once; a mount does not.
   stage.cache.may_evict = !options_.inputs_directory.empty() && MayServeInputs().has_value();
-  stager_ = std::make_unique<Stager>(*access_, key_, *site_,
-                                     RunNames{options_.user_data.name, desired.dataset_version},
-                                     options_.disk, stage, [this] { Wake(); });
+  stager_ = std::make_unique<Stager>(
+      *access_, key_, *site_, RunNames{options_.user_data.name, desired.dataset_version},
+      options_.disk, stage, [this] { Wake(); }, std::move(places));
 }
 
 void Agent::OpenForPods() {
@@ -290,9 +370,18 @@ void Agent::OpenInputs() {
     Wake();
   });
   if (options_.inputs_directory.empty()) return;
-  auto mount = InputMount::Open(options_.inputs_directory, stager_->data(), *content_);
+  fuse::Connection left;
+  if (const auto it = left_.find(kKeptInputs); it != left_.end() && it->second.fds.size() == 2)
+    left = {std::move(it->second.fds[0]), std::move(it->second.fds[1])};
+  auto mount =
+      InputMount::Open(options_.inputs_directory, stager_->data(), *content_, std::move(left));
   if (mount) {
     mount_ = std::move(*mount);
+    if (options_.kept != nullptr) {
+      const fuse::Connection& now = mount_->connection();
+      options_.kept->Put(kKeptInputs, {}, {now.device.get(), now.memory.get()});
+      options_.kept->Put(kKeptPlaces, {}, {stager_->data()->cache->places()});
+    }
     log::Info("inputs are a file system that unseals what is read");
   } else {
     log::Warn("inputs are copied into memory, because they cannot be mounted",
@@ -352,8 +441,11 @@ std::optional<std::vector<int>> Agent::FreeGpus(int count) const {
 
 void Agent::DestroyKeysAndPods() {
   destroyed_ = true;
+  if (options_.kept != nullptr) options_.kept->DropAll();
+  left_.clear();
   key_.Destroy();
   node_key_.reset();
+  node_secret_.reset();
   if (content_) content_->Close();
   if (mount_) mount_->Close();
   if (stager_) stager_->Stop();

@@ -12,6 +12,7 @@
 #include "data/wrap.h"
 #include "door/user_data.h"
 #include "node/hardware.h"
+#include "node/keeper.h"
 #include "node/log_sender.h"
 #include "node/pod.h"
 #include "node/result_sender.h"
@@ -48,6 +49,13 @@ struct AgentOptions {
   std::function<Status()> on_registered;
   std::function<std::string()> machine_problem;
 
+  // What lets the next process go on if this one is killed; outlives the agent. Null: nothing does,
+  // the end of the process is the end of the node. Only with a kubelet: pods that this process
+  // starts die with it.
+  Kept* kept = nullptr;
+  // From when on a killed agent may be followed; empty: once it has registered.
+  std::function<bool()> settled;
+
   Duration boot_lease = 10min;    // until registered
   Duration request_timeout = 5s;  // of one call except chunks
   Duration shutdown_wipe = 5s;    // for the overwrite after SIGTERM
@@ -75,6 +83,11 @@ class Agent {
   enum class Beat { kAnswered, kUnanswered, kRefused };
 
   End Live();
+  // Begins anew (nothing), or goes on as the agent that was killed; what it left is in `kept`.
+  std::optional<End> Begin();
+  Status Restore(KeptItem self, const KeptItem* lease);
+  void KeepSelf();
+  void KeepLease();
   Status ServeVolumes();
   std::optional<End> Register();
   std::optional<End> Attempt(const door::RegisterRequest& request, Duration sent);
@@ -108,12 +121,15 @@ class Agent {
   std::optional<data::VerifyKey> site_;
   std::unique_ptr<DoorAccess> access_;
   std::optional<data::NodeKey> node_key_;
+  std::optional<data::Secret> node_secret_;  // of node_key_, until it is kept
   RunKey key_;
   Duration lease_{0}, heartbeat_{0};
   Duration lease_since_{0};  // BootNow() when the last answered call was sent
   Duration last_beat_{0};    // likewise, of the last heartbeat, answered or not
   std::int64_t sequence_ = 0;
   door::Want want_ = door::Want::kStage;
+  bool self_kept_ = false;
+  KeptItems left_;          // of the agent before, until each is used
   bool destroyed_ = false;  // no key is taken and no pod started any more
   std::string key_problem_;
   mutable std::mutex input_mutex_;

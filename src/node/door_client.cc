@@ -54,6 +54,11 @@ void DoorAccess::SetCredential(std::string credential) {
   credential_ = std::move(credential);
 }
 
+std::string DoorAccess::credential() const {
+  const std::lock_guard lock(mutex_);
+  return credential_;
+}
+
 void DoorAccess::Forget() {
   const std::lock_guard lock(mutex_);
   data::Cleanse({reinterpret_cast<std::uint8_t*>(credential_.data()), credential_.size()});

@@ -23,6 +23,8 @@ class DoorAccess {
                                                   Duration request_timeout);
 
   void SetCredential(std::string credential);
+  // A copy, which the caller overwrites.
+  std::string credential() const;
   // Overwrites the credential.
   void Forget();
   net::Endpoint Endpoint() const;

@@ -28,6 +28,8 @@ Result<std::unique_ptr<InputMount>> InputMount::Open(const std::string& director
   if (left.device) {
     mount->connection_ = std::move(left);
   } else {
+    // A mount that nobody kept is dead, and in the way.
+    ::umount2(directory.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
     std::error_code error;
     std::filesystem::create_directories(directory, error);
     if (error)

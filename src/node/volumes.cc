@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/json.h"
 #include "base/log.h"
 
 namespace spillway::node {
@@ -20,14 +21,17 @@ VolumeLimits Complete(VolumeLimits limits) {
   return limits;
 }
 
+const std::string kKeptVolume = "volume/";
+constexpr std::string_view kKeptReleased = "released";
+
 tl::unexpected<Error> KeysGone() {
   return Fail(Code::kDenied, "the keys of this node are destroyed");
 }
 
 }  // namespace
 
-Volumes::Volumes(VolumeLimits limits, std::function<void()> on_change)
-    : limits_(Complete(limits)), on_change_(std::move(on_change)) {}
+Volumes::Volumes(VolumeLimits limits, std::function<void()> on_change, Kept* kept)
+    : limits_(Complete(limits)), on_change_(std::move(on_change)), kept_(kept) {}
 
 Volumes::~Volumes() {
   Close();
@@ -113,6 +117,7 @@ Status Volumes::Publish(const csi::PublishRequest& request) {
     Note(fmt::format("volume {} of {}", request.volume_id, volume.asked.pod), mounted);
     if (mounted) {
       std::erase(released_, volume.asked.uid);
+      Keep(request.target_path, volume);
       volumes_.emplace(request.target_path, std::move(volume));
       if (closed_) mounted = KeysGone();  // Close() waits for us and drops it
     }
@@ -288,16 +293,75 @@ Status Volumes::Leave(Lock& lock, const std::string& target) {
   }
   const std::string uid = it->second.asked.uid;
   volumes_.erase(it);
+  if (kept_ != nullptr) kept_->Drop(kKeptVolume + target);
   const bool last = std::none_of(volumes_.begin(), volumes_.end(),
                                  [&](const auto& entry) { return entry.second.asked.uid == uid; });
   if (last && !closed_) {
     std::erase(released_, uid);
     released_.push_back(uid);
     if (released_.size() > door::kMaxReleased) released_.pop_front();
+    KeepReleased();
   }
   lock.unlock();
   on_change_();
   return Ok();
+}
+
+// ---- what outlives this process
+
+void Volumes::Keep(const std::string& target, const Volume& volume) const {
+  if (kept_ == nullptr) return;
+  const json::object about = {{"volume", volume.volume_id},
+                              {"results", volume.asked.kind == VolumeRequest::Kind::kResults},
+                              {"gives", volume.gives_results},
+                              {"claim", volume.asked.claim},
+                              {"namespace", volume.asked.name_space},
+                              {"directory", volume.asked.directory},
+                              {"pod", volume.asked.pod},
+                              {"uid", volume.asked.uid},
+                              {"device", static_cast<std::int64_t>(volume.identity.device)},
+                              {"inode", static_cast<std::int64_t>(volume.identity.inode)},
+                              {"bytes", volume.bytes}};
+  kept_->Put(kKeptVolume + target, AsBytes(json::serialize(about)));
+}
+
+// Called with mutex_ held.
+void Volumes::KeepReleased() const {
+  if (kept_ == nullptr) return;
+  json::array uids;
+  for (const std::string& uid : released_) uids.emplace_back(uid);
+  kept_->Put(kKeptReleased, AsBytes(json::serialize(uids)));
+}
+
+void Volumes::Restore(const KeptItems& left) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, item] : left) {
+    const auto value = ParseJson(AsText(item.bytes));
+    if (name == kKeptReleased && value && value->is_array())
+      for (const json::value& uid : value->get_array())
+        released_.emplace_back(View(uid.as_string()));
+    if (!name.starts_with(kKeptVolume) || !value || !value->is_object()) continue;
+    const json::object& about = value->get_object();
+    const auto text = [&](std::string_view key) {
+      return std::string(View(about.at(key).as_string()));
+    };
+    const std::string target = name.substr(kKeptVolume.size());
+    Volume volume;
+    volume.volume_id = text("volume");
+    volume.asked = {about.at("results").as_bool() ? VolumeRequest::Kind::kResults
+                                                  : VolumeRequest::Kind::kDataset,
+                    text("claim"),
+                    text("namespace"),
+                    text("directory"),
+                    text("pod"),
+                    text("uid")};
+    volume.gives_results = about.at("gives").as_bool();
+    volume.identity = {static_cast<dev_t>(about.at("device").as_int64()),
+                       static_cast<ino_t>(about.at("inode").as_int64())};
+    volume.bytes = about.at("bytes").as_int64();
+    volume.collection = {target, volume.asked.claim, limits_.output_bytes, {}, {}};
+    volumes_.emplace(target, std::move(volume));
+  }
 }
 
 // ---- the collecting thread

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "csi/plugin.h"
+#include "node/keeper.h"
 #include "node/mounts.h"
 #include "node/pod.h"
 #include "node/volume_files.h"
@@ -35,9 +36,13 @@ struct VolumeLimits {
 class Volumes final : public csi::VolumeHandler {
  public:
   // `on_change` is called from several threads when Released() or Empty() changed.
-  Volumes(VolumeLimits limits, std::function<void()> on_change);
+  // `kept`, if there is one, is told what is mounted, for Restore() of the next process.
+  Volumes(VolumeLimits limits, std::function<void()> on_change, Kept* kept = nullptr);
   ~Volumes() override;
 
+  // Goes on with what an agent before had mounted, out of what it kept. Before any other call.
+  // Results that were being handed over are handed over again.
+  void Restore(const KeptItems& left);
   // The data is staged. `services` outlives Close().
   void Open(const PodServices& services);
   // Whether volumes may be published now.
@@ -91,9 +96,12 @@ class Volumes final : public csi::VolumeHandler {
   void CollectAll();
   Status CollectOne(const VolumeRequest& asked, Collection& collection);
   void Note(const std::string& what, const Status& status);
+  void Keep(const std::string& target, const Volume& volume) const;
+  void KeepReleased() const;
 
   const VolumeLimits limits_;
   const std::function<void()> on_change_;
+  Kept* const kept_;
   std::timed_mutex filling_;  // held while a claim is opened into memory; before mutex_
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable changed_;

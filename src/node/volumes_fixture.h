@@ -111,6 +111,15 @@ class VolumesTest : public ::testing::Test {
     return stub_->NodeUnpublishVolume(&context, message, &response);
   }
   // As the kubelet: again while it is answered UNAVAILABLE.
+  grpc::Status PublishPatiently(const pb::NodePublishVolumeRequest& message) {
+    const auto give_up = std::chrono::steady_clock::now() + 20s;
+    grpc::Status status;
+    do {
+      status = Publish(message);
+    } while (status.error_code() == StatusCode::UNAVAILABLE &&
+             std::chrono::steady_clock::now() < give_up);
+    return status;
+  }
   grpc::Status UnpublishPatiently(const std::string& claim) {
     const auto give_up = std::chrono::steady_clock::now() + 20s;
     grpc::Status status;

@@ -23,8 +23,10 @@
 #include "base/log.h"
 #include "data/aead.h"
 #include "machine/machine.h"
+#include "machine/sealed.h"
 #include "model/rules.h"
 #include "node/agent.h"
+#include "node/keeper.h"
 #include "node/mounts.h"
 #include "node/site_volumes.h"
 #include "runtime/pod_init.h"
@@ -193,6 +195,25 @@ int EndWithoutUserData(const Arguments& arguments, const Error& error) {
   return static_cast<int>(node::End::kRefused);
 }
 
+// The disk that the agent uses.
+std::string DiskOf(const Arguments& arguments) {
+  return arguments.machine ? arguments.disk + "/sealed-chunks" : arguments.disk;
+}
+
+// The agent was killed and nobody follows it: its keys are gone with it, the rest goes now.
+void GiveUp(const Arguments& arguments) {
+  node::DropLeftVolumes(arguments.kubelet_directory);
+  auto left = node::CacheFile::OpenLeft(DiskOf(arguments));
+  if (left && *left != nullptr) {
+    node::WipeCache(**left, true);
+    if (const Status gone = (*left)->Unlink(); !gone)
+      log::Error("the cache stays", {{"why", gone.error().message}});
+  }
+  if (!arguments.machine) return;
+  if (const Status gone = machine::DestroySealed(); !gone)
+    log::Error("the sealed volume's key is not destroyed", {{"why", gone.error().message}});
+}
+
 // Before any thread starts, so that only who waits for them takes them.
 sigset_t BlockSignals() {
   sigset_t signals;
@@ -259,22 +280,27 @@ constexpr const char* kPretendHardware = "/etc/spillway/pretend-hardware.json";
 
 // Becomes part of a cluster beside the agent.
 Result<std::unique_ptr<machine::Machine>> MakeMachine(const Arguments& arguments,
-                                                      node::AgentOptions& options) {
+                                                      node::AgentOptions& options, bool follows) {
   SPW_TRY(node::PretendGpus(kPretendHardware, options.hardware));
   SPW_ASSIGN(std::unique_ptr<machine::Machine> machine,
              machine::Machine::Make(options.user_data, options.hardware.labels, arguments.disk));
-  SPW_TRY(machine->Seal());
+  // After an agent that was killed the machine is what it made of it.
+  if (!follows) SPW_TRY(machine->Seal());
   options.hardware.labels[kScratchLabel] = kScratchSealed;
-  options.disk = arguments.disk + "/sealed-chunks";
+  options.disk = DiskOf(arguments);
   std::filesystem::create_directories(options.disk);
   options.tunnel_key = machine->tunnel_key();
   options.on_registered = [&machine = *machine] { return machine.Join(); };
   options.machine_problem = [&machine = *machine] { return machine.problem(); };
+  options.settled = [&machine = *machine] { return machine.joined(); };
   return machine;
 }
 
-int RunAgent(const Arguments& arguments, door::UserData user_data) {
+// `kept` is null where a killed agent is the end of the node.
+int RunAgent(const Arguments& arguments, door::UserData user_data, node::Kept* kept) {
+  const bool follows = kept != nullptr && !kept->left().empty();
   node::AgentOptions options;
+  options.kept = kept;
   options.user_data = std::move(user_data);
   options.disk = arguments.disk;
   options.boot_lease = arguments.boot_lease;
@@ -296,7 +322,7 @@ int RunAgent(const Arguments& arguments, door::UserData user_data) {
   }
   std::unique_ptr<machine::Machine> machine;
   if (arguments.machine) {
-    auto made = MakeMachine(arguments, options);
+    auto made = MakeMachine(arguments, options, follows);
     if (!made) {
       log::Error("this machine cannot be prepared", {{"why", made.error().message}});
       return static_cast<int>(node::End::kFailed);
@@ -351,5 +377,7 @@ int main(int argc, char** argv) {
   DropLeftVolumes(*arguments);
   Result<door::UserData> user_data = TakeUserData(arguments->user_data);
   if (!user_data) return EndWithoutUserData(*arguments, user_data.error());
-  return RunAgent(*arguments, std::move(*user_data));
+  if (arguments->kubelet_directory.empty()) return RunAgent(*arguments, *user_data, nullptr);
+  return node::RunKept([&](node::Kept& kept) { return RunAgent(*arguments, *user_data, &kept); },
+                       [&] { GiveUp(*arguments); });
 }
