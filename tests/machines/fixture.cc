@@ -101,7 +101,7 @@ void MachinesTest::SetUp() {
   const Outcome files =
       RunProgram({SPILLWAY_SOURCE_DIR "/scripts/machine-files", "--kubelet", KubeletOfPartners(),
                   "--cni", "/usr/lib/cni", "--programs", SPILLWAY_BIN_DIR, dir_ + "/files"},
-                 "", 120s);
+                 "", 600s);
   ASSERT_EQ(files.exit, 0) << files.err;
   CatalogueSaysBoot(200s);  // machines boot slowly here
   driver_ = Spawn({Partner("openstack-machines"), "--openstack", cloud_, "--dir", machines(),
@@ -117,7 +117,8 @@ void MachinesTest::TearDown() {
   if (cloud_.empty() || TestCluster::Get() == nullptr) return;
   if (HasFailure()) {
     fmt::print("{}\n", ReadFile(dir_ + "/driver.log"));
-    for (const auto& entry : fs::directory_iterator(machines()))
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(machines(), none))
       if (const std::string text = ReadFile(entry.path() / "console.log"); !text.empty())
         fmt::print("{}:\n{}\n", entry.path().string(),
                    text.substr(text.size() > 4000 ? text.size() - 4000 : 0));
