@@ -40,8 +40,9 @@ endfunction()
 
 #   spillway_test(<name> LABEL unit|contract|scenario|integration ... SOURCES ... DEPENDS ...
 #                 [TIMEOUT s])
-# The label "openstack" is of what runs on a real cloud if SPILLWAY_TEST_OPENSTACK names one; such
-# tests take turns, as each looks at all that is there.
+# The label "openstack" is of what runs on a real cloud if SPILLWAY_TEST_OPENSTACK names one, "ceph"
+# of what runs on a real store if SPILLWAY_TEST_CEPH names one; such tests take turns, as some look
+# at all that is there or take it away.
 function(spillway_test name)
   cmake_parse_arguments(T "" "TIMEOUT" "LABEL;SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
@@ -57,9 +58,11 @@ function(spillway_test name)
     math(EXPR T_TIMEOUT "${T_TIMEOUT} * 5")
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${T_LABEL}" TIMEOUT ${T_TIMEOUT})
-  if("openstack" IN_LIST T_LABEL)
-    set_tests_properties(${name} PROPERTIES RESOURCE_LOCK openstack)
-  endif()
+  foreach(partner IN ITEMS openstack ceph)
+    if(partner IN_LIST T_LABEL)
+      set_tests_properties(${name} PROPERTIES RESOURCE_LOCK ${partner})
+    endif()
+  endforeach()
 endfunction()
 
 #   spillway_program(<name> SOURCES main.cc DEPENDS lib ...)   -> build/bin/<name>

@@ -26,6 +26,7 @@ libipsec-mb-dev|AES-256-GCM with VAES and AVX-512
 libzstd-dev|compresses what is sealed
 libcurl4-openssl-dev|HTTP client
 libfmt-dev|text formatting
+libexpat1-dev|reads the XML of object stores
 libyaml-cpp-dev|reads manifests and the catalogue
 libsqlite3-dev|the ledger's database
 libexpected-dev|results without exceptions (tl::expected)

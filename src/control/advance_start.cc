@@ -42,7 +42,8 @@ bool FailIfVanished(Turn& turn) {
 }
 
 // First way in which the machine is less than the offer promised, or an empty string.
-std::string WrongHardware(const Offer& offer, const NodeReport& report) {
+std::string WrongHardware(const BurstNode& node, const NodeReport& report) {
+  const Offer& offer = node.offer;
   const std::string shortage = report.hardware.FirstShortage(offer.allocatable);
   if (!shortage.empty()) return "it has less " + shortage + " than the offer promised";
   for (const auto& [key, value] : offer.labels) {
@@ -50,6 +51,14 @@ std::string WrongHardware(const Offer& offer, const NodeReport& report) {
     if (it == report.labels.end()) return "its label " + key + " is missing";
     if (it->second != value)
       return fmt::format("its label {} is {}, the offer promised {}", key, it->second, value);
+  }
+  if (node.scratch == Scratch::kSealed) {
+    const auto it = report.labels.find(kScratchLabel);
+    if (it == report.labels.end() || it->second != kScratchSealed)
+      return fmt::format(
+          "its scratch is not sealed, and policy {} has scratch: sealed; the machine's image or "
+          "network: none may be why",
+          node.policy);
   }
   return {};
 }
@@ -148,7 +157,7 @@ void AdvanceProvisioned(Turn& turn) {
   const bool ours = turn.seen.node && (turn.seen.node->instance_id.empty() ||
                                        turn.seen.node->instance_id == node.instance_id);
   if (ours) {
-    const std::string wrong = WrongHardware(node.offer, *turn.seen.node);
+    const std::string wrong = WrongHardware(node, *turn.seen.node);
     if (!wrong.empty()) return turn.Fail(Failure::kWrongHardware, wrong);
     return turn.MoveTo(Phase::kJoined, "the node proved its identity and hardware");
   }

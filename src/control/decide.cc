@@ -232,6 +232,7 @@ NewNode MakeBurstNode(const Rental& rental, const Snapshot& snapshot, std::int64
     node.policy = policy->name;
     node.overwrite = policy->overwrite;
     node.verify = policy->verify;
+    node.scratch = policy->scratch;
   }
   if (rental.budget >= 0)
     node.budget = snapshot.budgets[static_cast<std::size_t>(rental.budget)].name;

@@ -200,6 +200,12 @@ std::vector<server::Finding> Daemon::Doctor() {
                         options_.machine_problem.empty()
                             ? fmt::format("{} machines have an address in it", tunnels_->peers())
                             : options_.machine_problem});
+  const Status keys = gateway_->CheckKeyService();
+  findings.push_back({"keys", keys.has_value(),
+                      keys ? fmt::format("run keys are kept by the {}", gateway_->KeyServiceName())
+                           : fmt::format("{}; no run begins and no key is destroyed until that is "
+                                         "better",
+                                         keys.error().message)});
   findings.push_back({"cipher", true, gateway::DescribeCipher()});
   std::error_code error;
   const auto space = std::filesystem::space(options_.state_dir, error);

@@ -136,6 +136,7 @@ Status Daemon::OpenAll() {
   gateway_options.address = options_.door_address;
   gateway_options.port = options_.door_port;
   gateway_options.machine_files = options_.machine_files;
+  gateway_options.key_service = options_.key_service;
   SPW_ASSIGN(gateway_, gateway::Gateway::Open(std::move(gateway_options), *this));
 
   SPW_ASSIGN(store_,

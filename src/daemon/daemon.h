@@ -62,6 +62,8 @@ struct DaemonOptions {
   // Directory that stands for the disk of a simulated machine; empty: no inspection.
   std::function<std::optional<std::string>(const std::string& burst_node)> disk_of;
   bool inspect_rented_disks = false;
+  // Keeps the run keys; null: files of the state directory do.
+  std::shared_ptr<ports::KeyService> key_service;
   // How long, in real time, another daemon may still hold the state. A replica that has lost its
   // lead while it was stopped holds it until it runs again and ends.
   Duration state_patience{0};

@@ -67,6 +67,20 @@ json::object Encode(const WipedData& data) {
           {"receipts", data.receipts}};
 }
 
+json::object Encode(const WipedKeys& keys) {
+  json::object out{{"keyId", keys.key_id},
+                   {"created", FormatTime(keys.created)},
+                   {"destroyed", FormatTime(keys.destroyed)},
+                   {"statement", keys.statement}};
+  if (keys.service)
+    out["service"] = json::object{{"name", keys.service->name},
+                                  {"version", keys.service->version},
+                                  {"created", FormatTime(keys.service->created)},
+                                  {"destroyed", FormatTime(keys.service->destroyed)},
+                                  {"statement", keys.service->statement}};
+  return out;
+}
+
 json::object Encode(const Certificate& certificate) {
   json::array techniques;
   for (const Technique& technique : certificate.techniques) techniques.push_back(Encode(technique));
@@ -80,10 +94,7 @@ json::object Encode(const Certificate& certificate) {
           {"verified", certificate.verified},
           {"medium", Encode(certificate.medium)},
           {"data", Encode(certificate.data)},
-          {"keys", json::object{{"keyId", certificate.keys.key_id},
-                                {"created", FormatTime(certificate.keys.created)},
-                                {"destroyed", FormatTime(certificate.keys.destroyed)},
-                                {"statement", certificate.keys.statement}}},
+          {"keys", Encode(certificate.keys)},
           {"techniques", std::move(techniques)},
           {"outOfScope", Texts(certificate.out_of_scope)},
           {"reasons", Texts(certificate.reasons)},
@@ -190,6 +201,16 @@ WipedKeys DecodeKeys(const json::value& value, std::optional<Error>& error) {
   keys.created = ReadTime(reader, "created");
   keys.destroyed = ReadTime(reader, "destroyed");
   keys.statement = reader.Text("statement");
+  if (Find(value, "service") != nullptr) {
+    FieldReader service(reader.Object("service"), "keys.service", error);
+    keys.service.emplace();
+    keys.service->name = service.Text("name");
+    keys.service->version = service.Int("version", 0, INT64_MAX);
+    keys.service->created = ReadTime(service, "created");
+    keys.service->destroyed = ReadTime(service, "destroyed");
+    keys.service->statement = service.Text("statement");
+    service.Done();
+  }
   reader.Done();
   return keys;
 }
@@ -306,6 +327,9 @@ Status CheckClaims(const Certificate& certificate) {
   if (certificate.keys.created > certificate.keys.destroyed ||
       certificate.keys.destroyed > certificate.issued)
     return Bad("keys.destroyed", "must lie between the key's creation and the certificate's issue");
+  if (const auto& service = certificate.keys.service;
+      service && service->created > service->destroyed)
+    return Bad("keys.service.destroyed", "must not lie before the key's creation there");
   const std::string gap = OverwriteGap(certificate);
   if (certificate.wipe_class == WipeClass::kFull && !gap.empty())
     return Bad("class", fmt::format("is \"full\", but {}", gap));

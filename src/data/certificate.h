@@ -85,11 +85,23 @@ struct WipedData {
   bool operator==(const WipedData&) const = default;
 };
 
+// What the key service that kept the run key says of it, with times by its own clock.
+struct KeyServiceStatement {
+  std::string name;          // of the service: what and where
+  std::int64_t version = 1;  // of the key there
+  Time created;
+  Time destroyed;
+  std::string statement;
+
+  bool operator==(const KeyServiceStatement&) const = default;
+};
+
 struct WipedKeys {
   std::string key_id;  // names the run key without telling it
   Time created;
-  Time destroyed;         // at the site: nothing sealed under it can be opened after this
+  Time destroyed;         // by the site's clock: nothing sealed under it can be opened after this
   std::string statement;  // who held the key and how it ended
+  std::optional<KeyServiceStatement> service;  // nullopt: an old certificate, or no key ever was
 
   bool operator==(const WipedKeys&) const = default;
 };

@@ -43,6 +43,8 @@ Certificate Full() {
             Sha256(AsBytes("receipts")),
             3};
   c.keys = {"run-7/1", At("08:00:00"), At("09:00:00"), "Held in memory only; never exported."};
+  c.keys.service = KeyServiceStatement{"transit engine at https://bao:8200", 1, At("08:00:01"),
+                                       At("08:59:59"), "deleted, and not found afterwards"};
   Technique erase;
   erase.name = kCryptoErase;
   erase.result = TechniqueResult::kDone;
@@ -130,6 +132,7 @@ TEST(Certificate, ClaimsNoMoreThanItProves) {
       {[](auto& c) { c.techniques[1].bytes_read_back = 7'000; }, "contradict"},
       {[](auto& c) { c.keys.destroyed = At("10:00:01"); }, "keys.destroyed"},
       {[](auto& c) { c.keys.destroyed = At("07:00:00"); }, "keys.destroyed"},
+      {[](auto& c) { c.keys.service->destroyed = At("08:00:00"); }, "keys.service.destroyed"},
       {[](auto& c) { c.out_of_scope.clear(); }, "outOfScope"},
       {[](auto& c) { c.wipe_class = WipeClass::kCryptoEraseOnly; }, "verified: is true"},
       {[](auto& c) {
@@ -185,11 +188,23 @@ TEST(Certificate, VerifierNamesTheFieldOfASignedForgery) {
   EXPECT_THAT(error([](auto& o) { o["verified"] = 1; }), HasSubstr("verified: must be true or"));
   EXPECT_THAT(error([](auto& o) { o["keys"].get_object().erase("destroyed"); }),
               HasSubstr("keys.destroyed: is missing"));
+  EXPECT_THAT(error([](auto& o) { o["keys"].get_object()["service"].get_object().erase("name"); }),
+              HasSubstr("keys.service.name: is missing"));
+  EXPECT_THAT(error([](auto& o) { o["keys"].get_object()["service"] = nullptr; }),
+              HasSubstr("keys.service"));
   EXPECT_THAT(error([](auto& o) { o["issued"] = "yesterday"; }), HasSubstr("issued: "));
   EXPECT_THAT(error([](auto& o) { o["grade"] = "A"; }), HasSubstr("grade: is not a known member"));
   EXPECT_THAT(
       error([](auto& o) { o["techniques"].get_array()[1].get_object()["mismatchedBytes"] = 3; }),
       HasSubstr("3 bytes read back differ"));
+}
+
+TEST(Certificate, WithoutAKeyServiceItVerifiesAsEarlierOnesDo) {
+  const SigningKey key = TestSigner();
+  const auto verified = VerifyCertificate(
+      Forge([](auto& o) { o["keys"].get_object().erase("service"); }, key), key.public_key());
+  ASSERT_TRUE(verified) << verified.error().message;
+  EXPECT_EQ(verified->certificate.keys.service, std::nullopt);
 }
 
 TEST(Certificate, AnIncompleteWipeSupportsOnlyTheLesserClass) {

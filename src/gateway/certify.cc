@@ -50,10 +50,28 @@ data::Technique CryptoErase(const WipeFacts& facts) {
   technique.result = data::TechniqueResult::kDone;
   technique.started = technique.ended = facts.key.destroyed;
   technique.detail = facts.key.created
-                         ? "the run key was destroyed at the site; everything on the medium was "
-                           "sealed under it with AES-256-GCM"
+                         ? "the run key was destroyed by the key service of the site; everything "
+                           "on the medium was sealed under it with AES-256-GCM"
                          : "no run key was ever made, so nothing was sealed or sent";
   return technique;
+}
+
+data::WipedKeys KeysOf(const WipeFacts& facts) {
+  const KeyFacts& key = facts.key;
+  data::WipedKeys keys;
+  keys.key_id = key.key_id;
+  keys.created = key.created.value_or(*key.destroyed);
+  keys.destroyed = *key.destroyed;
+  keys.statement =
+      facts.wipe ? "held at the site until destroyed; at the node: " +
+                       facts.wipe->statement.keys.substr(0, kMaxDetailBytes - 60)
+                 : "held at the site until destroyed; the node held it in memory only and was lost";
+  if (key.created && key.service_created && key.service_destroyed)
+    // Whole seconds of one clock, of which the second may have been read first.
+    keys.service = data::KeyServiceStatement{key.service, key.version, *key.service_created,
+                                             std::max(*key.service_created, *key.service_destroyed),
+                                             Or(key.statement, "destroyed")};
+  return keys;
 }
 
 data::Technique OverwriteOf(const WipeFacts& facts) {
@@ -133,13 +151,7 @@ data::Certificate Compose(const WipeFacts& facts, const CertifierOptions& option
   certificate.node = facts.node.name;
   certificate.medium = MediumOf(facts);
   certificate.data = DataOf(facts);
-  certificate.keys.key_id = facts.key.key_id;
-  certificate.keys.created = facts.key.created.value_or(*facts.key.destroyed);
-  certificate.keys.destroyed = *facts.key.destroyed;
-  certificate.keys.statement =
-      facts.wipe ? "held at the site until destroyed; at the node: " +
-                       facts.wipe->statement.keys.substr(0, kMaxDetailBytes - 60)
-                 : "held at the site until destroyed; the node held it in memory only and was lost";
+  certificate.keys = KeysOf(facts);
   certificate.techniques = {CryptoErase(facts), OverwriteOf(facts)};
   certificate.out_of_scope = {
       "blocks that the provider's storage remapped, copied or kept in snapshots and caches below "

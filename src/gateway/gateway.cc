@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "gateway/files.h"
+#include "gateway/key_files.h"
 
 namespace spillway::gateway {
 namespace {
@@ -29,6 +30,9 @@ Result<std::unique_ptr<Gateway>> Gateway::Open(GatewayOptions options, DoorBacke
   SPW_ASSIGN(data::SigningKey site, OpenSigningKey(options.state_dir));
   SPW_TRY(
       WriteDurably(options.evidence_dir + "/site.pub", AsBytes(site.public_key().Hex() + "\n")));
+  if (options.key_service == nullptr) {
+    SPW_ASSIGN(options.key_service, KeyFiles::Open(options.state_dir + "/keys"));
+  }
   std::unique_ptr<Gateway> gateway(new Gateway(std::move(options), backend, std::move(site)));
   SPW_ASSIGN(gateway->certifier_,
              Certifier::Open({.evidence_dir = gateway->options_.evidence_dir}, gateway->site_));
@@ -49,7 +53,8 @@ std::string Gateway::PublicKey() const {
 Status Gateway::UseClock(const Clock& clock) {
   SPW_CHECK(clock_ == nullptr, "the clock is set once");
   clock_ = &clock;
-  SPW_ASSIGN(keys_, KeyStore::Open(options_.state_dir + "/keys", clock.Now()));
+  SPW_ASSIGN(keys_,
+             KeyStore::Open(options_.state_dir + "/keys", *options_.key_service, clock.Now()));
   SPW_ASSIGN(runs_, Runs::Open(options_.state_dir + "/runs", *keys_, site_));
   DoorOptions door;
   door.socket_path = options_.socket_path;

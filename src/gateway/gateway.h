@@ -12,6 +12,7 @@
 #include "gateway/door.h"
 #include "gateway/source.h"
 #include "model/rules.h"
+#include "ports/key_service.h"
 
 namespace spillway::gateway {
 
@@ -28,6 +29,8 @@ struct GatewayOptions {
   // Of the clock in UseClock(), as DoorOptions has them.
   Duration lease = 90s, heartbeat = 10s, token_life = 1h;
   int clock_scale = 1;
+  // Keeps the run keys; null: files below state_dir do.
+  std::shared_ptr<ports::KeyService> key_service;
 };
 
 // Thread-safe, except that UseClock() comes before everything but Sign() and PublicKey().
@@ -67,6 +70,10 @@ class Gateway {
   std::int64_t SelectedBytes(const DatasetInfo& dataset, const std::vector<std::string>& narrow);
   Result<SelectionCache::Size> SelectedSize(const DatasetInfo& dataset,
                                             const std::vector<std::string>& narrow);
+
+  // For `spillway doctor`: who keeps the run keys, and whether it answers. May block for seconds.
+  std::string KeyServiceName() const { return options_.key_service->Name(); }
+  Status CheckKeyService() const { return options_.key_service->Check(); }
 
   // Certificates: file names below the evidence directory, oldest first; and one text. kNotFound.
   Result<std::vector<std::string>> Certificates() const;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 
+#include "data/certificate.h"
 #include "data/receipt.h"
 #include "data/wrap.h"
 #include "gateway/files.h"
@@ -200,6 +201,7 @@ class GatewayTest : public ::testing::Test {
     options.evidence_dir = dir_ / "evidence";
     options.socket_path = dir_ / "node.sock";
     options.clock_scale = 30;
+    options.key_service = key_service_;
     auto opened = Gateway::Open(options, backend_);
     ASSERT_TRUE(opened) << opened.error().message;
     gateway_ = std::move(*opened);
@@ -230,7 +232,36 @@ class GatewayTest : public ::testing::Test {
   TempDir dir_;
   TestClock clock_;
   FakeBackend backend_;
+  std::shared_ptr<ports::KeyService> key_service_;  // null: files
   std::unique_ptr<Gateway> gateway_;
+};
+
+// Keeps one key in memory, can be away, and has a clock of its own.
+class OtherService final : public ports::KeyService {
+ public:
+  static constexpr Time kEnded{Duration(1'700'000'000'000)};
+  std::atomic<bool> away = false;
+
+  std::string Name() const override { return "other service"; }
+  Status Check() override { return Answer(); }
+  Result<ports::KeyRecord> Create(const std::string& run, Time, ports::KeyBytes key) override {
+    SPW_TRY(Answer());
+    SPW_TRY(Unwrap(run, "", key));
+    return ports::KeyRecord{"other/" + run, 3, kEnded - 1h, "wrapped"};
+  }
+  Status Unwrap(const std::string&, const std::string&, ports::KeyBytes key) override {
+    std::ranges::fill(key, std::uint8_t{7});
+    return Answer();
+  }
+  Result<ports::KeyEnd> Destroy(const std::string&, Time) override {
+    SPW_TRY(Answer());
+    return ports::KeyEnd{kEnded, "deleted, as this service states it"};
+  }
+
+ private:
+  Status Answer() const {
+    return away ? Status(Fail(Code::kUnavailable, "other service: away")) : Ok();
+  }
 };
 
 // Fetches everything and compares it with the files.
@@ -490,6 +521,41 @@ TEST_F(GatewayTest, ALostNodeGetsTheLesserCertificate) {
   ASSERT_TRUE(gateway_->CertifyLoss(never, true)) << "never prepared, never registered";
   EXPECT_THAT(*gateway_->Certificates(),
               ElementsAre("certificates/bn-1.json", "certificates/bn-7.json"));
+}
+
+TEST_F(GatewayTest, NothingIsCertifiedUntilTheKeyServiceHasDestroyedTheKey) {
+  const auto service = std::make_shared<OtherService>();
+  key_service_ = service;
+  Reopen();
+  FakeNode node = StagedNode("bn-1");
+  backend_.Want("bn-1", door::Want::kWipe, Phase::kWiping);
+  service->away = true;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(gateway_->DestroyRunKey("bn-1").error().code, Code::kUnavailable);
+    EXPECT_FALSE(gateway_->RunReport("bn-1").key_destroyed);
+    EXPECT_EQ(node.Get("/node/v1/manifest").status, 409) << "but nobody gets anything any more";
+    EXPECT_EQ(
+        node.Send("POST", "/node/v1/wiped", json::serialize(door::Encode(Statement(16 << 20))))
+            .status,
+        503);
+    EXPECT_EQ(gateway_->CertifyLoss(backend_.desired["bn-1"].node, true).error().code,
+              Code::kConflict);
+    EXPECT_TRUE(gateway_->Certificates()->empty());
+    Reopen();
+  }
+  service->away = false;
+  ASSERT_TRUE(node.Json("POST", "/node/v1/wiped", door::Encode(Statement(16 << 20))));
+  EXPECT_TRUE(gateway_->RunReport("bn-1").key_destroyed);
+  const auto verified = data::VerifyCertificate(*gateway_->Certificate("certificates/bn-1.json"));
+  ASSERT_TRUE(verified) << verified.error().message;
+  const data::WipedKeys& keys = verified->certificate.keys;
+  EXPECT_EQ(keys.key_id, "other/bn-1");
+  ASSERT_TRUE(keys.service);
+  EXPECT_EQ(keys.service->name, "other service");
+  EXPECT_EQ(keys.service->version, 3);
+  EXPECT_EQ(keys.service->destroyed, OtherService::kEnded);
+  EXPECT_EQ(keys.service->statement, "deleted, as this service states it");
+  EXPECT_EQ(keys.created, clock_.Now()) << "by the site's clock";
 }
 
 TEST_F(GatewayTest, HeartbeatsCarryPodsAndLogsOnce) {

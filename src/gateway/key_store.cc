@@ -1,49 +1,22 @@
 #include "gateway/key_store.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
+#include <array>
 #include <functional>
-#include <mutex>
 
 #include "base/json.h"
-#include "data/bytes.h"
+#include "base/log.h"
 #include "gateway/files.h"
-#include "net/socket.h"
+#include "gateway/key_files.h"
 
 namespace spillway::gateway {
 namespace {
 
-constexpr std::size_t kTimeBytes = 8;
-constexpr std::size_t kKeyFileBytes = kTimeBytes + data::Secret::kSize;
-constexpr std::size_t kMaxTombstoneBytes = 4096;
+constexpr std::size_t kMaxFileBytes = 16 << 10;
+constexpr std::size_t kMaxKept = 1024;
 constexpr std::string_view kNoKeyId = "none";
-
-struct KeyFile {
-  Time created;
-  data::Secret key;
-};
-
-Result<KeyFile> ReadKeyFile(const std::string& path) {
-  SPW_ASSIGN(std::string bytes, ReadFile(path, kKeyFileBytes));
-  const data::CleanseGuard guard({reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()});
-  if (bytes.size() != kKeyFileBytes)
-    return Fail(Code::kCorrupt, fmt::format("{}: {} bytes instead of {}; the run key is lost", path,
-                                            bytes.size(), kKeyFileBytes));
-  const ByteView view = AsBytes(bytes);
-  const Time created{Duration(
-      static_cast<std::int64_t>(data::ReadBigEndian<std::uint64_t>(view.first(kTimeBytes))))};
-  SPW_ASSIGN(data::Secret key, data::Secret::FromBytes(view.subspan(kTimeBytes)));
-  return KeyFile{created, std::move(key)};
-}
-
-std::string KeyId(const data::Secret& key) {
-  std::array<std::uint8_t, 16> id;
-  data::HkdfExpand(key, AsBytes("spillway key id"), id);
-  return Hex(id);
-}
 
 tl::unexpected<Error> Destroyed(const std::string& run) {
   return Fail(Code::kConflict, fmt::format("the key of run {} is destroyed", run));
@@ -60,114 +33,222 @@ std::optional<Time> ReadTime(const json::value& value, std::string_view key) {
   return Time{Duration(found->get_int64())};
 }
 
-}  // namespace
+// One form for both files of a run: what a wrapped key knows is a part of what its tombstone does.
+json::object Encode(const std::string& run, const KeyFacts& facts) {
+  return {{"run", run},
+          {"keyId", facts.key_id},
+          {"createdMs", TimeOrNull(facts.created)},
+          {"destroyedMs", TimeOrNull(facts.destroyed)},
+          {"service", facts.service},
+          {"version", facts.version},
+          {"serviceCreatedMs", TimeOrNull(facts.service_created)},
+          {"serviceDestroyedMs", TimeOrNull(facts.service_destroyed)},
+          {"statement", facts.statement}};
+}
 
-struct KeyStore::Tombstone {
-  std::string key_id;
-  std::optional<Time> created, destroyed;
+KeyFacts Decode(const json::value& value) {
+  KeyFacts facts;
+  facts.key_id = StringOr(value, "keyId", kNoKeyId);
+  facts.created = ReadTime(value, "createdMs");
+  facts.destroyed = ReadTime(value, "destroyedMs");
+  facts.service = StringOr(value, "service", KeyFiles::kName);
+  facts.version = IntOr(value, "version", 1);
+  facts.service_created = ReadTime(value, "serviceCreatedMs");
+  facts.service_destroyed = ReadTime(value, "serviceDestroyedMs");
+  facts.statement = StringOr(value, "statement", "");
+  return facts;
+}
+
+// nullopt when there is no such file; what cannot be read as JSON is `damaged`.
+Result<std::optional<json::value>> ReadJsonFile(const std::string& path, bool& damaged) {
+  const auto text = ReadFile(path, kMaxFileBytes);
+  if (!text && text.error().code == Code::kNotFound) return std::nullopt;
+  if (!text) return Fail(text.error());
+  auto parsed = ParseJson(*text);
+  damaged = !parsed;
+  return parsed ? std::move(*parsed) : json::value(nullptr);
+}
+
+// Whatever a tombstone says, its being there ends the key.
+Result<std::optional<KeyFacts>> ReadTombstone(const std::string& path) {
+  bool damaged = false;
+  SPW_ASSIGN(const std::optional<json::value> value, ReadJsonFile(path, damaged));
+  if (!value) return std::nullopt;
+  return Decode(*value);
+}
+
+struct WrappedKey {
+  KeyFacts facts;
+  std::string wrapped;
 };
 
-Result<std::unique_ptr<KeyStore>> KeyStore::Open(std::string directory, Time now) {
+Result<std::optional<WrappedKey>> ReadWrapped(const std::string& path) {
+  bool damaged = false;
+  SPW_ASSIGN(const std::optional<json::value> value, ReadJsonFile(path, damaged));
+  if (!value) return std::nullopt;
+  if (damaged || Find(*value, "wrapped") == nullptr)
+    return Fail(Code::kCorrupt, fmt::format("{}: is damaged; the run key is lost", path));
+  WrappedKey key{Decode(*value), std::string(StringOr(*value, "wrapped", ""))};
+  key.facts.usable = true;
+  return key;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<KeyStore>> KeyStore::Open(std::string directory, ports::KeyService& service,
+                                                 Time now) {
   SPW_TRY(MakeDirectory(directory));
-  std::unique_ptr<KeyStore> store(new KeyStore(std::move(directory)));
-  SPW_ASSIGN(const std::vector<std::string> gone, ListFiles(store->directory_, ".gone"));
-  for (const std::string& run : gone) SPW_TRY(store->Destroy(run, now));
+  std::unique_ptr<KeyStore> store(new KeyStore(std::move(directory), service));
+  SPW_TRY(store->TakeOver(now));
+  SPW_TRY(store->FinishDestructions(now));
   return store;
+}
+
+// Key files of a version that wrote nothing beside them.
+Status KeyStore::TakeOver(Time now) {
+  SPW_ASSIGN(const std::vector<std::string> runs, ListFiles(directory_, ".key"));
+  if (service_.Name() != KeyFiles::kName) return Ok();
+  for (const std::string& run : runs)
+    if (!IsGone(run)) SPW_TRY(Create(run, now));
+  return Ok();
+}
+
+Status KeyStore::FinishDestructions(Time now) {
+  SPW_ASSIGN(const std::vector<std::string> runs, ListFiles(directory_, ".gone"));
+  for (const std::string& run : runs) {
+    const Status done = Destroy(run, now);
+    if (done) continue;
+    // Whoever needs it asks again; a service that is down must not keep the site from starting.
+    log::Warn("keys wait for their destruction", {{"run", run}, {"why", done.error().message}});
+    return Ok();
+  }
+  return Ok();
 }
 
 std::shared_mutex& KeyStore::LockOf(const std::string& run) const {
   return locks_[std::hash<std::string>{}(run) % locks_.size()];
 }
 
-Result<std::optional<KeyStore::Tombstone>> KeyStore::ReadTombstone(const std::string& run) const {
-  const std::string path = TombstonePath(run);
-  const auto text = ReadFile(path, kMaxTombstoneBytes);
-  if (!text && text.error().code == Code::kNotFound) return std::nullopt;
-  if (!text) return Fail(text.error());
-  const auto parsed = ParseJson(*text);
-  // Whatever it says, its being there ends the key.
-  if (!parsed) return Tombstone{std::string(kNoKeyId), {}, {}};
-  return Tombstone{std::string(StringOr(*parsed, "keyId", kNoKeyId)),
-                   ReadTime(*parsed, "createdMs"), ReadTime(*parsed, "destroyedMs")};
-}
-
-Status KeyStore::WriteTombstone(const std::string& run, const Tombstone& tombstone) {
-  const std::string text =
-      PrettyJson(json::object{{"run", run},
-                              {"keyId", tombstone.key_id},
-                              {"createdMs", TimeOrNull(tombstone.created)},
-                              {"destroyedMs", TimeOrNull(tombstone.destroyed)}});
-  return WriteDurably(TombstonePath(run), AsBytes(text));
+bool KeyStore::IsGone(const std::string& run) const {
+  const auto tombstone = ReadTombstone(TombstonePath(run));
+  return !tombstone || tombstone->has_value();  // when in doubt, yes
 }
 
 Status KeyStore::Create(const std::string& run, Time now) {
   SPW_TRY(CheckName(run));
-  const std::unique_lock lock(LockOf(run));
-  SPW_ASSIGN(const std::optional<Tombstone> tombstone, ReadTombstone(run));
-  if (tombstone) return Destroyed(run);
-  const auto existing = ReadKeyFile(KeyPath(run));
+  if (IsGone(run)) return Destroyed(run);
+  SPW_ASSIGN(const std::optional<WrappedKey> existing, ReadWrapped(WrappedPath(run)));
   if (existing) return Ok();
-  if (existing.error().code != Code::kNotFound) return Fail(existing.error());
-  SPW_ASSIGN(const data::Secret key, data::Secret::Generate());
-  ByteBuffer bytes;
-  bytes.reserve(kKeyFileBytes);
-  const data::CleanseGuard guard({bytes.data(), kKeyFileBytes});
-  data::AppendBigEndian(bytes, static_cast<std::uint64_t>(now.time_since_epoch().count()));
-  data::AppendBytes(bytes, key.bytes());
-  return WriteDurably(KeyPath(run), bytes);
+  std::array<std::uint8_t, data::Secret::kSize> bytes;
+  const data::CleanseGuard guard(bytes);
+  SPW_ASSIGN(const ports::KeyRecord record, service_.Create(run, now, bytes));
+  KeyFacts facts;
+  facts.key_id = record.key_id;
+  facts.service = service_.Name();
+  facts.created = facts.service == KeyFiles::kName ? record.created : now;
+  facts.version = record.version;
+  facts.service_created = record.created;
+  json::object text = Encode(run, facts);
+  text["wrapped"] = record.wrapped;
+
+  std::unique_lock lock(LockOf(run));
+  if (IsGone(run)) {
+    lock.unlock();
+    // Its destroyer may have asked the service before this key was made.
+    if (const auto ended = service_.Destroy(run, now); !ended)
+      log::Warn("a key that nobody has used stays at the key service",
+                {{"run", run}, {"why", ended.error().message}});
+    return Destroyed(run);
+  }
+  SPW_ASSIGN(const std::optional<WrappedKey> other, ReadWrapped(WrappedPath(run)));
+  if (other) return Ok();  // somebody made one meanwhile, and it may be in use
+  SPW_TRY(WriteDurably(WrappedPath(run), AsBytes(PrettyJson(text))));
+  SPW_ASSIGN(data::Secret key, data::Secret::FromBytes(bytes));
+  Keep(run, std::make_shared<const data::Secret>(std::move(key)));
+  return Ok();
+}
+
+void KeyStore::Keep(const std::string& run, std::shared_ptr<const data::Secret> key) {
+  const std::lock_guard lock(kept_mutex_);
+  if (kept_.size() < kMaxKept) kept_[run] = std::move(key);
+}
+
+Result<std::shared_ptr<const data::Secret>> KeyStore::Unwrapped(const std::string& run) {
+  {
+    const std::lock_guard lock(kept_mutex_);
+    if (const auto it = kept_.find(run); it != kept_.end()) return it->second;
+  }
+  SPW_ASSIGN(const std::optional<WrappedKey> known, ReadWrapped(WrappedPath(run)));
+  if (!known) return Fail(Code::kNotFound, fmt::format("run {} has no key", run));
+  if (known->facts.service != service_.Name())
+    return Fail(Code::kDenied,
+                fmt::format("the key of run {} is kept by another key service, the {}; start with "
+                            "that one until the run is over",
+                            run, known->facts.service));
+  std::array<std::uint8_t, data::Secret::kSize> bytes;
+  const data::CleanseGuard guard(bytes);
+  SPW_TRY(service_.Unwrap(run, known->wrapped, bytes));
+  SPW_ASSIGN(data::Secret key, data::Secret::FromBytes(bytes));
+  return std::make_shared<const data::Secret>(std::move(key));
 }
 
 Status KeyStore::Use(const std::string& run,
                      const std::function<Status(const data::Secret&)>& use) {
   SPW_TRY(CheckName(run));
+  if (IsGone(run)) return Destroyed(run);
+  SPW_ASSIGN(const std::shared_ptr<const data::Secret> key, Unwrapped(run));
   const std::shared_lock lock(LockOf(run));
-  SPW_ASSIGN(const std::optional<Tombstone> tombstone, ReadTombstone(run));
-  if (tombstone) return Destroyed(run);
-  SPW_ASSIGN(const KeyFile file, ReadKeyFile(KeyPath(run)));
-  return use(file.key);
+  if (IsGone(run)) return Destroyed(run);
+  Keep(run, key);
+  return use(*key);
 }
 
 Status KeyStore::Destroy(const std::string& run, Time now) {
   SPW_TRY(CheckName(run));
-  const std::unique_lock lock(LockOf(run));
-  SPW_ASSIGN(std::optional<Tombstone> tombstone, ReadTombstone(run));
-  if (tombstone && tombstone->destroyed) return Ok();
-  if (!tombstone) {
-    tombstone = Tombstone{std::string(kNoKeyId), {}, {}};
-    if (const auto file = ReadKeyFile(KeyPath(run))) {
-      tombstone->key_id = KeyId(file->key);
-      tombstone->created = file->created;
+  KeyFacts tombstone;
+  {
+    const std::unique_lock lock(LockOf(run));
+    SPW_ASSIGN(std::optional<KeyFacts> existing, ReadTombstone(TombstonePath(run)));
+    if (existing && existing->destroyed) return Ok();
+    if (!existing) {
+      const auto key = ReadWrapped(WrappedPath(run));
+      existing = key && *key ? (*key)->facts : KeyFacts{.key_id = std::string(kNoKeyId)};
+      if (existing->service.empty()) existing->service = service_.Name();
+      SPW_TRY(WriteDurably(TombstonePath(run), AsBytes(PrettyJson(Encode(run, *existing)))));
     }
-    SPW_TRY(WriteTombstone(run, *tombstone));
+    tombstone = std::move(*existing);
+    const std::lock_guard kept(kept_mutex_);
+    kept_.erase(run);
   }
-  SPW_TRY(Shred(run));
-  // A clock that was set back meanwhile must not make a key that ended before it began.
-  tombstone->destroyed = tombstone->created ? std::max(*tombstone->created, now) : now;
-  return WriteTombstone(run, *tombstone);
-}
+  if (tombstone.service != service_.Name())
+    return Fail(Code::kDenied,
+                fmt::format("the key of run {} is to be destroyed by another key service, the {}; "
+                            "start with that one until it is done",
+                            run, tombstone.service));
+  SPW_ASSIGN(const ports::KeyEnd end, service_.Destroy(run, now));
 
-Status KeyStore::Shred(const std::string& run) {
-  for (const std::string& path : {KeyPath(run), KeyPath(run) + ".tmp"}) {
-    const net::Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!fd.valid() && errno == ENOENT) continue;
-    if (!fd.valid()) return Fail(FileError("open", path, errno));
-    SPW_TRY(WriteAt(fd.get(), path, 0, RandomBytes(kKeyFileBytes)));
-    if (fsync(fd.get()) != 0) return Fail(FileError("fsync", path, errno));
-    SPW_TRY(Remove(path));
-  }
-  return SyncDirectory(directory_);
+  const std::unique_lock lock(LockOf(run));
+  SPW_ASSIGN(const std::optional<KeyFacts> other, ReadTombstone(TombstonePath(run)));
+  if (other && other->destroyed) return Ok();  // by somebody else meanwhile: the first time stays
+  SPW_TRY(Remove(WrappedPath(run)));
+  SPW_TRY(SyncDirectory(directory_));
+  // A clock that was set back meanwhile must not make a key that ended before it began.
+  tombstone.destroyed = tombstone.created ? std::max(*tombstone.created, now) : now;
+  tombstone.service_destroyed = end.destroyed;
+  tombstone.statement = end.statement;
+  return WriteDurably(TombstonePath(run), AsBytes(PrettyJson(Encode(run, tombstone))));
 }
 
 Result<std::optional<KeyFacts>> KeyStore::Look(const std::string& run) const {
   SPW_TRY(CheckName(run));
-  const std::shared_lock lock(LockOf(run));
-  SPW_ASSIGN(const std::optional<Tombstone> tombstone, ReadTombstone(run));
-  if (tombstone)
-    return KeyFacts{tombstone->key_id, tombstone->created, tombstone->destroyed, false};
-  const auto file = ReadKeyFile(KeyPath(run));
-  if (file) return KeyFacts{KeyId(file->key), file->created, {}, true};
-  if (file.error().code == Code::kNotFound) return std::nullopt;
-  return Fail(file.error());
+  // The tombstone is there before the wrapped key goes, so one of them is found.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    SPW_ASSIGN(std::optional<KeyFacts> tombstone, ReadTombstone(TombstonePath(run)));
+    if (tombstone) return tombstone;
+    SPW_ASSIGN(std::optional<WrappedKey> key, ReadWrapped(WrappedPath(run)));
+    if (key) return std::move(key->facts);
+  }
+  return std::nullopt;
 }
 
 Result<data::SigningKey> OpenSigningKey(const std::string& directory) {

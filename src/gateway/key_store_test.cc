@@ -4,16 +4,29 @@
 
 #include "gateway/files.h"
 #include "gateway/gateway_test_util.h"
+#include "gateway/key_files.h"
 
 namespace spillway::gateway {
 namespace {
 
 const Time kNow{Duration(1'800'000'000'000)};
 
-std::unique_ptr<KeyStore> OpenIn(const TempDir& dir) {
-  auto store = KeyStore::Open(dir / "keys", kNow);
+// A store over key files, as a site without a key service has it.
+struct FileStore {
+  std::unique_ptr<KeyFiles> files;
+  std::unique_ptr<KeyStore> store;
+
+  KeyStore* operator->() const { return store.get(); }
+  KeyStore& operator*() const { return *store; }
+};
+
+FileStore OpenIn(const TempDir& dir) {
+  FileStore opened;
+  opened.files = std::move(*KeyFiles::Open(dir / "keys"));
+  auto store = KeyStore::Open(dir / "keys", *opened.files, kNow);
   EXPECT_TRUE(store) << store.error().message;
-  return std::move(*store);
+  opened.store = std::move(*store);
+  return opened;
 }
 
 std::string KeyHex(KeyStore& store, const std::string& run) {

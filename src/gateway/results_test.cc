@@ -7,6 +7,7 @@
 #include "door/protocol.h"
 #include "gateway/files.h"
 #include "gateway/gateway_test_util.h"
+#include "gateway/key_files.h"
 
 namespace spillway::gateway {
 namespace {
@@ -26,7 +27,8 @@ class ResultsTest : public ::testing::Test {
   void Reopen(ResultsOptions options = {}) {
     results_.reset();
     runs_.reset();
-    keys_ = std::move(*KeyStore::Open(dir_ / "keys", kNow));
+    key_files_ = std::move(*KeyFiles::Open(dir_ / "keys"));
+    keys_ = std::move(*KeyStore::Open(dir_ / "keys", *key_files_, kNow));
     runs_ = std::move(*Runs::Open(dir_ / "runs", *keys_, site_));
     options.root = dir_ / "results";
     results_ = std::make_unique<Results>(options, *runs_, site_);
@@ -82,6 +84,7 @@ class ResultsTest : public ::testing::Test {
 
   TempDir dir_;
   data::SigningKey site_;
+  std::unique_ptr<KeyFiles> key_files_;
   std::unique_ptr<KeyStore> keys_;
   std::unique_ptr<Runs> runs_;
   std::unique_ptr<Results> results_;

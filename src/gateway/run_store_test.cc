@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "gateway/gateway_test_util.h"
+#include "gateway/key_files.h"
 #include "gateway/seal_run.h"
 
 namespace spillway::gateway {
@@ -26,7 +27,8 @@ class RunsTest : public ::testing::Test {
   }
   void Reopen() {
     runs_.reset();
-    keys_ = std::move(*KeyStore::Open(dir_ / "keys", kNow));
+    key_files_ = std::move(*KeyFiles::Open(dir_ / "keys"));
+    keys_ = std::move(*KeyStore::Open(dir_ / "keys", *key_files_, kNow));
     runs_ = std::move(*Runs::Open(dir_ / "runs", *keys_, site_));
   }
   RunInput Input(const std::string& claim, const std::string& dataset) const {
@@ -73,6 +75,7 @@ class RunsTest : public ::testing::Test {
 
   TempDir dir_;
   data::SigningKey site_;
+  std::unique_ptr<KeyFiles> key_files_;
   std::unique_ptr<KeyStore> keys_;
   std::unique_ptr<Runs> runs_;
 };

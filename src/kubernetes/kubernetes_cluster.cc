@@ -448,6 +448,9 @@ Result<std::optional<control::NodeReport>> KubernetesCluster::Join(
   else
     believed.hardware = seen.allocatable;
   believed.labels = seen.labels;
+  // The agent says it, and the Node does not repeat it.
+  if (const auto scratch = report.labels.find(kScratchLabel); scratch != report.labels.end())
+    believed.labels[kScratchLabel] = scratch->second;
   if (!seen.labels.contains(kTrustLabel)) {
     worker_.Do("Node/" + node.name + "/labels", [this, name = node.name, offer = node.offer] {
       return UnlessGone(options_.api->Patch(

@@ -154,8 +154,12 @@ Status Machine::StartNode() {
   SPW_CHECK(runtime_.valid(), "Seal() comes first");
   SPW_TRY(runtime_.get());
   const ContainerdFacts& facts = containerd_;
-  if (!data_.machine->pod_network.empty()) {
-    SPW_TRY(CniPlugins(facts.cni_programs));
+  SPW_TRY(CniPlugins(facts.cni_programs));
+  if (data_.machine->pod_network.empty()) {
+    // A DaemonSet makes the network of pods, and expects what administrators of nodes prepare.
+    if (const auto loaded = RunTool({"modprobe", "br_netfilter"}); !loaded)
+      log::Warn("br_netfilter is not there", {{"why", loaded.error().message}});
+  } else {
     SPW_ASSIGN(const int mtu, NodeLinkMtu());
     std::error_code error;
     fs::create_directories(facts.cni_configs, error);

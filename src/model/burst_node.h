@@ -120,6 +120,7 @@ struct BurstNode {
   Deadlines deadlines;
   Overwrite overwrite = Overwrite::kUsed;
   WipeCheck verify = WipeCheck::kFull;
+  Scratch scratch = Scratch::kAny;
 
   // The life.
   std::vector<PodRef> pods;  // that it is kept for

@@ -221,6 +221,7 @@ json::object EncodeSpec(const BurstNode& n) {
           {"egressPerGib", Text(n.egress_per_gib)},
           {"forecast", EncodeForecast(n.forecast)},
           {"deadlines", EncodeDeadlines(n.deadlines)},
+          {"scratch", n.scratch == Scratch::kSealed ? kScratchSealed : "any"},
           {"wipe", json::object{{"overwrite", n.overwrite == Overwrite::kUsed ? "used" : "whole"},
                                 {"verify", n.verify == WipeCheck::kFull ? "full" : "sample"}}}};
 }
@@ -347,6 +348,7 @@ Status DecodeSpec(const json::value& spec, BurstNode& n) {
   n.egress_per_gib = MoneyAt(spec, "egressPerGib");
   if (const json::value* f = Find(spec, "forecast")) n.forecast = DecodeForecast(*f);
   if (const json::value* d = Find(spec, "deadlines")) n.deadlines = DecodeDeadlines(*d);
+  n.scratch = StringOr(spec, "scratch", "any") == kScratchSealed ? Scratch::kSealed : Scratch::kAny;
   if (const json::value* w = Find(spec, "wipe")) {
     n.overwrite =
         StringOr(*w, "overwrite", "used") == "whole" ? Overwrite::kWhole : Overwrite::kUsed;

@@ -113,6 +113,7 @@ Result<Policy> DecodePolicy(const json::value& object) {
     p.max_nodes = static_cast<int>(IntOr(*nodes, "max", p.max_nodes));
     SPW_ASSIGN(p.lifetime, DurationOr(*nodes, "lifetime", p.lifetime));
   }
+  p.scratch = StringOr(spec, "scratch", "any") == kScratchSealed ? Scratch::kSealed : Scratch::kAny;
   if (const json::value* wipe = Find(spec, "wipe")) {
     p.overwrite =
         StringOr(*wipe, "overwrite", "used") == "whole" ? Overwrite::kWhole : Overwrite::kUsed;

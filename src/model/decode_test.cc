@@ -90,6 +90,7 @@ BurstNode Sample() {
   n.deadlines.start = 31min;
   n.overwrite = Overwrite::kWhole;
   n.verify = WipeCheck::kSample;
+  n.scratch = Scratch::kSealed;
   n.phase = Phase::kWiping;
   n.failure = Failure::kNodeLost;
   n.failure_detail = "no heartbeat";
@@ -150,6 +151,7 @@ TEST(BurstNodeJson, RoundTripsExactly) {
   EXPECT_EQ(back->phase, n.phase);
   EXPECT_EQ(back->failure, n.failure);
   EXPECT_EQ(back->wipe_class, n.wipe_class);
+  EXPECT_EQ(back->scratch, n.scratch);
   EXPECT_EQ(back->key_destroyed_at, n.key_destroyed_at);
 }
 

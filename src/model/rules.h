@@ -20,6 +20,11 @@ std::optional<DataClass> DataClassFrom(std::string_view name);
 
 enum class Overwrite : std::uint8_t { kUsed, kWhole };
 enum class WipeCheck : std::uint8_t { kFull, kSample };
+// Where a machine may put what its pods write besides results.
+enum class Scratch : std::uint8_t { kAny, kSealed };
+// The label by which a machine says that its scratch is a volume whose key is in memory only.
+inline constexpr const char* kScratchLabel = "spillway.dev/scratch";
+inline constexpr const char* kScratchSealed = "sealed";
 
 // BurstPolicy. Empty lists mean "no restriction" unless the comment says otherwise.
 struct Policy {
@@ -43,6 +48,7 @@ struct Policy {
   Duration lifetime{12h};
   Overwrite overwrite = Overwrite::kUsed;
   WipeCheck verify = WipeCheck::kFull;
+  Scratch scratch = Scratch::kAny;
 };
 
 enum class OnExhausted : std::uint8_t { kWait, kRefuse };

@@ -5,7 +5,6 @@
 namespace spillway::net {
 namespace {
 
-constexpr std::size_t kMaxIdle = 4;  // connections kept to one server
 constexpr std::size_t kMaxOrigins = 32;
 
 }  // namespace
@@ -60,7 +59,8 @@ std::unique_ptr<HttpClient> WebClient::Take(const std::string& origin) {
 void WebClient::GiveBack(const std::string& origin, std::unique_ptr<HttpClient> client) {
   const std::lock_guard lock(mutex_);
   if (idle_.size() > kMaxOrigins) idle_.clear();
-  if (auto& idle = idle_[origin]; idle.size() < kMaxIdle) idle.push_back(std::move(client));
+  if (auto& idle = idle_[origin]; idle.size() < options_.idle_connections)
+    idle.push_back(std::move(client));
 }
 
 Result<HttpResponse> WebClient::Do(const WebRequest& request) {

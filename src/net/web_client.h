@@ -22,6 +22,7 @@ struct WebOptions {
   std::int64_t response_bytes = 8 << 20;  // a longer body fails
   std::string ca_file;                    // certificates to trust (PEM); empty: the system's
   bool verify = true;                     // false: whoever answers is believed to be the server
+  std::size_t idle_connections = 4;       // kept to one server
 };
 
 struct WebRequest {

@@ -37,9 +37,15 @@ std::string Through(const FirewallPlan& plan, const std::string& chain) {
   rules += fmt::format("-A {} -s {} -j DROP\n", chain, plan.addresses.boots().Text());
   for (const Target& target : plan.targets)
     rules += AllowTarget(chain + " -i " + interface, target);
+  for (const Overlay& overlay : plan.overlays)
+    rules += fmt::format("-A {} -i {} -d {} -p udp --dport {} -j ACCEPT\n", chain, interface,
+                         overlay.network.Text(), overlay.port);
   rules += fmt::format("-A {} -i {} -j DROP\n", chain, interface);
   rules += fmt::format("-A {} -o {} -d {} -p tcp --dport {} -j ACCEPT\n", chain, interface,
                        plan.addresses.network().Text(), kKubeletPort);
+  for (const Overlay& overlay : plan.overlays)
+    rules += fmt::format("-A {} -o {} -s {} -d {} -p udp --dport {} -j ACCEPT\n", chain, interface,
+                         overlay.network.Text(), plan.addresses.network().Text(), overlay.port);
   if (plan.addresses.has_pods())
     rules += fmt::format("-A {} -o {} -d {} -j ACCEPT\n", chain, interface,
                          plan.addresses.pods().Text());

@@ -10,11 +10,11 @@ using ::testing::HasSubstr;
 
 FirewallPlan Plan() {
   const Network pods = ParseNetwork("10.99.0.0/16").value();
-  return {
-      "spw0",
-      AddressPlan::Make(ParseNetwork("10.98.0.0/16").value(), &pods).value(),
-      7443,
-      {{ParseNetwork("192.0.2.1").value(), 6443}, {ParseNetwork("198.51.100.0/24").value(), 0}}};
+  return {"spw0",
+          AddressPlan::Make(ParseNetwork("10.98.0.0/16").value(), &pods).value(),
+          7443,
+          {{ParseNetwork("192.0.2.1").value(), 6443}, {ParseNetwork("198.51.100.0/24").value(), 0}},
+          {{ParseNetwork("203.0.113.0/24").value(), 8472}}};
 }
 
 std::size_t At(const std::string& rules, const std::string& rule) {
@@ -40,6 +40,14 @@ TEST(Firewall, MachinesNeverReachOneAnotherAndTheEndIsAlwaysADrop) {
             rules.find("-A SPW-spw0-FWD -m conntrack"));
   EXPECT_THAT(rules, HasSubstr("-A SPW-spw0-IN -j DROP\n-A SPW-spw0-FWD"));
   EXPECT_THAT(rules, HasSubstr("-A SPW-spw0-FWD -j DROP\nCOMMIT"));
+}
+
+TEST(Firewall, AnOverlayIsOnePortBetweenItsNodesAndMachinesThatRegistered) {
+  const std::string rules = FirewallRules(Plan());
+  EXPECT_LT(At(rules, "-A SPW-spw0-FWD -s 10.98.128.0/17 -j DROP"),
+            At(rules, "-A SPW-spw0-FWD -i spw0 -d 203.0.113.0/24 -p udp --dport 8472 -j ACCEPT"));
+  At(rules,
+     "-A SPW-spw0-FWD -o spw0 -s 203.0.113.0/24 -d 10.98.0.0/16 -p udp --dport 8472 -j ACCEPT");
 }
 
 TEST(Firewall, JumpsNameTheInterface) {

@@ -90,7 +90,8 @@ Status Configure(const HubOptions& options, const std::string& private_key) {
 }
 
 FirewallPlan PlanOf(const HubOptions& options) {
-  return {options.interface, options.addresses, options.door_port, options.targets};
+  return {options.interface, options.addresses, options.door_port, options.targets,
+          options.overlays};
 }
 
 std::vector<std::string> Iptables(const Jump& jump, const char* what) {

@@ -24,6 +24,7 @@ struct HubOptions {
   AddressPlan addresses;
   int door_port = 0;
   std::vector<Target> targets;
+  std::vector<Overlay> overlays;
 };
 
 struct Peer {

@@ -189,7 +189,10 @@ TEST(Docs, LinesAreAtMostAHundredColumns) {
 // command line `spillway` is checked against its own help, see docs_cli_test.cc.
 std::string SourceOfFlags(const std::string& command) {
   if (command.starts_with("scripts/")) return ReadText(kRepository / command);
-  return ReadText(kRepository / "src/apps" / command / "main.cc");
+  std::string source;
+  for (const auto& file : std::filesystem::directory_iterator(kRepository / "src/apps" / command))
+    if (file.path().extension() == ".cc") source += ReadText(file.path());
+  return source;
 }
 
 // What a reader is told to type exists: scripts, programs, and the long flags that follow them.

@@ -30,8 +30,11 @@ class MachinesTest : public kubernetes_test::KubernetesTest {
   void SetUp() override;
   void TearDown() override;
 
-  void StartSpillway(int replicas = 1);  // with one state
-  void ApplyCloud() const;               // and the rules of KubernetesTest
+  // Replicas with one state; `more` are arguments besides.
+  void StartSpillway(int replicas = 1, const std::vector<std::string>& more = {});
+  void CatalogueSaysBoot(std::chrono::seconds usual) const;
+  // A failed offer rests for a while: with a second flavor the work goes on at once.
+  void ApplyCloud(bool second_flavor = false) const;  // and the rules of KubernetesTest
 
   // Of the cloud, over its API as admin.
   std::vector<Server> Servers(bool gone_too = false) const;
@@ -39,10 +42,15 @@ class MachinesTest : public kubernetes_test::KubernetesTest {
   // Everything of the project that could cost: servers, ports, volumes, floating addresses, key
   // pairs, security groups. Compared before and after.
   std::string Belongings() const;
+  std::string Console(const std::string& server) const;
+  // Runs Python in a pod, as its user could.
+  Outcome InPod(const std::string& pod, const std::string& script) const;
+  // Says "open" when a TCP connection comes about.
+  static std::string Connect(const std::string& host, int port);
+  // To the process that is the machine: SIGKILL takes its power, SIGSTOP lets it hang.
+  void Signal(const std::string& server, int signal) const;
   // Of the machine of a BurstNode.
-  std::string Console(const std::string& node) const;
   void Cut(const std::string& node, bool cut) const;
-  void PowerOff(const std::string& node) const;
   // Windows of the pictures that are on its disk, as a provider could look, and how much was looked
   // at.
   struct Scan {
@@ -59,6 +67,8 @@ class MachinesTest : public kubernetes_test::KubernetesTest {
 
   const std::string& interface() const { return interface_; }
   std::string machines() const { return dir_ + "/machines"; }
+  // A program there changes what machines are given from then on.
+  std::string Filter() const { return dir_ + "/user-data-filter"; }
 
  private:
   Scan ScanFile(const std::string& raw) const;

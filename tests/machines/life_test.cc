@@ -39,18 +39,6 @@ class LifeTest : public MachinesTest {
     EXPECT_TRUE(data) << (data ? "" : data.error().message);
     return data ? *data : door::UserData{};
   }
-  // Runs a program in the pod, as its user could.
-  Outcome InPod(const json::value& pod, const std::string& script) const {
-    return k().Kubectl({"exec", "-n", ns_, NameOf(pod), "--", "/usr/bin/python3", "-c", script});
-  }
-  static std::string Connect(const std::string& host, int port) {
-    return fmt::format(
-        "import socket\n"
-        "s=socket.socket(); s.settimeout(5)\n"
-        "try:\n  s.connect(('{}',{})); print('open')\n"
-        "except Exception as e: print('closed', e)\n",
-        host, port);
-  }
   mutable std::string script_;
 };
 
@@ -100,7 +88,7 @@ TEST_F(LifeTest, AJobRunsOnAMachineThatBootedFromOurUserData) {
   // The pod reaches the API server through the tunnel, and nothing else of the site or the world.
   const std::string api = stolen.kubernetes->server.substr(8);
   const std::string host = api.substr(0, api.find(':'));
-  EXPECT_THAT(InPod(pod, Connect(host, std::stoi(api.substr(api.find(':') + 1)))).out,
+  EXPECT_THAT(InPod(NameOf(pod), Connect(host, std::stoi(api.substr(api.find(':') + 1)))).out,
               HasSubstr("open"));
   for (const auto& [other, port] :
        std::vector<std::pair<std::string, int>>{{host, 22},
@@ -109,10 +97,11 @@ TEST_F(LifeTest, AJobRunsOnAMachineThatBootedFromOurUserData) {
                                                 {"10.0.2.2", 80},
                                                 {stolen.tunnel->hub_address, 22},
                                                 {"10.98.1.1", 10250}})
-    EXPECT_THAT(InPod(pod, Connect(other, port)).out, HasSubstr("closed")) << other << ":" << port;
+    EXPECT_THAT(InPod(NameOf(pod), Connect(other, port)).out, HasSubstr("closed"))
+        << other << ":" << port;
 
   // Nothing of what it computes is written where it would outlive memory.
-  const Outcome kernel = InPod(pod,
+  const Outcome kernel = InPod(NameOf(pod),
                                "print(open('/proc/swaps').read().count(chr(10)))\n"
                                "print(open('/proc/sys/kernel/core_pattern').read().strip())\n");
   EXPECT_THAT(kernel.out, HasSubstr("1\n|/bin/false\n")) << kernel.out << kernel.err;

@@ -1,4 +1,4 @@
-"""machines.py PARTNERS CLOUD STATE HUB MAX MEMORY DOWN HOLD: what openstack-machines runs."""
+"""machines.py PARTNERS CLOUD STATE HUB MAX MEMORY DOWN HOLD FILTER: what openstack-machines runs."""
 import base64
 import http.client
 import json
@@ -15,8 +15,10 @@ PARTNERS, CLOUD, STATE, HUB = sys.argv[1:5]
 MAX, MEMORY = int(sys.argv[5]), int(sys.argv[6])
 DOWN_ON_EXIT = bool(sys.argv[7])
 HOLD = sys.argv[8]  # while this file is there and we run, the machines' bridge stays
+FILTER = sys.argv[9]
 KEPT = 4
-PRODUCTS = {'a100': 'NVIDIA-A100-SXM4-80GB', 'h100': 'NVIDIA-H100-80GB-HBM3'}
+PRODUCTS = {'a100': 'NVIDIA-A100-SXM4-80GB', 'h100': 'NVIDIA-H100-80GB-HBM3',
+            'l40s': 'NVIDIA-L40S', 'a40': 'NVIDIA-A40'}
 # The flavor is in the server from 2.47 on.
 VERSION = 'compute 2.47'
 
@@ -93,6 +95,12 @@ def run(program, *arguments):
     return done.returncode == 0
 
 
+def filtered(user_data):
+    if not FILTER or not os.path.exists(FILTER):
+        return user_data
+    return subprocess.run([FILTER], input=user_data, stdout=subprocess.PIPE, check=True).stdout
+
+
 def gpus(flavor):
     """(count, product) of a flavor, from an alias like a100:2."""
     alias = flavor.get('extra_specs', {}).get('pci_passthrough:alias', '')
@@ -147,7 +155,7 @@ class Machines:
         user_data = os.path.join(STATE, '.user-data')
         with open(os.open(user_data, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as file:
             try:
-                file.write(base64.b64decode(server['OS-EXT-SRV-ATTR:user_data'] or ''))
+                file.write(filtered(base64.b64decode(server['OS-EXT-SRV-ATTR:user_data'] or '')))
             except ValueError:  # Nova takes anything; a real machine gets nothing then either
                 say('%s: its user data is not base64' % name)
         count, product = gpus(flavor)
@@ -197,7 +205,7 @@ class Machines:
         servers = self.nova.servers()
         for name in self.names():
             status = servers.get(name, {}).get('status', 'DELETED')
-            if status == 'DELETED' and self.nova.is_gone(name):
+            if status == 'DELETED' and not self.has(name, 'forgotten') and self.nova.is_gone(name):
                 self.remove(name)
         for name, server in sorted(servers.items(), key=lambda item: item[1]['created']):
             there, runs, status = self.has(name, 'disk.qcow2'), self.runs(name), server['status']

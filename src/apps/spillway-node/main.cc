@@ -24,6 +24,7 @@
 #include "data/aead.h"
 #include "machine/machine.h"
 #include "machine/sealed.h"
+#include "model/rules.h"
 #include "node/agent.h"
 #include "node/keeper.h"
 #include "node/mounts.h"
@@ -285,6 +286,7 @@ Result<std::unique_ptr<machine::Machine>> MakeMachine(const Arguments& arguments
              machine::Machine::Make(options.user_data, options.hardware.labels, arguments.disk));
   // After an agent that was killed the machine is what it made of it.
   if (!follows) SPW_TRY(machine->Seal());
+  options.hardware.labels[kScratchLabel] = kScratchSealed;
   options.disk = DiskOf(arguments);
   std::filesystem::create_directories(options.disk);
   options.tunnel_key = machine->tunnel_key();

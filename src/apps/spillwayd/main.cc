@@ -25,6 +25,7 @@
 #include "daemon/daemon.h"
 #include "data/aead.h"
 #include "embedded/embedded_cluster.h"
+#include "key_service.h"
 #include "kubernetes_mode.h"
 #include "listen.h"
 #include "net/http_server.h"
@@ -48,6 +49,7 @@ struct Flags {
   bool inspect = false, verbose = false;
   KubernetesFlags kubernetes;
   TunnelFlags tunnel;
+  KeyServiceFlags key_service;
 };
 
 fs::path ProgramDirectory() {
@@ -202,6 +204,10 @@ void AddTunnelOptions(CLI::App& app, TunnelFlags& tunnel) {
       "--tunnel-allow", tunnel.allow,
       "NETWORK or NETWORK:PORT (TCP) of the site that rented machines and their pods may "
       "reach besides the API server and the door; repeatable");
+  app.add_option("--tunnel-overlay", tunnel.overlay,
+                 "NETWORK:PORT (UDP): the cluster's own pod network reaches to rented machines, "
+                 "between nodes of the site in NETWORK and them (flannel's VXLAN: 8472). With "
+                 "--tunnel-pods \"\"; repeatable");
   app.add_option("--door-port", tunnel.door_port, "TCP port of the site's door in the tunnel")
       ->capture_default_str()
       ->check(CLI::Range(1, 65535));
@@ -288,6 +294,7 @@ Status RunDaemon(Flags flags) {
   options.catalog_dir = flags.catalog;
   options.cluster_id = flags.cluster_id;
   options.inspect_rented_disks = flags.inspect;
+  SPW_ASSIGN(options.key_service, OpenKeyService(flags.key_service, flags.cluster_id));
   options.open_cloud = [&](const json::value& provider) {
     return clouds.Open(provider, flags, running->clock(), &running);
   };
@@ -379,6 +386,7 @@ int Main(int argc, char** argv) {
                  "clouds.yaml with the accounts that CloudProviders of type openstack may use; "
                  "without it there are none");
   AddTunnelOptions(app, flags.tunnel);
+  AddKeyServiceOptions(app, flags.key_service);
   app.add_flag("--inspect-rented-disks", flags.inspect,
                "search the disks of simulated machines for plaintext before and after each wipe");
   app.add_option(

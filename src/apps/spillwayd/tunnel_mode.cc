@@ -58,6 +58,18 @@ Result<tunnel::Target> Allowed(const std::string& text) {
   return tunnel::Target{*network, parts.second};
 }
 
+Result<tunnel::Overlay> OverlayOf(const std::string& text) {
+  SPW_ASSIGN(const auto parts, HostAndPort("--tunnel-overlay", text));
+  auto network = tunnel::ParseNetwork(parts.first);
+  if (!network) return Fail(network.error().In("--tunnel-overlay"));
+  if (parts.second == 0)
+    return Fail(Code::kInvalid,
+                fmt::format("--tunnel-overlay {}: it must be NETWORK:PORT, for example "
+                            "192.0.2.0/24:8472",
+                            text));
+  return tunnel::Overlay{*network, parts.second};
+}
+
 Result<tunnel::AddressPlan> PlanOf(const TunnelFlags& flags) {
   const auto network = tunnel::ParseNetwork(flags.network);
   if (!network) return Fail(network.error().In("--tunnel-network"));
@@ -108,6 +120,10 @@ Status UseTunnel(const TunnelFlags& flags, const std::string& api_server,
     SPW_ASSIGN(const tunnel::Target target, Allowed(text));
     hub.targets.push_back(target);
   }
+  for (const std::string& text : flags.overlay) {
+    SPW_ASSIGN(const tunnel::Overlay overlay, OverlayOf(text));
+    hub.overlays.push_back(overlay);
+  }
   options.door_address = tunnel::AddressText(hub.addresses.hub());
   options.door_port = flags.door_port;
   options.machine_files = flags.machine_files;
@@ -118,6 +134,8 @@ Status UseTunnel(const TunnelFlags& flags, const std::string& api_server,
     daemon::TunnelOptions tunnel{endpoint, hub.addresses, {}, nullptr};
     for (const tunnel::Target& target : hub.targets)
       tunnel.networks.push_back(target.network.Text());
+    for (const tunnel::Overlay& overlay : hub.overlays)
+      tunnel.networks.push_back(overlay.network.Text());
     SPW_ASSIGN(tunnel.hub, tunnel::Hub::Open(hub));
     return tunnel;
   };

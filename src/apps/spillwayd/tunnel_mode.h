@@ -13,7 +13,8 @@ struct TunnelFlags {
   std::string network = "10.98.0.0/16", pods = "10.99.0.0/16", interface = "spillway0";
   int port = 0;  // 0: the endpoint's
   int door_port = 7443;
-  std::vector<std::string> allow;  // NETWORK or NETWORK:PORT
+  std::vector<std::string> allow;    // NETWORK or NETWORK:PORT
+  std::vector<std::string> overlay;  // NETWORK:PORT
   std::string machine_files;
   std::vector<std::string> cluster_dns;
   std::string cluster_domain = "cluster.local";
