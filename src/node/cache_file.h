@@ -37,9 +37,6 @@ class CacheFile final : public data::BlockFile {
   // Returns when running writes have ended; all later ones are refused.
   void StopWrites();
 
-  // For a mapping; belongs to the file.
-  int descriptor() const { return fd_; }
-
   // Whole blocks that were ever written, in order, without overlap.
   std::vector<data::ByteRange> Used() const;
   // Type of the file system and the device below it, as the kernel names them.

@@ -18,11 +18,6 @@ namespace spillway::node {
 namespace {
 
 constexpr std::uint32_t kAheadChunks = 2;  // behind one that was wanted, if places are scarce
-constexpr std::int64_t kMostTouched = 48 << 20;
-constexpr std::int64_t kFaultAround = 128 << 10;  // what a fault may map beside what was asked for
-#ifndef MADV_POPULATE_READ
-constexpr int MADV_POPULATE_READ = 22;  // Linux 5.14
-#endif
 
 // All chunks of one read must be here at once, and some readers more must not push them out.
 std::uint32_t FewestPlaces(std::int64_t place_bytes) {
@@ -72,7 +67,6 @@ Result<std::unique_ptr<ChunkCache>> ChunkCache::Open(const std::string& director
     SPW_TRY(cache->MakeFile(directory));
     SPW_TRY(cache->MakePlaces());
   }
-  cache->Map();
   return cache;
 }
 
@@ -188,15 +182,6 @@ std::atomic_ref<std::uint32_t> ChunkCache::PlaceOf(std::uint32_t chunk) const {
   return std::atomic_ref(place_of_[chunk]);
 }
 
-void ChunkCache::Map() {
-  if (results_at_ == 0) return;
-  void* mapped = ::mmap(nullptr, static_cast<std::size_t>(results_at_), PROT_READ, MAP_SHARED,
-                        file_->descriptor(), 0);
-  if (mapped == MAP_FAILED) return;  // it is read through a buffer
-  mapped_ = static_cast<const std::uint8_t*>(mapped);
-  mapped_bytes_ = results_at_;
-}
-
 // ---- reading
 
 ChunkCache::Pin::Pin(Pin&& other) noexcept
@@ -209,10 +194,13 @@ ChunkCache::Pin::~Pin() {
   if (cache_ != nullptr && cache_->evicts_) cache_->Unpin(place_);
 }
 
-Result<ByteView> ChunkCache::Pin::Bytes(std::int64_t from, std::int64_t length,
-                                        ByteBuffer& scratch) const {
-  SPW_CHECK(from >= 0 && length >= 0 && from <= length_ - length, "inside the chunk");
-  return cache_->Mapped(offset_ + from, length, scratch);
+// Read, not mapped: pages of a mapping count as this process's memory, the kernel maps more of them
+// than are asked for, and an error of the disk would be a signal. Measured, it costs the same.
+Status ChunkCache::Pin::Load(std::int64_t from, std::span<std::uint8_t> out) const {
+  SPW_CHECK(from >= 0 && from <= length_ - std::ssize(out), "inside the chunk");
+  if (Status loaded = cache_->file_->Load(offset_ + from, out); !loaded)
+    return Fail(Code::kCorrupt, loaded.error().message);
+  return Ok();
 }
 
 std::optional<ChunkCache::Pin> ChunkCache::Find(std::uint32_t chunk) {
@@ -233,35 +221,6 @@ std::optional<ChunkCache::Pin> ChunkCache::Find(std::uint32_t chunk) {
 void ChunkCache::Unpin(std::uint32_t place) {
   const std::lock_guard lock(mutex_);
   if (--slots_[place].pins == 0) changed_.notify_all();
-}
-
-// A mapping that was read counts as our memory until it is trimmed, and an error of the disk would
-// be a signal: populating first makes it an answer (madvise(2)).
-Result<ByteView> ChunkCache::Mapped(std::int64_t offset, std::int64_t length, ByteBuffer& scratch) {
-  if (may_map_ && mapped_ != nullptr) {
-    const std::int64_t begin = offset / CacheFile::kBlock * CacheFile::kBlock;
-    const std::int64_t end = WholeBlocks(offset + length);
-    auto* at = const_cast<std::uint8_t*>(mapped_ + begin);
-    if (::madvise(at, static_cast<std::size_t>(end - begin), MADV_POPULATE_READ) == 0) {
-      if (touched_ += end - begin + kFaultAround; touched_ > kMostTouched) {
-        touched_ = 0;
-        ::madvise(const_cast<std::uint8_t*>(mapped_), static_cast<std::size_t>(mapped_bytes_),
-                  MADV_DONTNEED);
-      }
-      return ByteView(mapped_ + offset, static_cast<std::size_t>(length));
-    }
-    // EFAULT stands for the signal that an access would have been.
-    if (errno != EINVAL)
-      return Fail(
-          Code::kCorrupt,
-          fmt::format("the disk does not give back {} bytes at {} of the cache", length, offset));
-    may_map_ = false;  // Linux before 5.14
-  }
-  if (scratch.size() < static_cast<std::size_t>(length))
-    scratch.resize(static_cast<std::size_t>(length));
-  const std::span<std::uint8_t> out = std::span(scratch).first(static_cast<std::size_t>(length));
-  SPW_TRY(file_->Load(offset, out));
-  return ByteView(out);
 }
 
 void ChunkCache::Want(std::uint32_t chunk) {
@@ -366,9 +325,6 @@ void ChunkCache::Close() {
   closed_ = true;
   arrived_ = nullptr;
   changed_.notify_all();
-  if (mapped_ != nullptr)
-    ::munmap(const_cast<std::uint8_t*>(mapped_), static_cast<std::size_t>(mapped_bytes_));
-  mapped_ = nullptr;
 }
 
 }  // namespace spillway::node

@@ -58,9 +58,8 @@ class ChunkCache {
     Pin(Pin&& other) noexcept;
     Pin& operator=(Pin&&) = delete;
     ~Pin();
-    // Sealed bytes of the chunk: from the mapping of the file, or through `scratch` where it cannot
-    // be mapped. Valid as long as the pin and, if it was used, `scratch`.
-    Result<ByteView> Bytes(std::int64_t from, std::int64_t length, ByteBuffer& scratch) const;
+    // Sealed bytes of the chunk. kCorrupt if the disk does not give them back.
+    Status Load(std::int64_t from, std::span<std::uint8_t> out) const;
     std::int64_t sealed_bytes() const { return length_; }
 
    private:
@@ -91,7 +90,7 @@ class ChunkCache {
   };
   Progress Now() const;
 
-  // Ends all waiting, forgets the mapping. Pins must be gone.
+  // Ends all waiting.
   void Close();
 
  private:
@@ -100,13 +99,11 @@ class ChunkCache {
   Status MakePlaces();
   Status TakePlaces(const std::string& directory, Fd places);
   Status MapPlaces();
-  void Map();
   void LayOut(std::int64_t room);
   std::int64_t OffsetOf(std::uint32_t place) const;
   std::atomic_ref<std::uint32_t> PlaceOf(std::uint32_t chunk) const;
   void Unpin(std::uint32_t place);
   Result<std::uint32_t> TakePlace(std::uint32_t chunk);
-  Result<ByteView> Mapped(std::int64_t offset, std::int64_t length, ByteBuffer& scratch);
 
   const ChunkCacheOptions options_;
   std::vector<std::int64_t> sizes_;  // of the sealed chunks
@@ -119,11 +116,6 @@ class ChunkCache {
   Fd memory_;
   std::uint32_t* place_of_ = nullptr;  // in memory_: place + 1 of each chunk, 0: not here
   std::size_t memory_bytes_ = 0;
-  const std::uint8_t* mapped_ = nullptr;
-  std::int64_t mapped_bytes_ = 0;
-  std::atomic<bool> may_map_ = true;
-  std::atomic<std::int64_t> touched_ =
-      0;  // bytes of the mapping that were read since the last trim
 
   enum class State : std::uint8_t { kAbsent, kWanted, kFetching, kHere };
   struct Slot {  // if it evicts

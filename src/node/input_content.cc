@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <tuple>
 
 #include "base/log.h"
@@ -13,6 +14,8 @@ namespace {
 constexpr std::size_t kMostOpeners = 64, kMostSegments = 32;
 constexpr std::int64_t kMostTold = 1000;  // lines of the log
 constexpr auto kSegment = static_cast<std::int64_t>(data::kSegmentBytes);
+constexpr std::int64_t kSegmentsAtOnce = 4;
+constexpr std::size_t kSealedBytes = kSegmentsAtOnce * (data::kSegmentBytes + data::kTagBytes);
 
 std::uint64_t NumberOf(std::uint32_t chunk, std::int64_t segment) {
   return std::uint64_t{chunk} << 32 | static_cast<std::uint64_t>(segment);
@@ -69,7 +72,8 @@ std::shared_ptr<const ByteBuffer> Cleansing(ByteBuffer plain) {
 // One thread's buffers.
 class InputContent::From final : public fuse::Reader {
  public:
-  explicit From(InputContent& content) : content_(content), answer(fuse::kMaxReadBytes) {}
+  explicit From(InputContent& content)
+      : content_(content), answer(fuse::kMaxReadBytes), sealed(kSealedBytes) {}
   ~From() override {
     {
       const std::lock_guard lock(content_.mutex_);
@@ -116,7 +120,7 @@ class InputContent::From final : public fuse::Reader {
 
  public:
   ByteBuffer answer;
-  ByteBuffer sealed;  // where the cache cannot be mapped
+  ByteBuffer sealed;  // kSegmentsAtOnce of them
   ByteBuffer spare;   // a segment
 };
 
@@ -171,21 +175,32 @@ Result<bool> InputContent::ReadChunk(std::uint32_t chunk, std::int64_t offset,
                                      std::span<std::uint8_t> out, From& reader) {
   const auto pin = data_->cache->Find(chunk);
   if (!pin) return false;
-  SPW_ASSIGN(const OpenerPtr opener, Opener(chunk, *pin, reader));
+  SPW_ASSIGN(const OpenerPtr opener, Opener(chunk, *pin));
   if (opener->codec() != data::Codec::kNone) {
-    SPW_ASSIGN(const Whole whole, OpenWhole(*opener, *pin, chunk, reader));
+    SPW_ASSIGN(const Whole whole, OpenWhole(*opener, *pin, chunk));
     std::copy_n(whole->begin() + offset, out.size(), out.begin());
     return true;
   }
-  if (std::ssize(out) < kSegment) {
-    SPW_TRY(ReadSmall(*opener, *pin, chunk, offset, out, reader));
-    return true;
-  }
-  SPW_ASSIGN(const auto cover, opener->CoverOf(offset, std::ssize(out)));
-  SPW_ASSIGN(const ByteView sealed,
-             pin->Bytes(cover.sealed_offset, cover.sealed_bytes, reader.sealed));
-  SPW_TRY(opener->OpenRange(offset, sealed, out));
+  SPW_TRY(std::ssize(out) < kSegment ? ReadSmall(*opener, *pin, chunk, offset, out, reader)
+                                     : ReadLarge(*opener, *pin, offset, out, reader));
   return true;
+}
+
+// A few segments at a time, so that what was read is still in the processor's cache.
+Status InputContent::ReadLarge(const data::ChunkOpener& opener, const ChunkCache::Pin& pin,
+                               std::int64_t offset, std::span<std::uint8_t> out, From& reader) {
+  while (!out.empty()) {
+    const std::int64_t until = (offset / kSegment + kSegmentsAtOnce) * kSegment;
+    const auto part = out.first(std::min(out.size(), static_cast<std::size_t>(until - offset)));
+    SPW_ASSIGN(const auto cover, opener.CoverOf(offset, std::ssize(part)));
+    const auto sealed =
+        std::span(reader.sealed).first(static_cast<std::size_t>(cover.sealed_bytes));
+    SPW_TRY(pin.Load(cover.sealed_offset, sealed));
+    SPW_TRY(opener.OpenRange(offset, sealed, part));
+    offset += std::ssize(part);
+    out = out.subspan(part.size());
+  }
+  return Ok();
 }
 
 Status InputContent::ReadSmall(const data::ChunkOpener& opener, const ChunkCache::Pin& pin,
@@ -199,8 +214,9 @@ Status InputContent::ReadSmall(const data::ChunkOpener& opener, const ChunkCache
     const std::uint64_t number = NumberOf(chunk, segment);
     if (!CopySegment(number, from, out.first(take))) {
       SPW_ASSIGN(const auto cover, opener.CoverOf(begin, bytes));
-      SPW_ASSIGN(const ByteView sealed,
-                 pin.Bytes(cover.sealed_offset, cover.sealed_bytes, reader.sealed));
+      const auto sealed =
+          std::span(reader.sealed).first(static_cast<std::size_t>(cover.sealed_bytes));
+      SPW_TRY(pin.Load(cover.sealed_offset, sealed));
       reader.spare.resize(data::kSegmentBytes);
       const auto plain = std::span(reader.spare).first(static_cast<std::size_t>(bytes));
       SPW_TRY(opener.OpenRange(begin, sealed, plain));
@@ -214,7 +230,7 @@ Status InputContent::ReadSmall(const data::ChunkOpener& opener, const ChunkCache
 }
 
 Result<InputContent::OpenerPtr> InputContent::Opener(std::uint32_t chunk,
-                                                     const ChunkCache::Pin& pin, From& reader) {
+                                                     const ChunkCache::Pin& pin) {
   {
     const std::lock_guard lock(mutex_);
     const auto found = std::find_if(openers_.begin(), openers_.end(),
@@ -224,7 +240,8 @@ Result<InputContent::OpenerPtr> InputContent::Opener(std::uint32_t chunk,
       return found->opener;
     }
   }
-  SPW_ASSIGN(const ByteView header, pin.Bytes(0, data::kChunkHeaderBytes, reader.sealed));
+  std::array<std::uint8_t, data::kChunkHeaderBytes> header;
+  SPW_TRY(pin.Load(0, header));
   SPW_ASSIGN(data::ChunkOpener made,
              key_.Opener(data_->names.Chunk(chunk), header, pin.sealed_bytes()));
   // The sizes are those of the signed manifest, whatever the disk says.
@@ -240,8 +257,8 @@ Result<InputContent::OpenerPtr> InputContent::Opener(std::uint32_t chunk,
 }
 
 Result<InputContent::Whole> InputContent::OpenWhole(const data::ChunkOpener& opener,
-                                                    const ChunkCache::Pin& pin, std::uint32_t chunk,
-                                                    From& reader) {
+                                                    const ChunkCache::Pin& pin,
+                                                    std::uint32_t chunk) {
   {
     const std::lock_guard lock(mutex_);
     const auto found = std::find_if(wholes_.begin(), wholes_.end(),
@@ -251,7 +268,8 @@ Result<InputContent::Whole> InputContent::OpenWhole(const data::ChunkOpener& ope
       return found->plain;
     }
   }
-  SPW_ASSIGN(const ByteView sealed, pin.Bytes(0, pin.sealed_bytes(), reader.sealed));
+  ByteBuffer sealed(static_cast<std::size_t>(pin.sealed_bytes()));
+  SPW_TRY(pin.Load(0, sealed));
   SPW_ASSIGN(ByteBuffer plain, opener.Open(sealed));
   Whole whole = Cleansing(std::move(plain));
   const std::lock_guard lock(mutex_);

@@ -21,8 +21,8 @@
 
 namespace spillway::node {
 
-// Opens only the segments that a read touches, straight from the mapping of the cache file into the
-// answer; checks the tag of each, every time. Keeps, zeroised when they go:
+// Opens only the segments that a read touches, straight into the answer, and checks the tag of
+// each, every time. Keeps, zeroised when they go:
 //
 //   keys of 64 chunks        a few MB at most
 //   32 single segments       for reads below a segment, 2 MiB
@@ -55,9 +55,11 @@ class InputContent final : public fuse::Content {
                          From& reader);
   Status ReadSmall(const data::ChunkOpener& opener, const ChunkCache::Pin& pin, std::uint32_t chunk,
                    std::int64_t offset, std::span<std::uint8_t> out, From& reader);
-  Result<OpenerPtr> Opener(std::uint32_t chunk, const ChunkCache::Pin& pin, From& reader);
+  static Status ReadLarge(const data::ChunkOpener& opener, const ChunkCache::Pin& pin,
+                          std::int64_t offset, std::span<std::uint8_t> out, From& reader);
+  Result<OpenerPtr> Opener(std::uint32_t chunk, const ChunkCache::Pin& pin);
   Result<Whole> OpenWhole(const data::ChunkOpener& opener, const ChunkCache::Pin& pin,
-                          std::uint32_t chunk, From& reader);
+                          std::uint32_t chunk);
   bool CopySegment(std::uint64_t segment, std::size_t from, std::span<std::uint8_t> out);
   void KeepSegment(std::uint64_t segment, ByteBuffer& plain);
   void Tell(std::uint32_t file, std::optional<std::uint32_t> chunk, const Error& error);
