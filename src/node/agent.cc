@@ -38,7 +38,7 @@ void Agent::RequestShutdown() {
 
 End Agent::Run() {
   auto site = data::VerifyKey::Parse(options_.user_data.site_public_key);
-  auto access = DoorAccess::Make(options_.user_data.door, options_.request_timeout);
+  auto access = DoorAccess::Make(options_.user_data, options_.request_timeout);
   auto node_key = data::NodeKey::Generate();
   if (!site || !access || !node_key) {
     const Error& error = !site ? site.error() : !access ? access.error() : node_key.error();
@@ -83,6 +83,7 @@ std::optional<End> Agent::Register() {
   request.hardware = options_.hardware.resources;
   request.labels = options_.hardware.labels;
   request.tunnel_key = options_.tunnel_key;
+  request.tls_key = access_->PublicKey();
   const Duration give_up = BootNow() + options_.boot_lease;
   Backoff backoff(options_.retry_first, options_.retry_most);
   while (true) {
@@ -94,7 +95,10 @@ std::optional<End> Agent::Register() {
         log::Error("the door's public key is not the one in the user data");
         return End::kFailed;
       }
-      access_->SetCredential(std::move(answer->credential));
+      if (const Status known = access_->SetCertificate(answer->certificate); !known) {
+        log::Error("the site's answer cannot be used", {{"why", known.error().message}});
+        return End::kFailed;
+      }
       heartbeat_ = std::max(Duration(answer->heartbeat_ms), kShortestInterval);
       lease_ = Duration(answer->lease_ms);
       lease_since_ = sent;
@@ -155,10 +159,11 @@ End Agent::Live() {
       const std::lock_guard lock(wake_mutex_);
       if (shutdown_) break;
     }
-    if (access_->refused()) return EndAlone(End::kLeaseOver, "the site refused the credential");
+    if (access_->refused()) return EndAlone(End::kLeaseOver, "the site refused the certificate");
     if (LeaseOver()) return EndAlone(End::kLeaseOver, "nobody renewed the lease");
     const Beat beat = SendHeartbeat(client);
-    if (beat == Beat::kRefused) return EndAlone(End::kLeaseOver, "the site refused the credential");
+    if (beat == Beat::kRefused)
+      return EndAlone(End::kLeaseOver, "the site refused the certificate");
     if (want_ == door::Want::kPowerOff) return PowerOff();
     for (auto& [uid, entry] : pods_) entry.pod->Tick();
     WaitForBeat();
@@ -180,6 +185,10 @@ Agent::Beat Agent::SendHeartbeat(DoorClient& client) {
   if (LeaseOver()) return Beat::kUnanswered;  // too late: the site has given us up meanwhile
   lease_since_ = sent;
   if (desired->lease_ms > 0) lease_ = Duration(desired->lease_ms);
+  if (!desired->certificate.empty()) {
+    const Status renewed = access_->SetCertificate(desired->certificate);
+    if (!renewed) log::Warn("the certificate is not renewed", {{"why", renewed.error().message}});
+  }
   Apply(*desired);
   return Beat::kAnswered;
 }
@@ -191,6 +200,7 @@ door::Heartbeat Agent::Describe() {
     const Stager::Progress progress = stager_->Now();
     heartbeat.staged_chunks = progress.chunks;
     heartbeat.staged_bytes = progress.bytes;
+    heartbeat.stage_bytes_per_s = progress.bytes_per_s;
     heartbeat.staged = progress.staged && !destroyed_;
     heartbeat.problem = progress.problem;
   }

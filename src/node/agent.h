@@ -26,7 +26,7 @@ enum class End : int {
   kPowerOff = 0,     // the site said so
   kFailed = 1,       // the machine or the site's public key is not what was promised
   kRefused = 3,      // registration refused: the token was used before, by us or somebody else
-  kLeaseOver = 4,    // nobody renewed the lease, or the credential was refused: cache overwritten
+  kLeaseOver = 4,    // nobody renewed the lease, or the certificate was refused: cache overwritten
   kNeverJoined = 5,  // the door did not answer within the boot lease
   kShutdown = 6,     // the machine was told to stop; cache overwritten as far as time allowed
 };
@@ -93,7 +93,7 @@ class Agent {
   void StartPods();
   std::optional<std::vector<int>> FreeGpus(int count) const;
 
-  // Keys, credential of running work, pods: gone when it returns.
+  // Keys of running work, pods: gone when it returns.
   void DestroyKeysAndPods();
   void BeginWipe(const door::Desired& desired);
   std::shared_ptr<CacheFile> Cache() const;

@@ -38,12 +38,15 @@ Stager::~Stager() {
 }
 
 void Stager::Stop() {
+  stop_requests_ = true;
   stopper_.Stop();
 }
 
 Stager::Progress Stager::Now() const {
   const std::lock_guard lock(mutex_);
-  return progress_;
+  Progress now = progress_;
+  if (!now.staged) now.bytes_per_s = arrived_.PerSecond(BootNow());
+  return now;
 }
 
 std::shared_ptr<CacheFile> Stager::cache() const {
@@ -124,6 +127,7 @@ void Stager::FetchChunks() {
     longest = std::max(longest, chunk.sealed_bytes);
   DoorClient client(access_, longest + kAnswerRoom);
   Backoff backoff(options_.retry_first, options_.retry_most);
+  std::string sealed;
   while (!stopper_.Stopped()) {
     std::size_t index = 0;
     {
@@ -133,7 +137,7 @@ void Stager::FetchChunks() {
     }
     bool failed = false;
     while (true) {
-      const Status there = FetchChunk(client, index);
+      const Status there = FetchChunk(client, index, sealed);
       if (there) break;
       failed = true;
       Report(fmt::format("chunk {}: {}", index, there.error().message));
@@ -150,15 +154,17 @@ void Stager::FetchChunks() {
   }
 }
 
-Status Stager::FetchChunk(DoorClient& client, std::size_t index) {
-  SPW_ASSIGN(const std::string sealed, client.SealedChunk(index, options_.chunk_timeout));
-  SPW_TRY(data::CheckSealedChunk(data_->manifest, index, AsBytes(sealed)));
-  {
-    SPW_ASSIGN(ByteBuffer plain,
-               key_.Open(data_->names.Chunk(static_cast<std::uint32_t>(index)), AsBytes(sealed)));
-    data::Cleanse(plain);
-  }
-  return cache()->Store(data_->offsets[index], AsBytes(sealed));
+Status Stager::FetchChunk(DoorClient& client, std::size_t index, std::string& sealed) {
+  const DoorClient::ChunkLimits limits{
+      options_.chunk_timeout, options_.stall_timeout, &stop_requests_,
+      [this](std::size_t bytes) { arrived_.Add(static_cast<std::int64_t>(bytes), BootNow()); }};
+  SPW_TRY(client.SealedChunk(index, data_->manifest.chunks[index].sealed_bytes, limits, sealed));
+  // It is what the site has signed for this place, byte for byte; that it opens is proven by every
+  // read. Whatever is wrong with it now, no part of it is worth another try.
+  Status kept = data::CheckSealedChunk(data_->manifest, index, AsBytes(sealed));
+  if (kept) kept = cache()->Store(data_->offsets[index], AsBytes(sealed));
+  sealed.clear();
+  return kept;
 }
 
 }  // namespace spillway::node
