@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/quantity.h"
 #include "cli/fields.h"
 #include "cli/table.h"
 
@@ -230,6 +231,16 @@ class Screen {
   std::string out_;
 };
 
+// Rate and time left are of real time: a demonstration's clock does not change them.
+std::string Staging(const json::value& progress) {
+  std::string text = Labelled("stage", static_cast<int>(IntOr(progress, "stagedPercent", 0)));
+  const std::int64_t rate = IntOr(progress, "stagedBytesPerSecond", 0);
+  if (rate > 0) text += fmt::format("  {}/s", HumanBytes(rate));
+  const std::int64_t left = IntOr(progress, "stagedSecondsLeft", 0);
+  if (left > 0) text += fmt::format("  {} left", HumanDuration(std::chrono::seconds(left)));
+  return text;
+}
+
 }  // namespace
 
 std::string ProgressOf(const json::value& rented, const json::value& node, Time now) {
@@ -242,8 +253,7 @@ std::string ProgressOf(const json::value& rented, const json::value& node, Time 
     const Time created = TimeOf(rented, "createdAt").value_or(now);
     return Labelled("boot", Expected(now - created, ForecastOf(node, "boot")));
   }
-  if (phase == "Joined")
-    return Labelled("stage", static_cast<int>(IntOr(progress, "stagedPercent", 0)));
+  if (phase == "Joined") return Staging(progress);
   if (phase == "Running") return Labelled("run", Expected(in_phase, ForecastOf(node, "run")));
   if (phase == "Returning") {
     const std::int64_t pending = IntOr(progress, "resultsPending", 0);

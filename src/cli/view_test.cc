@@ -102,6 +102,9 @@ TEST(StatusView, ProgressOfEveryPhase) {
         Json(R"({"spec":{"forecast":{"run":"4m"}}})"), Time{});
   };
   EXPECT_EQ(of("Joined", R"({"stagedPercent":50})"), "stage █████░░░░░  50 %");
+  EXPECT_EQ(of("Joined", R"({"stagedPercent":50,"stagedBytesPerSecond":1048576,)"
+                         R"("stagedSecondsLeft":70})"),
+            "stage █████░░░░░  50 %  1.0 MiB/s  1m10s left");
   EXPECT_EQ(of("Running", "null"), "run   ██░░░░░░░░  25 %");
   EXPECT_EQ(of("Returning", R"({"resultsPending":2})"), "2 results to come");
   EXPECT_EQ(of("Wiping", R"({"wipePercent":100})"), "wipe  ██████████ 100 %");

@@ -130,8 +130,8 @@ std::vector<server::TransferView> Daemon::Transfers() {
   for (const BurstNode& node : *nodes) {
     if (!node.Live()) continue;
     const gateway::NodeProgress p = gateway_->Progress(node.name);
-    transfers.push_back(
-        {node.name, p.staged_bytes, p.sealed_bytes, p.wipe_progress, p.results_pending, p.problem});
+    transfers.push_back({node.name, p.staged_bytes, p.sealed_bytes, p.wipe_progress,
+                         p.results_pending, p.problem, p.stage_bytes_per_s});
   }
   return transfers;
 }

@@ -135,6 +135,7 @@ Status Daemon::OpenAll() {
   gateway_options.clock_scale = system_clock_.scale();
   gateway_options.address = options_.door_address;
   gateway_options.port = options_.door_port;
+  gateway_options.run_bytes_per_s = options_.run_bytes_per_s;
   gateway_options.machine_files = options_.machine_files;
   gateway_options.key_service = options_.key_service;
   SPW_ASSIGN(gateway_, gateway::Gateway::Open(std::move(gateway_options), *this));

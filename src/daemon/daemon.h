@@ -50,6 +50,7 @@ struct DaemonOptions {
   int time_scale = 1;               // the clock runs so many times faster
   CloudFactory open_cloud;
   ClusterFactory open_cluster;
+  std::int64_t run_bytes_per_s = 0;  // that one rented machine may fetch at most; 0: no limit
   // The tunnel to rented machines, opened once the state is ours; empty: there is none.
   std::function<Result<TunnelOptions>()> open_tunnel;
   // Of machines that come through it.

@@ -96,16 +96,20 @@ std::vector<Told> Story::OfNodes(const std::vector<BurstNode>& changed) {
   return told;
 }
 
-std::vector<Told> Story::OfStaging(const BurstNode& node, std::int64_t staged_bytes,
-                                   std::int64_t total_bytes) {
+std::vector<Told> Story::OfStaging(const BurstNode& node, const gateway::NodeProgress& now) {
+  const std::int64_t total_bytes = now.sealed_bytes;
   const auto it = nodes_.find(node.name);
   if (it == nodes_.end() || node.phase != Phase::kJoined || total_bytes <= 0) return {};
-  const std::int64_t staged = std::clamp<std::int64_t>(staged_bytes, 0, total_bytes);
+  const std::int64_t staged = std::clamp<std::int64_t>(now.staged_bytes, 0, total_bytes);
   const std::int64_t fifths = staged / std::max<std::int64_t>(1, total_bytes / 5);
   if (it->second.staged_fifths >= fifths) return {};
   it->second.staged_fifths = fifths;
-  const std::string progress = fmt::format(
-      "{} % of {} staged", std::min<std::int64_t>(100, fifths * 20), HumanBytes(total_bytes));
+  std::string progress = fmt::format("{} % of {} staged", std::min<std::int64_t>(100, fifths * 20),
+                                     HumanBytes(total_bytes));
+  if (now.stage_bytes_per_s > 0 && staged < total_bytes)
+    progress += fmt::format(
+        ", {} per second, {} left", HumanBytes(now.stage_bytes_per_s),
+        HumanDuration(std::chrono::seconds((total_bytes - staged) / now.stage_bytes_per_s + 1)));
   std::vector<Told> told{{"BurstNode", "", node.name, false, "Staging", progress, true}};
   for (const PodRef& pod : node.pods) {
     if (told.size() > kPodsToldOfStaging) break;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/door.h"
 #include "model/burst_node.h"
 #include "model/plan.h"
 #include "model/snapshot.h"
@@ -30,8 +31,8 @@ class Story {
   std::vector<Told> OfNodes(const std::vector<BurstNode>& changed);
 
   // How far the data of a node is staged: every fifth, to the node and to its first pods.
-  std::vector<Told> OfStaging(const BurstNode& node, std::int64_t staged_bytes,
-                              std::int64_t total_bytes);
+  // With rate and time left, in real time.
+  std::vector<Told> OfStaging(const BurstNode& node, const gateway::NodeProgress& progress);
 
   // Told when the decision itself changes: its sentence has sums and times that move. `kept` gets
   // the decisions that are new, told or not.

@@ -68,26 +68,42 @@ TEST_F(StoryTest, AGoodBurst) {
               ElementsAre("BurstNode/bn-1 Gone: nothing is left at verda; it cost 1.03 EUR"));
 }
 
+gateway::NodeProgress Staged(std::int64_t bytes, std::int64_t total, std::int64_t per_second = 0) {
+  gateway::NodeProgress progress;
+  progress.staged_bytes = bytes;
+  progress.sealed_bytes = total;
+  progress.stage_bytes_per_s = per_second;
+  return progress;
+}
+
+TEST_F(StoryTest, StagingSaysHowFastAndHowLong) {
+  At(Phase::kJoined);
+  EXPECT_THAT(
+      Lines(story_.OfStaging(node_, Staged(200, 1000, 100))),
+      ElementsAre("~BurstNode/bn-1 Staging: 20 % of 1000 B staged, 100 B per second, 9s left",
+                  "~Pod/a Staging: bn-1: 20 % of 1000 B staged, 100 B per second, 9s left"));
+}
+
 TEST_F(StoryTest, StagingIsToldInFifths) {
   At(Phase::kJoined);
-  EXPECT_THAT(Lines(story_.OfStaging(node_, 0, 1000)),
+  EXPECT_THAT(Lines(story_.OfStaging(node_, Staged(0, 1000))),
               ElementsAre("~BurstNode/bn-1 Staging: 0 % of 1000 B staged",
                           "~Pod/a Staging: bn-1: 0 % of 1000 B staged"));
-  EXPECT_THAT(story_.OfStaging(node_, 199, 1000), IsEmpty());
-  EXPECT_THAT(Lines(story_.OfStaging(node_, 450, 1000)),
+  EXPECT_THAT(story_.OfStaging(node_, Staged(199, 1000)), IsEmpty());
+  EXPECT_THAT(Lines(story_.OfStaging(node_, Staged(450, 1000))),
               ElementsAre("~BurstNode/bn-1 Staging: 40 % of 1000 B staged",
                           "~Pod/a Staging: bn-1: 40 % of 1000 B staged"));
-  EXPECT_THAT(story_.OfStaging(node_, 410, 1000), IsEmpty()) << "never backwards";
-  EXPECT_EQ(story_.OfStaging(node_, 1000, 1000).size(), 2u);
-  EXPECT_THAT(story_.OfStaging(node_, 0, 0), IsEmpty());
+  EXPECT_THAT(story_.OfStaging(node_, Staged(410, 1000)), IsEmpty()) << "never backwards";
+  EXPECT_EQ(story_.OfStaging(node_, Staged(1000, 1000)).size(), 2u);
+  EXPECT_THAT(story_.OfStaging(node_, Staged(0, 0)), IsEmpty());
   At(Phase::kRunning);
-  EXPECT_THAT(story_.OfStaging(node_, 1000, 1000), IsEmpty());
+  EXPECT_THAT(story_.OfStaging(node_, Staged(1000, 1000)), IsEmpty());
 }
 
 TEST_F(StoryTest, ALargeJobIsNotFlooded) {
   for (int i = 0; i < 500; ++i) node_.pods.push_back({"vision/p" + std::to_string(i), "u"});
   At(Phase::kJoined);
-  EXPECT_EQ(story_.OfStaging(node_, 0, 1000).size(), 17u);
+  EXPECT_EQ(story_.OfStaging(node_, Staged(0, 1000)).size(), 17u);
 }
 
 TEST_F(StoryTest, AFailureIsToldOnceHoweverOftenTheNodeChanges) {

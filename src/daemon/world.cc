@@ -149,7 +149,7 @@ void Daemon::TellPeople(const server::RoundView& view, const std::vector<BurstNo
   for (const BurstNode& node : view.snapshot.burst_nodes) {
     if (node.phase != Phase::kJoined) continue;
     const gateway::NodeProgress progress = gateway_->Progress(node.name);
-    add(story_.OfStaging(node, progress.staged_bytes, progress.sealed_bytes));
+    add(story_.OfStaging(node, progress));
   }
   std::vector<const Decision*> kept;
   add(story_.OfDecisions(view.snapshot, view.plan.decisions, &kept));

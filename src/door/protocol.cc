@@ -17,6 +17,7 @@ constexpr std::size_t kMaxPods = 256, kMaxVolumes = 256, kMaxLabels = 512, kMaxE
 constexpr std::size_t kMaxArguments = 4096, kMaxVariables = 4096;
 constexpr std::size_t kMaxTextBytes = 128 * 1024;  // one argument or variable, as in Linux
 constexpr std::size_t kMaxSentenceBytes = 4096, kMaxReasonBytes = 512;
+constexpr std::size_t kMaxTlsKeyDigits = 512, kMaxCertificateDigits = 4096;
 constexpr std::int64_t kPermille = 1000;
 
 constexpr std::array<std::string_view, 5> kWants = {"stage", "run", "return", "wipe", "power-off"};
@@ -261,7 +262,8 @@ json::value Encode(const RegisterRequest& m) {
                       {"token", m.token},
                       {"publicKey", m.public_key},
                       {"hardware", EncodeResources(m.hardware)},
-                      {"labels", std::move(labels)}};
+                      {"labels", std::move(labels)},
+                      {"tlsKey", m.tls_key}};
   if (!m.tunnel_key.empty()) object["tunnelKey"] = m.tunnel_key;
   return object;
 }
@@ -277,11 +279,12 @@ Result<RegisterRequest> DecodeRegisterRequest(const json::value& v) {
   m.labels = ReadLabels(reader);
   if (const json::object* object = v.if_object(); object && object->contains("tunnelKey"))
     m.tunnel_key = reader.Text("tunnelKey", 44);
+  m.tls_key = reader.Text("tlsKey", kMaxTlsKeyDigits);
   return Finish(reader, error, "register", std::move(m));
 }
 
 json::value Encode(const RegisterAnswer& m) {
-  return json::object{{"credential", m.credential},
+  return json::object{{"certificate", m.certificate},
                       {"sitePublicKey", m.site_public_key},
                       {"heartbeatMs", m.heartbeat_ms},
                       {"leaseMs", m.lease_ms}};
@@ -291,7 +294,7 @@ Result<RegisterAnswer> DecodeRegisterAnswer(const json::value& v) {
   std::optional<Error> error;
   FieldReader reader(v, "", error);
   RegisterAnswer m;
-  m.credential = reader.Text("credential");
+  m.certificate = reader.Text("certificate", kMaxCertificateDigits);
   m.site_public_key = HexText(reader, "sitePublicKey", 32);
   m.heartbeat_ms = reader.Int("heartbeatMs", 1, INT64_MAX);
   m.lease_ms = reader.Int("leaseMs", 1, INT64_MAX);
@@ -309,6 +312,7 @@ json::value Encode(const Heartbeat& m) {
   return json::object{{"sequence", m.sequence},
                       {"stagedChunks", m.staged_chunks},
                       {"stagedBytes", m.staged_bytes},
+                      {"stagedBytesPerSecond", m.stage_bytes_per_s},
                       {"staged", m.staged},
                       {"pods", std::move(pods)},
                       {"results", m.results},
@@ -327,6 +331,7 @@ Result<Heartbeat> DecodeHeartbeat(const json::value& v) {
   m.sequence = Count(reader, "sequence");
   m.staged_chunks = Count(reader, "stagedChunks");
   m.staged_bytes = Count(reader, "stagedBytes");
+  m.stage_bytes_per_s = Count(reader, "stagedBytesPerSecond");
   m.staged = reader.Bool("staged");
   for (const json::value& item : reader.Array("pods", kMaxPods))
     m.pods.push_back(ReadPodStatus(item, fmt::format("pods[{}]", m.pods.size()), error));
@@ -346,6 +351,7 @@ json::value Encode(const Desired& m) {
   for (const PodOrder& pod : m.pods) pods.push_back(EncodeOrder(pod));
   return json::object{{"want", Name(m.want)},
                       {"leaseMs", m.lease_ms},
+                      {"certificate", m.certificate},
                       {"prepared", m.prepared},
                       {"chunks", m.chunks},
                       {"sealedBytes", m.sealed_bytes},
@@ -364,6 +370,7 @@ Result<Desired> DecodeDesired(const json::value& v) {
   const auto found = std::find(kWants.begin(), kWants.end(), want);
   if (found != kWants.end()) m.want = static_cast<Want>(found - kWants.begin());
   m.lease_ms = Count(reader, "leaseMs");
+  m.certificate = reader.TextOrEmpty("certificate", kMaxCertificateDigits);
   m.prepared = reader.Bool("prepared");
   m.chunks = Count(reader, "chunks");
   m.sealed_bytes = Count(reader, "sealedBytes");

@@ -1,20 +1,23 @@
-// Messages of the site's door. HTTP over the door's socket (Unix in the embedded mode), JSON bodies
-// except where bytes are named. Every call but the first carries the header
-// "Authorization: Bearer <credential>".
+// Messages of the site's door. HTTP over TLS 1.3 on the door's socket (Unix in the embedded mode),
+// JSON bodies except where bytes are named. The node knows the door by the hash of its key, from
+// the user data. The door knows the node by a client certificate that it gave itself, for the key
+// that the node showed when it registered; every call but register and files needs it, and the
+// header "Spillway-Node: <BurstNode name>", whose node the certificate must name.
 //
 //   POST /node/v1/register    RegisterRequest -> RegisterAnswer; one-use token, a second use is 403
 //   POST /node/v1/heartbeat   Heartbeat -> Desired
-//   GET  /node/v1/files/{sha256} -> a file of user_data.h; supports Range, needs no credential
+//   GET  /node/v1/files/{sha256} -> a file of user_data.h; supports Range, needs no certificate
 //   GET  /node/v1/manifest    -> sealed manifest bytes
 //   GET  /node/v1/chunks/{i}  -> sealed chunk bytes; supports Range
 //   PUT  /node/v1/results     one sealed chunk of a result file -> {}, or {"receipt": {...}} once
-//   no
-//                             chunk is missing. Idempotent, chunks in any order.
+//                             no chunk is missing. Idempotent, chunks in any order.
 //   POST /node/v1/logs        ?pod=&uid=&offset=, log bytes; offset makes a repeat harmless -> {}
 //   POST /node/v1/wiped       WipeStatement -> {"certificate": "file"}
 //
-// 401: the credential is not known (any more), nothing helps. 409: the data is not prepared yet, or
-// the run key is destroyed; the next heartbeat tells which.
+// 401: the certificate is of no node of this site (any more), or its time is over: nothing helps.
+// 403: it is another node's than the header names. A certificate that the door did not sign ends
+// the handshake. A certificate is good for some leases; a heartbeat's answer brings the next one.
+// 409: the data is not prepared yet, or the run key is destroyed; the next heartbeat tells which.
 //
 // The query of a result chunk: pod ("namespace/name"), uid, claim (its name in the pod's
 // namespace), path (below the claim), mode (decimal permission bits), size and sha256 of the whole
@@ -38,6 +41,7 @@
 
 namespace spillway::door {
 
+inline constexpr std::string_view kNodeHeader = "Spillway-Node";
 inline constexpr std::int64_t kResultChunkBytes = std::int64_t{4} << 20;  // of plaintext
 inline constexpr std::size_t kMaxUsedRanges = 1000;
 inline constexpr std::size_t kMaxReleased = 1024;
@@ -54,10 +58,12 @@ struct RegisterRequest {
   // WireGuard public key that the machine made at boot; empty where there is no tunnel. From the
   // answer on, its node address belongs to this key.
   std::string tunnel_key;
+  // Hex of the P-256 public key (DER, SubjectPublicKeyInfo) that the node's certificates are for.
+  std::string tls_key;
 };
 
 struct RegisterAnswer {
-  std::string credential;       // of this node alone, ends with its lease; never written to a disk
+  std::string certificate;      // hex (DER): for the key that was shown and this node alone
   std::string site_public_key;  // Ed25519, hex: signs manifests and receipts
   std::int64_t heartbeat_ms = 0;
   std::int64_t lease_ms = 0;  // this long without an answer: destroy keys, wipe, power off
@@ -75,7 +81,8 @@ struct PodStatus {
 struct Heartbeat {
   std::int64_t sequence = 0;
   std::int64_t staged_chunks = 0, staged_bytes = 0;
-  bool staged = false;  // manifest verified and every chunk there and verified
+  std::int64_t stage_bytes_per_s = 0;  // lately, in real time; 0: nothing comes
+  bool staged = false;                 // manifest verified and every chunk there and verified
   std::vector<PodStatus> pods;
   int results = 0;                // result files it had to send so far, those sent included
   int results_pending = 0;        // of them, not receipted yet
@@ -115,7 +122,8 @@ struct PodOrder {
 struct Desired {
   Want want = Want::kStage;
   std::int64_t lease_ms = 0;
-  bool prepared = false;  // manifest and chunks may be fetched
+  std::string certificate;  // hex (DER): to be used from now on; empty: the one it has goes on
+  bool prepared = false;    // manifest and chunks may be fetched
   std::int64_t chunks = 0, sealed_bytes = 0;
   std::string wrapped_key;      // hex, while the node may hold it (stage, run, return)
   std::string dataset_version;  // of the run's manifest

@@ -15,6 +15,7 @@ RegisterRequest SampleRegister() {
   m.public_key = std::string(64, 'a');
   m.hardware = {64'000, std::int64_t{256} << 30, 1 << 30, 4, {{"example.com/nic", 2}}};
   m.labels = {{"nvidia.com/gpu.product", "NVIDIA-A100-SXM4-80GB"}, {"empty", ""}};
+  m.tls_key = std::string(182, 'b');
   return m;
 }
 
@@ -23,6 +24,7 @@ Heartbeat SampleHeartbeat() {
   m.sequence = 7;
   m.staged_chunks = 3;
   m.staged_bytes = 12345;
+  m.stage_bytes_per_s = 99;
   m.staged = true;
   m.pods = {{"vision/sweep-0", "u-1", "Failed", 137, "OOMKilled", 5000, 10, 1 << 20}};
   m.results = 3;
@@ -37,6 +39,7 @@ Desired SampleDesired() {
   Desired m;
   m.want = Want::kRun;
   m.lease_ms = 9000;
+  m.certificate = "3082";
   m.prepared = true;
   m.chunks = 5;
   m.sealed_bytes = 54321;

@@ -12,6 +12,7 @@ namespace {
 using data::FieldReader;
 
 constexpr std::size_t kMaxNetworks = 64, kMaxFiles = 64, kMaxServers = 8, kMaxLabels = 64;
+constexpr std::size_t kPinCharacters = 44;
 constexpr std::int64_t kMaxFileBytes = std::int64_t{1} << 30;
 
 json::array Texts(const std::vector<std::string>& texts) {
@@ -110,7 +111,8 @@ std::string EncodeUserData(const UserData& data) {
   json::object object{{"name", data.name},
                       {"door", data.door},
                       {"token", data.token},
-                      {"sitePublicKey", data.site_public_key}};
+                      {"sitePublicKey", data.site_public_key},
+                      {"doorKey", data.door_key}};
   if (data.kubernetes) object["kubernetes"] = Encode(*data.kubernetes);
   if (data.tunnel) object["tunnel"] = Encode(*data.tunnel);
   if (data.machine) object["machine"] = Encode(*data.machine);
@@ -128,6 +130,9 @@ Result<UserData> DecodeUserData(std::string_view text) {
   data.door = reader.Text("door");
   data.token = reader.Text("token");
   data.site_public_key = Hex(reader.Hash("sitePublicKey"));
+  data.door_key = reader.Text("doorKey", kPinCharacters);
+  if (const auto pin = ParseBase64(data.door_key); !pin || pin->size() != sizeof(Digest))
+    reader.Complain("doorKey", "must be the Base64 of a SHA-256");
   const json::object* object = parsed->if_object();
   const auto has = [&](std::string_view key) { return object && object->contains(key); };
   if (has("kubernetes")) data.kubernetes = ReadJoin(reader.Object("kubernetes"), error);

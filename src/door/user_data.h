@@ -55,9 +55,10 @@ struct MachineSetup {
 
 struct UserData {
   std::string name;
-  std::string door;   // "unix:/path/node.sock", "http://10.98.0.1:7443"
+  std::string door;   // "unix:/path/node.sock", "https://10.98.0.1:7443"
   std::string token;  // registers once
   std::string site_public_key;
+  std::string door_key;  // Base64 of the SHA-256 of the door's public key: who the door must be
   std::optional<KubernetesJoin> kubernetes;  // absent in the embedded mode
   std::optional<TunnelGrant> tunnel;
   std::optional<MachineSetup> machine;

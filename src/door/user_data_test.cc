@@ -11,7 +11,8 @@ namespace {
 using ::testing::HasSubstr;
 
 UserData Sample() {
-  UserData data{"bn-00001", "http://10.98.0.1:7443", "t0k3n", std::string(64, 'c')};
+  UserData data{"bn-00001", "https://10.98.0.1:7443", "t0k3n", std::string(64, 'c'),
+                "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="};
   data.kubernetes = {"https://10.0.0.1:6443",
                      "-----BEGIN CERTIFICATE-----\n" + std::string(2000, 'A') + "\n",
                      "abcdef.0123"};
@@ -38,10 +39,21 @@ TEST(UserData, EverythingComesBack) {
 }
 
 TEST(UserData, ItsPartsMayBeAbsent) {
-  const UserData data{"bn-00001", "unix:/run/node.sock", "t0k3n", std::string(64, 'c')};
+  const UserData data{"bn-00001", "unix:/run/node.sock", "t0k3n", std::string(64, 'c'),
+                      Sample().door_key};
   const auto decoded = DecodeUserData(EncodeUserData(data));
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_FALSE(decoded->kubernetes || decoded->tunnel || decoded->machine);
+}
+
+TEST(UserData, TheDoorsKeyIsAHash) {
+  for (const char* bad : {"", "k", "a2tr", "!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!="}) {
+    UserData data = Sample();
+    data.door_key = bad;
+    const auto decoded = DecodeUserData(EncodeUserData(data));
+    ASSERT_FALSE(decoded) << bad;
+    EXPECT_THAT(decoded.error().message, HasSubstr("doorKey"));
+  }
 }
 
 TEST(UserData, WhatIsMissingOrUnknownIsNamed) {

@@ -17,14 +17,13 @@ constexpr std::int64_t kMessageBytes = 1 << 20;
 constexpr std::int64_t kLogBytes = 1 << 20;
 // Each node fetches, sends and beats at the same time, and keeps connections for a while.
 constexpr int kConnections = 512;
+// Of requests that are being received at one time.
+constexpr std::int64_t kBodyBytes = 64 << 20;
 constexpr std::size_t kSecretBytes = 32;
-constexpr std::string_view kBearer = "Bearer ";
 
-net::Response Unauthorized() {
-  net::Response response = net::Response::Failure(
-      {Code::kDenied, "this credential is no node's of this site (any more)", {}});
+net::Response Unauthorized(const Error& why) {
+  net::Response response = net::Response::Failure(why);
   response.status = 401;
-  response.headers.Add("WWW-Authenticate", "Bearer");
   return response;
 }
 
@@ -41,13 +40,13 @@ Result<std::int64_t> QueryInt(const net::Request& request, std::string_view name
   return value;
 }
 
-Result<net::Response> Sliced(const net::Request& request,
-                             const std::function<Result<ByteSlice>(const SliceRequest&)>& read) {
+// `read` gives the slice, and what else SliceResponse() needs follows.
+Result<net::Response> Sliced(const net::Request& request, auto read, auto... more) {
   const std::string_view header = request.headers.Get("Range");
   SPW_ASSIGN(const SliceRequest slice, ParseRange(header));
   const bool ranged = slice.first != 0 || slice.last;
   auto bytes = read(slice);
-  if (bytes) return SliceResponse(std::move(*bytes), ranged);
+  if (bytes) return SliceResponse(std::move(*bytes), ranged, more...);
   net::Response failure = net::Response::Failure(bytes.error());
   if (ranged && bytes.error().code == Code::kInvalid) failure.status = 416;
   return failure;
@@ -56,11 +55,13 @@ Result<net::Response> Sliced(const net::Request& request,
 }  // namespace
 
 Door::Door(DoorOptions options, Runs& runs, Certifier& certifier, const data::SigningKey& site,
-           const Clock& clock, DoorBackend& backend, NodeRecords records)
+           const data::NodeAuthority& authority, const Clock& clock, DoorBackend& backend,
+           NodeRecords records)
     : options_(std::move(options)),
       runs_(runs),
       certifier_(certifier),
       site_(site),
+      authority_(authority),
       clock_(clock),
       backend_(backend),
       results_({.root = options_.results_root}, runs, site),
@@ -68,18 +69,22 @@ Door::Door(DoorOptions options, Runs& runs, Certifier& certifier, const data::Si
       announcer_([this](const std::string& node) { AnnounceWipe(node); }) {}
 
 Result<std::unique_ptr<Door>> Door::Open(DoorOptions options, Runs& runs, Certifier& certifier,
-                                         const data::SigningKey& site, const Clock& clock,
+                                         const data::SigningKey& site,
+                                         const data::NodeAuthority& authority, const Clock& clock,
                                          DoorBackend& backend) {
   SPW_ASSIGN(NodeRecords records, NodeRecords::Open(options.state_dir));
-  std::unique_ptr<Door> door(
-      new Door(std::move(options), runs, certifier, site, clock, backend, std::move(records)));
+  std::unique_ptr<Door> door(new Door(std::move(options), runs, certifier, site, authority, clock,
+                                      backend, std::move(records)));
   net::ServerOptions server;
+  SPW_ASSIGN(server.tls, net::TlsServer::Make({authority.key().get(), authority.certificate()},
+                                              authority.certificate()));
   server.unix_path = door->options_.socket_path;
   server.tcp_host = door->options_.address;
   server.tcp_port = door->options_.port;
   // Whoever comes proves it to the routes below; the tunnel has let nobody else in.
   server.tcp_loopback_only = server.tcp_token_required = false;
   server.body_bytes = kMessageBytes;
+  server.buffered_body_bytes = kBodyBytes;
   server.max_connections = kConnections;
   net::Router router = door->MakeRouter();
   door->routes_ = router.List();
@@ -137,7 +142,8 @@ net::Router Door::MakeRouter() {
   router.Add("GET", "/node/v1/manifest",
              ForNode([this](const std::string& node, const net::Request& request) {
                return Sliced(
-                   request, [&](const SliceRequest& slice) { return runs_.Manifest(node, slice); });
+                   request, [&](const SliceRequest& slice) { return runs_.Manifest(node, slice); },
+                   LimitOf(node));
              }));
   router.Add(
       "GET", "/node/v1/chunks/{i}",
@@ -148,8 +154,9 @@ net::Router Door::MakeRouter() {
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
         if (error != std::errc() || end != text.data() + text.size())
           return Fail(Code::kInvalid, fmt::format("\"{}\" is not a chunk's number", text));
-        return Sliced(request,
-                      [&](const SliceRequest& slice) { return runs_.Chunk(node, index, slice); });
+        return Sliced(
+            request, [&](const SliceRequest& slice) { return runs_.Chunk(node, index, slice); },
+            LimitOf(node));
       }));
   return router;
 }
@@ -157,18 +164,33 @@ net::Router Door::MakeRouter() {
 net::Handler Door::ForNode(NodeHandler handler) {
   return
       [this, handler = std::move(handler)](const net::Request& request) -> Result<net::Response> {
-        const std::string_view header = request.headers.Get("Authorization");
-        if (!header.starts_with(kBearer)) return Unauthorized();
-        // A look-up by hash: how long it takes tells nothing about the credential.
-        const Digest hash = Sha256(AsBytes(header.substr(kBearer.size())));
-        std::string node;
-        {
-          const std::lock_guard lock(mutex_);
-          node = records_.NodeOf(hash);
+        const auto caller = Caller(request);
+        if (!caller) {
+          log::Warn("a call was refused", {{"id", request.id}, {"why", caller.error().message}});
+          return Unauthorized(caller.error());
         }
-        if (node.empty()) return Unauthorized();
-        return handler(node, request);
+        if (request.headers.Get(door::kNodeHeader) != caller->node) {
+          log::Warn("a call was refused", {{"id", request.id},
+                                           {"why", "the certificate is another node's"},
+                                           {"node", caller->node}});
+          return Fail(Code::kDenied,
+                      fmt::format("the certificate is that of {}, not of the node that {} names",
+                                  caller->node, door::kNodeHeader));
+        }
+        return handler(caller->node, request);
       };
+}
+
+Result<data::NodeCertificate> Door::Caller(const net::Request& request) const {
+  const std::lock_guard lock(mutex_);
+  return CallerOf(authority_, records_, request.certificate, clock_.Now());
+}
+
+std::shared_ptr<RateLimit> Door::LimitOf(const std::string& node) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<RateLimit>& limit = live_[node].limit;
+  if (!limit) limit = std::make_shared<RateLimit>(options_.run_bytes_per_s);
+  return limit;
 }
 
 Result<std::string> Door::IssueToken(const std::string& node) {
@@ -205,6 +227,9 @@ Result<net::Response> Door::Register(const net::Request& request) {
   // used up.
   SPW_ASSIGN(const data::NodeKey probe, data::NodeKey::Generate());
   SPW_TRY(probe.Agree(public_key));
+  // Refused before the token is used up, too, if it is no key to give a certificate for.
+  SPW_ASSIGN(std::string certificate,
+             IssueCertificate(authority_, shown, clock_.Now(), options_.lease));
   const std::string node = shown.name, token = shown.token;
   const std::optional<DesiredState> desired = backend_.DesiredFor(node);
   const bool wanted = desired && HoldsKey(desired->want);
@@ -213,13 +238,11 @@ Result<net::Response> Door::Register(const net::Request& request) {
     SPW_TRY(CheckToken(node, token, wanted));
   }
   SPW_TRY(backend_.OnRegister(node, shown.tunnel_key));
-  const std::string credential = Hex(RandomBytes(kSecretBytes));
   {
     const std::lock_guard lock(mutex_);
     SPW_ASSIGN(NodeRecord record, CheckToken(node, token, wanted));  // another was quicker?
     record.registered = true;
     record.registered_at = clock_.Now();
-    record.credential_sha256 = Sha256(AsBytes(credential));
     record.shown = std::move(shown);
     record.shown.token.clear();
     SPW_TRY(records_.Put(std::move(record)));
@@ -227,8 +250,9 @@ Result<net::Response> Door::Register(const net::Request& request) {
   }
   log::Info("node registered", {{"node", node}});
   backend_.OnChange(node);
-  return net::Response::Json(door::Encode(door::RegisterAnswer{
-      credential, site_.public_key().Hex(), RealMs(options_.heartbeat), RealMs(options_.lease)}));
+  return net::Response::Json(
+      door::Encode(door::RegisterAnswer{std::move(certificate), site_.public_key().Hex(),
+                                        RealMs(options_.heartbeat), RealMs(options_.lease)}));
 }
 
 // A heartbeat that was overtaken by a later one is stale; else whether a report shows anything new.
@@ -256,8 +280,23 @@ Result<net::Response> Door::Heartbeat(const std::string& node, const net::Reques
     if (!heartbeat.released.empty()) backend_.OnReleased(node, heartbeat.released);
   }
   if (news == News::kSome) backend_.OnChange(node);
-  SPW_ASSIGN(const door::Desired desired, DesiredAnswer(node));
+  SPW_ASSIGN(door::Desired desired, DesiredAnswer(node));
+  SPW_ASSIGN(desired.certificate, Renewal(request));
   return net::Response::Json(door::Encode(desired));
+}
+
+Result<std::string> Door::Renewal(const net::Request& request) const {
+  const Time now = clock_.Now();
+  SPW_ASSIGN(const data::NodeCertificate held, authority_.Read(request.certificate));
+  if (!RenewalIsDue(held, now, options_.lease)) return std::string();
+  door::RegisterRequest shown;
+  {
+    const std::lock_guard lock(mutex_);
+    const NodeRecord* record = records_.Find(held.node);
+    if (record == nullptr) return std::string();  // forgotten since
+    shown = record->shown;
+  }
+  return IssueCertificate(authority_, shown, now, options_.lease);
 }
 
 Result<door::Desired> Door::DesiredAnswer(const std::string& node) {
@@ -460,6 +499,7 @@ NodeProgress Door::Progress(const std::string& node) const {
   const auto it = live_.find(node);
   if (it == live_.end()) return progress;
   progress.staged_bytes = it->second.said.staged_bytes;
+  progress.stage_bytes_per_s = it->second.said.stage_bytes_per_s;
   progress.wipe_progress = it->second.said.wipe_progress;
   progress.results_pending = it->second.said.results_pending;
   progress.problem = it->second.said.problem;

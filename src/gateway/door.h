@@ -2,7 +2,8 @@
 //
 // What is desired of a node is asked from a DoorBackend at every heartbeat; the door adds lease and
 // data, hands out the run key, takes results, logs and the wipe statement, and remembers what must
-// survive a restart (tokens, credentials as hashes, hardware, wipes).
+// survive a restart (tokens as hashes, public keys, hardware, wipes). It speaks TLS 1.3 alone; how
+// it and the nodes prove themselves is told in door/protocol.h and gateway/callers.h.
 #pragma once
 
 #include <map>
@@ -18,9 +19,11 @@
 #include "data/sign.h"
 #include "door/protocol.h"
 #include "gateway/announcer.h"
+#include "gateway/callers.h"
 #include "gateway/certify.h"
 #include "gateway/machine_files.h"
 #include "gateway/node_records.h"
+#include "gateway/rate_limit.h"
 #include "gateway/results.h"
 #include "gateway/run_store.h"
 #include "net/http_server.h"
@@ -67,6 +70,7 @@ struct DoorOptions {
   std::string socket_path;
   std::string address;  // IPv4, besides the socket: only inside a tunnel or VPN. Empty: none
   int port = 0;
+  std::int64_t run_bytes_per_s = 0;  // of sealed data to one node, in real time; 0: no limit
   const MachineFiles* machine_files = nullptr;  // outlives the door; nullptr: none
   std::string state_dir;
   std::string results_root;
@@ -79,6 +83,7 @@ struct DoorOptions {
 // What people see of a node's transfers.
 struct NodeProgress {
   std::int64_t staged_bytes = 0, sealed_bytes = 0;
+  std::int64_t stage_bytes_per_s = 0;
   double wipe_progress = 0;
   int results_pending = 0;
   std::string problem;
@@ -88,8 +93,9 @@ struct NodeProgress {
 class Door {
  public:
   static Result<std::unique_ptr<Door>> Open(DoorOptions options, Runs& runs, Certifier& certifier,
-                                            const data::SigningKey& site, const Clock& clock,
-                                            DoorBackend& backend);
+                                            const data::SigningKey& site,
+                                            const data::NodeAuthority& authority,
+                                            const Clock& clock, DoorBackend& backend);
   ~Door();
 
   // Opens the socket. kConflict when another program answers there.
@@ -108,9 +114,11 @@ class Door {
   // The certificate of a node that could not be wiped; the key must be destroyed. An existing
   // certificate of the node is returned.
   Result<CertificateInfo> CertifyLoss(const BurstNode& node, bool simulated);
-  // Ends the node's credential and drops what is known of it: for a node that is gone.
+  // Ends the node's certificates and drops what is known of it: for a node that is gone.
   Status Forget(const std::string& node);
 
+  // The TCP port it listens on once started; 0: none.
+  int port() const { return server_->tcp_port(); }
   // The routes, for a comparison with the documents.
   std::vector<std::string> Routes() const;
 
@@ -121,17 +129,22 @@ class Door {
     std::optional<Time> last_heartbeat;
     door::Heartbeat said;
     std::string wrapped_key;  // hex, once asked for
+    std::shared_ptr<RateLimit> limit;
   };
 
   Door(DoorOptions options, Runs& runs, Certifier& certifier, const data::SigningKey& site,
-       const Clock& clock, DoorBackend& backend, NodeRecords records);
+       const data::NodeAuthority& authority, const Clock& clock, DoorBackend& backend,
+       NodeRecords records);
   net::Router MakeRouter();
   std::int64_t RealMs(Duration d) const;
 
-  // Wraps a handler of a registered node: 401 unless the credential is a node's.
+  // Wraps a handler of a registered node: 401 unless the certificate is a node's, 403 if it is
+  // another's than the one that is addressed.
   using NodeHandler =
       std::function<Result<net::Response>(const std::string& node, const net::Request&)>;
   net::Handler ForNode(NodeHandler handler);
+  Result<data::NodeCertificate> Caller(const net::Request& request) const;
+  std::shared_ptr<RateLimit> LimitOf(const std::string& node);
 
   Result<net::Response> Register(const net::Request& request);
   // Under the mutex. kDenied, with one answer for every reason.
@@ -145,6 +158,8 @@ class Door {
   enum class News { kStale, kNone, kSome };
   News Note(const std::string& node, const door::Heartbeat& heartbeat);
   Result<door::Desired> DesiredAnswer(const std::string& node);
+  // The next certificate (hex) of who shows one that is to be renewed; else empty.
+  Result<std::string> Renewal(const net::Request& request) const;
   // True once the hook before the wipe is over; asks for it otherwise.
   bool MayWipe(const std::string& node);
   void AnnounceWipe(const std::string& node);
@@ -156,6 +171,7 @@ class Door {
   Runs& runs_;
   Certifier& certifier_;
   const data::SigningKey& site_;
+  const data::NodeAuthority& authority_;
   const Clock& clock_;
   DoorBackend& backend_;
   Results results_;

@@ -14,10 +14,12 @@ constexpr Duration kSelectionAge = 60s;
 
 }  // namespace
 
-Gateway::Gateway(GatewayOptions options, DoorBackend& backend, data::SigningKey site)
+Gateway::Gateway(GatewayOptions options, DoorBackend& backend, data::SigningKey site,
+                 data::NodeAuthority authority)
     : options_(std::move(options)),
       backend_(backend),
       site_(std::move(site)),
+      authority_(std::move(authority)),
       selections_(kSelectionAge) {}
 
 Gateway::~Gateway() {
@@ -33,7 +35,9 @@ Result<std::unique_ptr<Gateway>> Gateway::Open(GatewayOptions options, DoorBacke
   if (options.key_service == nullptr) {
     SPW_ASSIGN(options.key_service, KeyFiles::Open(options.state_dir + "/keys"));
   }
-  std::unique_ptr<Gateway> gateway(new Gateway(std::move(options), backend, std::move(site)));
+  SPW_ASSIGN(data::NodeAuthority authority, OpenDoorKey(options.state_dir));
+  std::unique_ptr<Gateway> gateway(
+      new Gateway(std::move(options), backend, std::move(site), std::move(authority)));
   SPW_ASSIGN(gateway->certifier_,
              Certifier::Open({.evidence_dir = gateway->options_.evidence_dir}, gateway->site_));
   if (!gateway->options_.machine_files.empty()) {
@@ -60,6 +64,7 @@ Status Gateway::UseClock(const Clock& clock) {
   door.socket_path = options_.socket_path;
   door.address = options_.address;
   door.port = options_.port;
+  door.run_bytes_per_s = options_.run_bytes_per_s;
   door.machine_files = &machine_files_;
   door.state_dir = options_.state_dir + "/nodes";
   door.results_root = options_.results_root;
@@ -67,7 +72,8 @@ Status Gateway::UseClock(const Clock& clock) {
   door.heartbeat = options_.heartbeat;
   door.token_life = options_.token_life;
   door.clock_scale = options_.clock_scale;
-  SPW_ASSIGN(door_, Door::Open(std::move(door), *runs_, *certifier_, site_, clock, backend_));
+  SPW_ASSIGN(door_,
+             Door::Open(std::move(door), *runs_, *certifier_, site_, authority_, clock, backend_));
   return Ok();
 }
 
@@ -110,12 +116,14 @@ Result<door::UserData> Gateway::UserDataFor(const std::string& node) {
   data.door = "unix:" + options_.socket_path;
   data.token = std::move(token);
   data.site_public_key = PublicKey();
+  data.door_key = authority_.Pin();
   return data;
 }
 
 std::string Gateway::NetworkDoor() const {
-  return options_.address.empty() ? ""
-                                  : fmt::format("http://{}:{}", options_.address, options_.port);
+  if (options_.address.empty()) return "";
+  const int taken = door_ ? door_->port() : 0;
+  return fmt::format("https://{}:{}", options_.address, taken != 0 ? taken : options_.port);
 }
 
 Status Gateway::Forget(const std::string& node) {

@@ -25,6 +25,7 @@ struct GatewayOptions {
   // The door on a network, inside a tunnel or VPN: an address of this machine, "" for none.
   std::string address;
   int port = 0;
+  std::int64_t run_bytes_per_s = 0;  // as DoorOptions has it
   std::string machine_files;  // directory of what bare machines get from here; empty: nothing
   // Of the clock in UseClock(), as DoorOptions has them.
   Duration lease = 90s, heartbeat = 10s, token_life = 1h;
@@ -54,12 +55,12 @@ class Gateway {
   Status Prepare(RunRequest request);                         // PrepareRun
   Status DestroyRunKey(const std::string& run);               // DestroyRunKey
   Status CertifyLoss(const BurstNode& node, bool simulated);  // CertifyLoss
-  // User data with a fresh token, for CreateInstance: name, door, token, public key.
+  // User data with a fresh token, for CreateInstance: name, door, token, public keys.
   Result<door::UserData> UserDataFor(const std::string& node);
-  // The door as machines on the network reach it ("http://ADDRESS:PORT"); empty: they do not.
+  // The door as machines on the network reach it ("https://ADDRESS:PORT"); empty: they do not.
   std::string NetworkDoor() const;
   const std::vector<door::MachineFile>& MachineFileList() const { return machine_files_.list(); }
-  // For a node that is gone: its credential ends. Evidence stays.
+  // For a node that is gone: its certificates end. Evidence stays.
   Status Forget(const std::string& node);
 
   std::optional<control::NodeReport> NodeReport(const std::string& node) const;
@@ -80,12 +81,14 @@ class Gateway {
   Result<std::string> Certificate(const std::string& file) const;
 
  private:
-  Gateway(GatewayOptions options, DoorBackend& backend, data::SigningKey site);
+  Gateway(GatewayOptions options, DoorBackend& backend, data::SigningKey site,
+          data::NodeAuthority authority);
   std::string DirectoryOf(const std::string& directory) const;
 
   const GatewayOptions options_;
   DoorBackend& backend_;
   const data::SigningKey site_;
+  const data::NodeAuthority authority_;
   const Clock* clock_ = nullptr;
   SelectionCache selections_;
   std::unique_ptr<KeyStore> keys_;

@@ -12,6 +12,12 @@
 
 namespace spillway::gateway {
 
+// A part of a file.
+struct ByteSlice {
+  std::string bytes;
+  std::int64_t offset = 0, total = 0;
+};
+
 // Immutable after Open, so thread-safe.
 class MachineFiles {
  public:

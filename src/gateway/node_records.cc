@@ -25,7 +25,6 @@ std::string EncodeRecord(const NodeRecord& record) {
                    {"tokenExpiresMs", record.token_expires.time_since_epoch().count()},
                    {"shown", std::move(shown)},
                    {"registeredMs", record.registered_at.time_since_epoch().count()},
-                   {"credentialSha256", Hex(record.credential_sha256)},
                    {"wipeAnnounced", record.wipe_announced},
                    {"wiped", record.wiped},
                    {"wipeVerified", record.wipe_verified},
@@ -48,7 +47,6 @@ Result<NodeRecord> DecodeRecord(std::string_view text) {
     reader.Null("shown");
   }
   record.registered_at = Time{Duration(reader.Int("registeredMs", INT64_MIN, INT64_MAX))};
-  record.credential_sha256 = reader.Hash("credentialSha256");
   record.wipe_announced = reader.Bool("wipeAnnounced");
   record.wiped = reader.Bool("wiped");
   record.wipe_verified = reader.Bool("wipeVerified");
@@ -69,24 +67,14 @@ Result<NodeRecords> NodeRecords::Open(std::string directory) {
     SPW_ASSIGN(const std::string text, ReadFile(path, kMaxRecordBytes));
     auto record = DecodeRecord(text);
     if (!record) return Fail(Code::kCorrupt, path + ": " + record.error().message);
-    records.Index(*record);
     records.records_.insert_or_assign(name, std::move(*record));
   }
   return records;
 }
 
-void NodeRecords::Index(const NodeRecord& record) {
-  if (record.registered) by_credential_[record.credential_sha256] = record.node;
-}
-
 const NodeRecord* NodeRecords::Find(const std::string& node) const {
   const auto it = records_.find(node);
   return it == records_.end() ? nullptr : &it->second;
-}
-
-std::string NodeRecords::NodeOf(const Digest& credential_sha256) const {
-  const auto it = by_credential_.find(credential_sha256);
-  return it == by_credential_.end() ? "" : it->second;
 }
 
 Status NodeRecords::Put(NodeRecord record) {
@@ -95,7 +83,6 @@ Status NodeRecords::Put(NodeRecord record) {
     return Fail(Code::kQuota, fmt::format("the door knows {} nodes already", records_.size()));
   SPW_TRY(WriteDurably(fmt::format("{}/{}.json", directory_, record.node),
                        AsBytes(EncodeRecord(record))));
-  Index(record);
   records_.insert_or_assign(record.node, std::move(record));
   return Ok();
 }
@@ -104,7 +91,6 @@ Status NodeRecords::Remove(const std::string& node) {
   const auto it = records_.find(node);
   if (it == records_.end()) return Ok();
   SPW_TRY(gateway::Remove(fmt::format("{}/{}.json", directory_, node)));
-  by_credential_.erase(it->second.credential_sha256);
   records_.erase(it);
   return SyncDirectory(directory_);
 }

@@ -21,8 +21,7 @@ struct NodeRecord {
   // Once it has registered, which uses up the token.
   bool registered = false;
   Time registered_at{};
-  Digest credential_sha256{};
-  door::RegisterRequest shown;  // without the token
+  door::RegisterRequest shown;  // without the token; its tls_key is who may speak as the node
   bool wipe_announced = false;  // the hook before the wipe is over
   // Once its statement was taken.
   bool wiped = false, wipe_verified = false;
@@ -39,19 +38,15 @@ class NodeRecords {
 
   // nullptr when it is not known. Valid until the next change.
   const NodeRecord* Find(const std::string& node) const;
-  // The node whose credential this is, compared by hash; empty if it is nobody's.
-  std::string NodeOf(const Digest& credential_sha256) const;
   // Durable before it counts. kQuota beyond kMaxNodes.
   Status Put(NodeRecord record);
   Status Remove(const std::string& node);
 
  private:
   explicit NodeRecords(std::string directory) : directory_(std::move(directory)) {}
-  void Index(const NodeRecord& record);
 
   std::string directory_;
   std::map<std::string, NodeRecord> records_;
-  std::map<Digest, std::string> by_credential_;
 };
 
 }  // namespace spillway::gateway

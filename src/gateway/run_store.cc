@@ -150,14 +150,39 @@ bool Runs::Served(const std::string& run) {
   return key && *key && (*key)->usable && Find(run) != nullptr;
 }
 
-Result<ByteSlice> Runs::Manifest(const std::string& run, const SliceRequest& slice) {
+SealedSlice::SealedSlice(Runs& runs, std::string run, Fd fd, std::int64_t file_offset,
+                         std::int64_t first, std::int64_t bytes, std::int64_t total)
+    : runs_(runs),
+      run_(std::move(run)),
+      fd_(std::move(fd)),
+      file_offset_(file_offset),
+      first_(first),
+      bytes_(bytes),
+      total_(total) {
+  runs_.Count(run_, bytes_, 0);
+}
+
+SealedSlice::~SealedSlice() {
+  if (read_bytes_ < bytes_) runs_.Count(run_, read_bytes_ - bytes_, 0);
+}
+
+Status SealedSlice::Read(std::int64_t offset, std::span<char> out) {
+  SPW_CHECK(offset >= 0 && offset + std::ssize(out) <= bytes_, "a read outside of the slice");
+  SPW_TRY(ReadAt(fd_.get(), "sealed data of run " + run_, file_offset_ + first_ + offset,
+                 {reinterpret_cast<std::uint8_t*>(out.data()), out.size()}));
+  read_bytes_ = std::max(read_bytes_, offset + std::ssize(out));
+  return Ok();
+}
+
+Result<std::unique_ptr<SealedSlice>> Runs::Manifest(const std::string& run,
+                                                    const SliceRequest& slice) {
   const std::shared_ptr<const RunRecord> record = Find(run);
   if (!record || !Served(run)) return NotServed(run);
   return Serve(run, "manifest", 0, record->manifest_bytes, slice);
 }
 
-Result<ByteSlice> Runs::Chunk(const std::string& run, std::size_t index,
-                              const SliceRequest& slice) {
+Result<std::unique_ptr<SealedSlice>> Runs::Chunk(const std::string& run, std::size_t index,
+                                                 const SliceRequest& slice) {
   const std::shared_ptr<const RunRecord> record = Find(run);
   if (!record || !Served(run)) return NotServed(run);
   if (index >= record->chunk_ends.size())
@@ -167,22 +192,19 @@ Result<ByteSlice> Runs::Chunk(const std::string& run, std::size_t index,
   return Serve(run, "chunks", offset, record->chunk_ends[index] - offset, slice);
 }
 
-Result<ByteSlice> Runs::Serve(const std::string& run, const std::string& file, std::int64_t offset,
-                              std::int64_t total, const SliceRequest& slice) {
+Result<std::unique_ptr<SealedSlice>> Runs::Serve(const std::string& run, const std::string& file,
+                                                 std::int64_t offset, std::int64_t total,
+                                                 const SliceRequest& slice) {
   const std::int64_t last = std::min(slice.last.value_or(total - 1), total - 1);
   if (slice.first < 0 || slice.first > last)
     return Fail(Code::kInvalid, fmt::format("the range is outside its {} bytes", total));
   const std::string path = Directory(run) + "/" + file;
-  const net::Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   // Destroyed since it was looked at.
   if (!fd.valid() && errno == ENOENT) return NotServed(run);
   if (!fd.valid()) return Fail(FileError("open", path, errno));
-  ByteSlice out{std::string(static_cast<std::size_t>(last - slice.first + 1), '\0'), slice.first,
-                total};
-  SPW_TRY(ReadAt(fd.get(), path, offset + slice.first,
-                 {reinterpret_cast<std::uint8_t*>(out.bytes.data()), out.bytes.size()}));
-  Count(run, static_cast<std::int64_t>(out.bytes.size()), 0);
-  return out;
+  return std::make_unique<SealedSlice>(*this, run, std::move(fd), offset, slice.first,
+                                       last - slice.first + 1, total);
 }
 
 // Written without a sync: the numbers survive the death of this process, and after a power failure

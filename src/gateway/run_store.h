@@ -16,9 +16,11 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "control/observation.h"
@@ -43,11 +45,32 @@ struct RunRequest {
   std::vector<RunOutput> outputs;
 };
 
-// A part of a file that is served.
-struct ByteSlice {
-  std::string bytes;
-  std::int64_t offset = 0, total = 0;
+class Runs;
+
+// A part of a file of sealed bytes, read while it is sent. It counts as served from the beginning;
+// what was never read is taken off again when the slice goes. One thread at a time.
+class SealedSlice {
+ public:
+  SealedSlice(Runs& runs, std::string run, Fd fd, std::int64_t file_offset, std::int64_t first,
+              std::int64_t bytes, std::int64_t total);
+  ~SealedSlice();
+  SealedSlice(const SealedSlice&) = delete;
+  SealedSlice& operator=(const SealedSlice&) = delete;
+
+  std::int64_t first() const { return first_; }  // of the chunk or manifest
+  std::int64_t bytes() const { return bytes_; }
+  std::int64_t total() const { return total_; }  // of the chunk or manifest
+  // Fills `out` from `offset` of the slice on; the slice must have so much.
+  Status Read(std::int64_t offset, std::span<char> out);
+
+ private:
+  Runs& runs_;
+  const std::string run_;
+  const Fd fd_;
+  const std::int64_t file_offset_, first_, bytes_, total_;
+  std::int64_t read_bytes_ = 0;
 };
+
 // What of it: from `first` on, to `last` (included) or the end.
 struct SliceRequest {
   std::int64_t first = 0;
@@ -79,8 +102,9 @@ class Runs {
 
   // Sealed bytes for the node; they are counted. kConflict unless Served(), kNotFound for an index
   // that is not there, kInvalid for a slice outside.
-  Result<ByteSlice> Manifest(const std::string& run, const SliceRequest& slice);
-  Result<ByteSlice> Chunk(const std::string& run, std::size_t index, const SliceRequest& slice);
+  Result<std::unique_ptr<SealedSlice>> Manifest(const std::string& run, const SliceRequest& slice);
+  Result<std::unique_ptr<SealedSlice>> Chunk(const std::string& run, std::size_t index,
+                                             const SliceRequest& slice);
 
   // For results: sealed bytes received, and receipts by a file name made of a-z and 0-9.
   void CountReceived(const std::string& run, std::int64_t bytes);
@@ -110,9 +134,11 @@ class Runs {
   std::shared_ptr<Entry> EntryOf(const std::string& run);
   Status Load(const std::string& run, Entry& entry);
   Status PrepareNow(const RunRequest& request, Time now, Entry& entry);
+  friend class SealedSlice;
   void Count(const std::string& run, std::int64_t served, std::int64_t received);
-  Result<ByteSlice> Serve(const std::string& run, const std::string& file, std::int64_t offset,
-                          std::int64_t total, const SliceRequest& slice);
+  Result<std::unique_ptr<SealedSlice>> Serve(const std::string& run, const std::string& file,
+                                             std::int64_t offset, std::int64_t total,
+                                             const SliceRequest& slice);
 
   const std::string directory_;
   KeyStore& keys_;

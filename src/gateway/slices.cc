@@ -15,6 +15,39 @@ std::optional<std::int64_t> Number(std::string_view text) {
   return value;
 }
 
+net::Response Head(bool ranged, std::int64_t first, std::int64_t bytes, std::int64_t total) {
+  net::Response response;
+  response.content_type = "application/octet-stream";
+  if (ranged) {
+    response.status = 206;
+    response.headers.Add("Content-Range",
+                         fmt::format("bytes {}-{}/{}", first, first + bytes - 1, total));
+  }
+  response.headers.Add("Accept-Ranges", "bytes");
+  return response;
+}
+
+class LimitedBody final : public net::BodySource {
+ public:
+  LimitedBody(std::unique_ptr<SealedSlice> slice, std::shared_ptr<RateLimit> limit)
+      : slice_(std::move(slice)), limit_(std::move(limit)) {}
+
+  std::int64_t size_bytes() const override { return slice_->bytes(); }
+
+  Result<Piece> Read(std::int64_t offset, std::span<char> out) override {
+    const RateLimit::Grant grant = limit_->Take(std::ssize(out), clock_.SteadyNow());
+    if (grant.bytes == 0) return Piece{0, grant.wait};
+    const auto size = static_cast<std::size_t>(grant.bytes);
+    SPW_TRY(slice_->Read(offset, out.first(size)));
+    return Piece{size, {}};
+  }
+
+ private:
+  const std::unique_ptr<SealedSlice> slice_;
+  const std::shared_ptr<RateLimit> limit_;
+  const SystemClock clock_;
+};
+
 }  // namespace
 
 Result<SliceRequest> ParseRange(std::string_view header) {
@@ -31,17 +64,15 @@ Result<SliceRequest> ParseRange(std::string_view header) {
 }
 
 net::Response SliceResponse(ByteSlice slice, bool ranged) {
-  net::Response response;
-  response.content_type = "application/octet-stream";
-  if (ranged) {
-    response.status = 206;
-    response.headers.Add(
-        "Content-Range",
-        fmt::format("bytes {}-{}/{}", slice.offset,
-                    slice.offset + static_cast<std::int64_t>(slice.bytes.size()) - 1, slice.total));
-  }
-  response.headers.Add("Accept-Ranges", "bytes");
+  net::Response response = Head(ranged, slice.offset, std::ssize(slice.bytes), slice.total);
   response.body = std::move(slice.bytes);
+  return response;
+}
+
+net::Response SliceResponse(std::unique_ptr<SealedSlice> slice, bool ranged,
+                            std::shared_ptr<RateLimit> limit) {
+  net::Response response = Head(ranged, slice->first(), slice->bytes(), slice->total());
+  response.source = std::make_shared<LimitedBody>(std::move(slice), std::move(limit));
   return response;
 }
 

@@ -42,13 +42,14 @@ Result<std::string> Piece(net::HttpClient& http, const door::MachineFile& file, 
   return std::move(response.body);
 }
 
-Status Fetch(const std::string& door, const door::MachineFile& file, const std::string& path,
+Status Fetch(const Source& source, const door::MachineFile& file, const std::string& path,
              Duration patience) {
   net::Endpoint endpoint;
-  endpoint.base_url = door;
+  endpoint.base_url = source.door;
   net::ClientOptions options;
   options.total_timeout = kPieceTime;
   options.response_bytes = kPieceBytes;
+  options.pinned_key = source.door_key;
   net::HttpClient http(endpoint, options);
   std::ofstream stream(path, std::ios::binary | std::ios::trunc);
   Sha256Stream hash;
@@ -75,7 +76,7 @@ Status Fetch(const std::string& door, const door::MachineFile& file, const std::
 
 }  // namespace
 
-Result<std::string> Provide(const std::string& door, const door::MachineFile& file,
+Result<std::string> Provide(const Source& source, const door::MachineFile& file,
                             const std::vector<std::string>& there, const std::string& path,
                             Duration patience) {
   for (const std::string& candidate : there)
@@ -84,7 +85,7 @@ Result<std::string> Provide(const std::string& door, const door::MachineFile& fi
   std::error_code error;
   fs::create_directories(fs::path(path).parent_path(), error);
   const std::string part = path + ".part";
-  const Status fetched = Fetch(door, file, part, patience);
+  const Status fetched = Fetch(source, file, part, patience);
   if (!fetched) {
     fs::remove(part, error);
     return Fail(fetched.error());

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/encoding.h"
+#include "data/node_certificate.h"
 #include "net/http_server.h"
 
 namespace spillway::machine {
@@ -36,9 +37,12 @@ class FilesTest : public ::testing::Test {
     net::ServerOptions options;
     options.tcp_host = "127.0.0.1";
     options.tcp_token_required = false;
+    const auto authority = data::NodeAuthority::Make(*data::TlsKey::Generate());
+    options.tls = *net::TlsServer::Make({authority->key().get(), authority->certificate()},
+                                        authority->certificate());
     server_ = std::make_unique<net::HttpServer>(options, std::move(router));
     ASSERT_TRUE(server_->Start());
-    door_ = "http://127.0.0.1:" + std::to_string(server_->tcp_port());
+    door_ = {"https://127.0.0.1:" + std::to_string(server_->tcp_port()), authority->Pin()};
   }
   void TearDown() override { fs::remove_all(dir_); }
 
@@ -54,7 +58,7 @@ class FilesTest : public ::testing::Test {
   fs::path dir_;
   std::string served_ = std::string(5 << 20, 's') + "end";
   int failures_ = 0, asked_ = 0;
-  std::string door_;
+  Source door_;
   std::unique_ptr<net::HttpServer> server_;
 };
 
@@ -86,6 +90,14 @@ TEST_F(FilesTest, AnotherFileIsRefusedAndLeavesNothing) {
   ASSERT_FALSE(got);
   EXPECT_EQ(got.error().code, Code::kCorrupt);
   EXPECT_TRUE(fs::is_empty(dir_));
+}
+
+TEST_F(FilesTest, AnotherDoorGetsNoQuestion) {
+  door_.door_key = data::NodeAuthority::Make(*data::TlsKey::Generate())->Pin();
+  const auto got = Provide(door_, File("kubelet"), {}, dir_ / "kubelet", 0s);
+  ASSERT_FALSE(got);
+  EXPECT_NE(got.error().message.find("another key"), std::string::npos) << got.error().message;
+  EXPECT_EQ(asked_, 0);
 }
 
 TEST_F(FilesTest, PatienceEnds) {

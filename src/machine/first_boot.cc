@@ -57,6 +57,7 @@ Result<std::string> FirstBoot(const door::UserData& data) {
            {"private_key", data.tunnel->private_key},
            {"boot_address", data.tunnel->boot_address},
            {"door", data.door},
+           {"door_key", data.door_key},
            {"agent_sha256", agent->sha256},
            {"agent_bytes", fmt::format("{}", agent->bytes)}}) {
     SPW_ASSIGN(const std::string line, Assign(name, value));

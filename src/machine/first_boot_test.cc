@@ -13,7 +13,8 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 door::UserData Sample() {
-  door::UserData data{"bn-00001", "http://10.98.0.1:7443", "t0k3n", std::string(64, 'c')};
+  door::UserData data{"bn-00001", "https://10.98.0.1:7443", "t0k3n", std::string(64, 'c'),
+                      "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="};
   data.kubernetes = {"https://10.0.0.1:6443", "-----BEGIN CERTIFICATE-----\nA'A\n", "abcdef.0123"};
   data.tunnel = {"vpn.example.com:51820", "hubkey=",   "10.98.0.1",    "secret=",
                  "10.98.128.0",           "10.98.1.0", {"10.0.0.1/32"}};
@@ -32,6 +33,8 @@ TEST(FirstBoot, HoldsTheBootKeyOnceAndEverythingElseAsJson) {
   ASSERT_TRUE(script) << script.error().message;
   EXPECT_TRUE(script->starts_with("#!/bin/sh\n"));
   EXPECT_THAT(*script, HasSubstr("private_key='secret='\n"));
+  EXPECT_THAT(*script, HasSubstr("door_key='a2tr"));
+  EXPECT_THAT(*script, HasSubstr("--pinnedpubkey \"sha256//$door_key\""));
   EXPECT_THAT(*script, Not(HasSubstr("#VALUES#")));
   EXPECT_THAT(*script, Not(HasSubstr("#USER_DATA#")));
   const auto inside = UserDataIn(*script);

@@ -126,14 +126,16 @@ Result<std::string> Machine::Kubelet() {
       if (fs::exists(path)) return path;
     return Fail(Code::kNotFound, "neither the image nor the site has a kubelet");
   }
-  return Provide(data_.door, *file, {"/usr/local/bin/kubelet", "/usr/bin/kubelet"},
+  return Provide({data_.door, data_.door_key}, *file,
+                 {"/usr/local/bin/kubelet", "/usr/bin/kubelet"},
                  fmt::format("{}/kubelet", kPrograms), kFilePatience);
 }
 
 Status Machine::CniPlugins(const std::string& directory) {
   for (const door::MachineFile& file : data_.machine->files) {
     if (!file.name.starts_with("cni/")) continue;
-    SPW_TRY(Provide(data_.door, file, {}, directory + file.name.substr(3), kFilePatience));
+    SPW_TRY(Provide({data_.door, data_.door_key}, file, {}, directory + file.name.substr(3),
+                    kFilePatience));
   }
   return Ok();
 }

@@ -12,7 +12,7 @@ namespace {
 using ::testing::HasSubstr;
 
 door::UserData Sample() {
-  door::UserData data{"bn-00001", "http://10.98.0.1:7443", "t0k3n", std::string(64, 'c')};
+  door::UserData data{"bn-00001", "https://10.98.0.1:7443", "t0k3n", std::string(64, 'c')};
   data.kubernetes = {"https://10.0.0.1:6443", "CERTIFICATE", "abcdef.0123"};
   data.tunnel = {"203.0.113.1:1", "h", "10.98.0.1", "-", "10.98.128.0", "10.98.1.0", {}};
   data.machine = {{},       {}, "openstack://lab/bn-00001", "10.99.0.0/24", {}, {"10.0.128.10"},

@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <fcntl.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -11,6 +12,8 @@ namespace {
 
 constexpr int kStopLookMs = 100;
 constexpr std::size_t kErrorBodyBytes = 64 << 10;
+// Of libcurl, for bodies that a sink takes: few calls for many bytes.
+constexpr long kSinkBufferBytes = 256 << 10;
 
 // Once per process; libcurl's own initialisation is not safe to race.
 void InitCurl() {
@@ -51,6 +54,8 @@ struct Transfer {
   std::int64_t body_limit_bytes = 0;
   HttpResponse response;
   bool too_long = false;
+  const BodySink* sink = nullptr;
+  bool ended_by_sink = false;
   Dialling dialling;
   // For event streams only.
   const HttpClient::EventCallback* on_event = nullptr;
@@ -74,6 +79,11 @@ int StatusOf(CURL* easy) {
 std::size_t OnBody(char* data, std::size_t, std::size_t size, void* user) {
   auto* transfer = static_cast<Transfer*>(user);
   std::string& body = transfer->response.body;
+  if (transfer->sink != nullptr && StatusOf(transfer->easy) / 100 == 2) {
+    if ((*transfer->sink)({data, size})) return size;
+    transfer->ended_by_sink = true;
+    return CURL_WRITEFUNC_ERROR;
+  }
   if (static_cast<std::int64_t>(body.size() + size) > transfer->body_limit_bytes) {
     transfer->too_long = true;
     return CURL_WRITEFUNC_ERROR;
@@ -99,7 +109,18 @@ std::size_t OnStreamBody(char* data, std::size_t unit, std::size_t size, void* u
 }
 
 bool IsSafe(const HttpRequest& request) {
-  return request.method == "GET" || request.method == "HEAD";
+  return request.repeatable || request.method == "GET" || request.method == "HEAD";
+}
+
+int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return *static_cast<const std::atomic<bool>*>(user) ? 1 : 0;
+}
+
+// Of each new connection: who we are.
+CURLcode OnTls(CURL*, void* context, void* user) {
+  auto* tls = static_cast<SSL_CTX*>(context);
+  const auto* identity = static_cast<const TlsIdentity*>(user);
+  return identity == nullptr || UseIdentity(tls, *identity) ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
 }
 
 curl_socket_t OnOpenSocket(void* user, curlsocktype, curl_sockaddr*) {
@@ -189,7 +210,9 @@ class HttpClient::Impl {
     easy_.reset(curl_easy_init());
     SPW_CHECK(easy_ != nullptr, "curl_easy_init failed");
     const bool url = endpoint_.unix_path.empty() && endpoint_.dialer == nullptr;
-    base_ = url ? endpoint_.base_url : "http://localhost";
+    base_ = url                           ? endpoint_.base_url
+            : options_.pinned_key.empty() ? "http://localhost"
+                                          : "https://localhost";
     while (base_.ends_with('/')) base_.pop_back();
     name_ = (endpoint_.unix_path.empty() ? "" : "unix:") + endpoint_.Name();
   }
@@ -201,6 +224,7 @@ class HttpClient::Impl {
  private:
   // Sets everything but the timeouts; the list must live as long as the transfer.
   Result<HeaderList> Prepare(CURL* easy, const HttpRequest& request, Transfer* transfer);
+  void PrepareTls(CURL* easy, bool* fresh);
   // Drives a stream until it ends; nullopt if `stop` ended it.
   std::optional<CURLcode> Drive(CURL* easy, const std::atomic<bool>* stop);
   Error Explain(CURL* easy, CURLcode code, const HttpRequest& request,
@@ -210,8 +234,28 @@ class HttpClient::Impl {
   ClientOptions options_;
   Easy easy_;
   std::string base_;
-  std::string name_;  // of the server, for messages
+  std::string name_;                             // of the server, for messages
+  std::shared_ptr<const TlsIdentity> identity_;  // of the kept connection
 };
+
+void HttpClient::Impl::PrepareTls(CURL* easy, bool* fresh) {
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options_.verify ? 1L : 0L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options_.verify ? 2L : 0L);
+  if (!options_.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
+  if (options_.pinned_key.empty()) return;
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_3));
+  curl_easy_setopt(easy, CURLOPT_TLS13_CIPHERS, kTlsSuites);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+  curl_easy_setopt(easy, CURLOPT_PINNEDPUBLICKEY, ("sha256//" + options_.pinned_key).c_str());
+  curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+  std::shared_ptr<const TlsIdentity> now = options_.identity ? options_.identity() : nullptr;
+  *fresh = now != identity_;
+  identity_ = std::move(now);
+  curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, &OnTls);
+  curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, const_cast<TlsIdentity*>(identity_.get()));
+}
 
 Result<HeaderList> HttpClient::Impl::Prepare(CURL* easy, const HttpRequest& request,
                                              Transfer* transfer) {
@@ -237,10 +281,8 @@ Result<HeaderList> HttpClient::Impl::Prepare(CURL* easy, const HttpRequest& requ
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, endpoint_.unix_path.c_str());
   }
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options_.verify ? 1L : 0L);
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options_.verify ? 2L : 0L);
-  if (!options_.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
+  bool another = false;
+  PrepareTls(easy, &another);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -252,11 +294,25 @@ Result<HeaderList> HttpClient::Impl::Prepare(CURL* easy, const HttpRequest& requ
       endpoint_.dialer != nullptr ? 0L : static_cast<long>(options_.connect_timeout.count()));
   curl_easy_setopt(easy, CURLOPT_MAXCONNECTS, 1L);
   curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
-                   IsSafe(request) || endpoint_.dialer != nullptr ? 0L : 1L);
+                   !another && (IsSafe(request) || endpoint_.dialer != nullptr) ? 0L : 1L);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &OnHeader);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &OnBody);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+  if (request.sink) {
+    transfer->sink = &request.sink;
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kSinkBufferBytes);
+  }
+  if (request.stall_timeout) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(*request.stall_timeout);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(seconds.count()));
+  }
+  if (request.stop != nullptr) {
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, &OnProgress);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, const_cast<std::atomic<bool>*>(request.stop));
+  }
   if (request.method == "HEAD") {
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   } else if (request.method != "GET") {
@@ -280,6 +336,12 @@ Error HttpClient::Impl::Explain(CURL* easy, CURLcode code, const HttpRequest& re
     message += "the response has more than " + std::to_string(options_.response_bytes) + " bytes";
     return {IsSafe(request) ? Code::kInternal : Code::kMaybeApplied, message, {}};
   }
+  if (transfer.ended_by_sink) {
+    message += "the response is not what was asked for";
+    return {IsSafe(request) ? Code::kInternal : Code::kMaybeApplied, message, {}};
+  }
+  if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
+    return {Code::kUnavailable, message + "another key than the server's answers there", {}};
   const bool unconnected = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
   message += unconnected ? "cannot connect" : curl_easy_strerror(code);
   if (os_error != 0) message += std::string(" (") + std::strerror(static_cast<int>(os_error)) + ")";

@@ -16,6 +16,7 @@
 #include "net/http_message.h"
 #include "net/socket.h"
 #include "net/sse.h"
+#include "net/tls.h"
 
 namespace spillway::net {
 
@@ -56,7 +57,18 @@ struct ClientOptions {
   std::int64_t response_bytes = 4 << 20;  // a longer body fails
   std::string ca_file;                    // certificates to trust (PEM); empty: the system's
   bool verify = true;                     // false: whoever answers is believed to be the server
+  // Base64 of the SHA-256 of the server's public key (DER, RFC 5280 SubjectPublicKeyInfo). With it
+  // everything is TLS 1.3, to a Unix socket as well, and that key alone is the server, whatever its
+  // certificate says.
+  std::string pinned_key;
+  // Who the client is, asked for at each request: another one than before gets a connection of its
+  // own. Null, or answering null: nobody.
+  std::function<std::shared_ptr<const TlsIdentity>()> identity;
 };
+
+// Takes the body of a 2xx response as it comes; false ends the transfer. Must not throw: libcurl is
+// C.
+using BodySink = std::function<bool(std::string_view)>;
 
 struct HttpRequest {
   std::string method = "GET";
@@ -65,6 +77,13 @@ struct HttpRequest {
   std::string body;
   std::string content_type = "application/json";  // sent with a body only
   std::optional<Duration> timeout;                // instead of ClientOptions::total_timeout
+  // Carried out twice it does what it does once, as the methods GET and HEAD do anyway: it goes
+  // over the kept connection and may be sent again.
+  bool repeatable = false;
+  // Nothing came for so long: given up. Whole seconds; nullopt: only the timeout counts.
+  std::optional<Duration> stall_timeout;
+  BodySink sink;  // instead of HttpResponse::body, with no limit to its length
+  const std::atomic<bool>* stop = nullptr;  // true: given up, within a second
 
   static HttpRequest Get(std::string target);
   static HttpRequest Json(std::string method, std::string target, const json::value& body);
@@ -76,10 +95,10 @@ struct HttpResponse {
   std::string body;
 };
 
-// Not thread-safe: one per thread. GET and HEAD reuse the kept connection. libcurl silently sends a
-// request again when a reused connection dies, and the first copy may have been carried out: so a
-// request that changes something opens a new connection, or, where a dialer makes that dear, reuses
-// it and gets no second one once it has been sent.
+// Not thread-safe: one per thread. GET, HEAD and what is repeatable reuse the kept connection.
+// libcurl silently sends a request again when a reused connection dies, and the first copy may have
+// been carried out: so a request that changes something opens a new connection, or, where a dialer
+// makes that dear, reuses it and gets no second one once it has been sent.
 class HttpClient {
  public:
   explicit HttpClient(Endpoint endpoint, ClientOptions options = {});

@@ -138,7 +138,8 @@ std::string FormatHead(const Response& response, bool keep_alive) {
   message.result(static_cast<unsigned>(response.status));
   message.keep_alive(keep_alive);
   if (response.status != 204) message.set(http::field::content_type, response.content_type);
-  if (!response.stream && response.status != 204) message.content_length(response.body.size());
+  if (!response.stream && response.status != 204)
+    message.content_length(static_cast<std::uint64_t>(BodyBytes(response)));
   message.set("X-Content-Type-Options", "nosniff");
   message.set(http::field::cache_control, "no-store");
   for (const auto& [name, value] : response.headers.all()) message.set(name, value);

@@ -137,6 +137,10 @@ Result<json::value> Request::Json() const {
   return value;
 }
 
+std::int64_t BodyBytes(const Response& response) {
+  return response.source ? response.source->size_bytes() : std::ssize(response.body);
+}
+
 Response Response::Json(const json::value& value, int status) {
   Response response;
   response.status = status;

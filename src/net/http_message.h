@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace spillway::net {
 
@@ -49,6 +52,10 @@ struct Request {
   std::string body;
   PeerKind peer = PeerKind::kUnix;
   std::int64_t peer_uid = -1;  // the connecting user on a Unix socket, -1 on TCP
+  // Over TLS: the certificate (DER) that the client has shown and proven; empty: none.
+  std::string certificate;
+  // Of this request, in logs here and at the client: the header X-Request-Id, or one made up.
+  std::string id;
 
   // A segment named in the route's pattern; asking for another name is a bug.
   const std::string& Param(std::string_view name) const;
@@ -57,12 +64,28 @@ struct Request {
   Result<json::value> Json() const;
 };
 
-// What a handler answers. With `stream` set, body is ignored and the function runs on a thread of
-// its own until it returns (see EventStream).
+// A body that is read while it is sent, so that a slow client costs a piece of it and no more. Used
+// by one thread at a time, not always the same; goes away when it is sent or the connection ends.
+class BodySource {
+ public:
+  virtual ~BodySource() = default;
+  virtual std::int64_t size_bytes() const = 0;
+  struct Piece {
+    std::size_t bytes = 0;  // 0: nothing yet, ask again after `wait`
+    Duration wait{0};
+  };
+  // Fills the front of `out` from `offset` on, which goes forward without gaps. Must not block. An
+  // error cuts the connection, so that the client notices.
+  virtual Result<Piece> Read(std::int64_t offset, std::span<char> out) = 0;
+};
+
+// What a handler answers. With `source` set it is the body; with `stream` set, body is ignored and
+// the function runs on a thread of its own until it returns (see EventStream).
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
+  std::shared_ptr<BodySource> source;
   Headers headers;
   std::function<void(EventStream&)> stream;
 
@@ -72,6 +95,9 @@ struct Response {
   static Response Failure(const Error& error);
   static Response Stream(std::function<void(EventStream&)> stream);
 };
+
+// The length of what follows the head of a response that is no stream.
+std::int64_t BodyBytes(const Response& response);
 
 // invalid 400, denied and quota 403, not-found 404, conflict and capacity 409, throttled 429,
 // unavailable 503, maybe-applied 504, corrupt and internal 500.

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,7 +23,10 @@
 
 #include "base/encoding.h"
 #include "base/log.h"
+#include "net/connection.h"
 #include "net/http_codec.h"
+#include "net/outgoing.h"
+#include "net/request_id.h"
 #include "net/socket.h"
 #include "net/socket_stream.h"
 
@@ -38,44 +42,6 @@ constexpr int kRefusedConnections = 16;
 constexpr Duration kAcceptPause = 100ms;
 constexpr std::size_t kReadBytes = 64 << 10;
 
-// Part of a shared total, given back on destruction.
-class Share {
- public:
-  Share() = default;
-  Share(std::atomic<std::int64_t>* total, std::int64_t amount) : total_(total), amount_(amount) {
-    *total_ += amount_;
-  }
-  Share(Share&& other) noexcept { *this = std::move(other); }
-  Share& operator=(Share&& other) noexcept {
-    std::swap(total_, other.total_);
-    std::swap(amount_, other.amount_);
-    return *this;
-  }
-  ~Share() {
-    if (total_ != nullptr) *total_ -= amount_;
-  }
-
- private:
-  std::atomic<std::int64_t>* total_ = nullptr;
-  std::int64_t amount_ = 0;
-};
-
-enum class Phase { kIdle, kReceiving, kDraining };
-
-// Owned by the receiving thread, except while a worker or a stream serves its request.
-struct Connection {
-  Fd fd;
-  PeerKind peer = PeerKind::kUnix;
-  std::int64_t peer_uid = -1;
-  Share slot;  // of max_connections or of kRefusedConnections
-  Share body;  // of buffered_body_bytes
-  Phase phase = Phase::kIdle;
-  Duration deadline{};
-  std::string buffer;
-  std::unique_ptr<RequestParser> parser;  // while receiving and serving
-};
-using ConnectionPtr = std::unique_ptr<Connection>;
-
 std::int64_t PeerUid(int fd) {
   ucred credentials{};
   socklen_t size = sizeof(credentials);
@@ -89,6 +55,14 @@ bool IsLoopbackHost(std::string_view host) {
   if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos)
     host = host.substr(0, colon);
   return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
+}
+
+// OpenSSL writes to sockets without MSG_NOSIGNAL.
+void IgnoreBrokenPipes() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
 }  // namespace
@@ -116,6 +90,7 @@ class HttpServer::Impl {
 
   // The receiving thread.
   void ReceiveLoop();
+  void Look(Connection* connection, short events);
   void WaitForInput(std::vector<pollfd>* entries);
   void AcceptAll(int listener, PeerKind peer);
   void TakeReturned();
@@ -130,10 +105,12 @@ class HttpServer::Impl {
   // The workers.
   void WorkLoop();
   void Serve(ConnectionPtr connection);
+  void Continue(ConnectionPtr connection);
+  void Queue(ConnectionPtr connection);
+  Duration Patience(Duration timeout, std::int64_t bytes) const;
   Response Handle(Request* request);
   void StartStream(ConnectionPtr connection, Response response);
   void RunStream(StreamTask* task);
-  bool Send(Connection* connection, const Response& response, bool keep_alive, bool head_only);
   void Return(ConnectionPtr connection);
 
   void Wake();
@@ -160,7 +137,8 @@ class HttpServer::Impl {
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
-  std::deque<ConnectionPtr> queue_;  // complete requests; at most max_connections
+  std::deque<ConnectionPtr> queue_;  // something to serve or to send; at most max_connections
+  bool receiver_ended_ = false;
   std::vector<ConnectionPtr> returned_;
   std::set<int> serving_;  // descriptors workers are using
   std::list<std::unique_ptr<StreamTask>> streams_;
@@ -198,6 +176,10 @@ Status HttpServer::Impl::Start() {
     for (int i = 0; i < options_.worker_threads; ++i) workers_.emplace_back([this] { WorkLoop(); });
     receiver_ = std::thread([this] { ReceiveLoop(); });
   } catch (const std::system_error& error) {
+    {
+      const std::lock_guard ended(mutex_);
+      receiver_ended_ = true;
+    }
     StopLocked();
     return Fail(Code::kInternal, std::string("cannot start the server's threads: ") + error.what());
   }
@@ -221,7 +203,7 @@ void HttpServer::Impl::StopLocked() {
   if (receiver_.joinable()) receiver_.join();
   {
     std::unique_lock lock(mutex_);
-    for (const auto& task : streams_) shutdown(task->connection->fd.get(), SHUT_RDWR);
+    for (const auto& task : streams_) shutdown(task->connection->fd(), SHUT_RDWR);
     changed_.wait_for(lock, options_.stop_grace,
                       [&] { return queue_.empty() && serving_.empty(); });
     if (!serving_.empty())
@@ -244,6 +226,7 @@ void HttpServer::Impl::Wake() {
 }
 
 void HttpServer::Impl::ReceiveLoop() {
+  IgnoreBrokenPipes();
   std::vector<pollfd> entries;
   while (!stopping_) {
     WaitForInput(&entries);
@@ -253,7 +236,7 @@ void HttpServer::Impl::ReceiveLoop() {
     }
     const std::size_t polled = entries.size() - 3;
     for (std::size_t i = 0; i < polled; ++i) {
-      if (entries[i + 3].revents != 0) Receive(connections_[i].get());
+      if (entries[i + 3].revents != 0) Look(connections_[i].get(), entries[i + 3].revents);
       if (connections_[i] && clock_.SteadyNow() >= connections_[i]->deadline)
         Expire(connections_[i].get());
     }
@@ -262,7 +245,23 @@ void HttpServer::Impl::ReceiveLoop() {
     if (entries[2].revents != 0) AcceptAll(tcp_listener_.get(), PeerKind::kTcp);
     std::erase(connections_, nullptr);
   }
+  // What is half sent is sent to its end.
+  const std::lock_guard lock(mutex_);
+  for (ConnectionPtr& connection : connections_)
+    if (connection->outgoing) queue_.push_back(std::move(connection));
   connections_.clear();
+  receiver_ended_ = true;
+  changed_.notify_all();
+}
+
+// Something happened at a connection's socket. May remove it from connections_.
+void HttpServer::Impl::Look(Connection* connection, short events) {
+  if (connection->phase != Phase::kSending && connection->phase != Phase::kPaused)
+    return Receive(connection);
+  ConnectionPtr& owner = *std::ranges::find(connections_, connection, &ConnectionPtr::get);
+  if (connection->phase == Phase::kSending && (events & connection->waits_for) != 0)
+    return Enqueue(std::move(owner));
+  owner.reset();  // the peer is gone
 }
 
 // Entries: the wake-up, the two listeners (-1 is ignored by poll), then connections_ in order.
@@ -275,7 +274,7 @@ void HttpServer::Impl::WaitForInput(std::vector<pollfd>* entries) {
   entries->push_back({accepting ? tcp_listener_.get() : -1, POLLIN, 0});
   Duration until = accepting ? now + 60s : accept_after_;
   for (const ConnectionPtr& connection : connections_) {
-    entries->push_back({connection->fd.get(), POLLIN, 0});
+    entries->push_back({connection->fd(), connection->waits_for, 0});
     until = std::min(until, connection->deadline);
   }
   const Duration wait = std::max(Duration(0), until - now);
@@ -303,7 +302,7 @@ void HttpServer::Impl::AcceptAll(int listener, PeerKind peer) {
       const int on = 1;
       setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
-    connection->fd = std::move(fd);
+    connection->channel = Channel(std::move(fd), options_.tls.get());
     connection->slot = Share(full ? &refused_connections_ : &open_connections_, 1);
     connection->deadline = clock_.SteadyNow() + options_.idle_timeout;
     connections_.push_back(std::move(connection));
@@ -324,7 +323,7 @@ void HttpServer::Impl::TakeReturned() {
     connections_.push_back(std::move(connection));
     if (raw->phase == Phase::kDraining) {
       StartDraining(raw);
-    } else {
+    } else if (raw->phase == Phase::kIdle) {
       raw->deadline = clock_.SteadyNow() + options_.idle_timeout;
       Advance(raw);  // a pipelined request may be waiting in the buffer
     }
@@ -334,14 +333,13 @@ void HttpServer::Impl::TakeReturned() {
 // Reads once; poll() tells when there is more. May remove the connection from connections_.
 void HttpServer::Impl::Receive(Connection* connection) {
   std::array<char, kReadBytes> bytes;
-  const ssize_t got = recv(connection->fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got <= 0) {
-    std::ranges::find(connections_, connection, &ConnectionPtr::get)->reset();
-    return;
-  }
+  const Channel::Moved got = connection->channel.Receive(bytes);
+  connection->waits_for = got.io == Channel::Io::kWantWrite ? POLLOUT : POLLIN;
+  if (got.io == Channel::Io::kClosed)
+    return std::ranges::find(connections_, connection, &ConnectionPtr::get)->reset();
+  if (got.io != Channel::Io::kDone) return;
   if (connection->phase == Phase::kDraining) return;
-  connection->buffer.append(bytes.data(), static_cast<std::size_t>(got));
+  connection->buffer.append(bytes.data(), got.bytes);
   Advance(connection);
 }
 
@@ -375,6 +373,8 @@ std::optional<Refusal> HttpServer::Impl::Admit(Connection* connection) {
   Request& request = parser.request();
   request.peer = connection->peer;
   request.peer_uid = connection->peer_uid;
+  request.certificate = connection->channel.PeerCertificate();
+  request.id = RequestId(request.headers.Get("X-Request-Id"));
   if (connection->peer == PeerKind::kTcp && options_.tcp_token_required) {
     // Both sides are hashed: comparing digests tells nothing about the length of the token.
     const std::string expected = Sha256Hex("Bearer " + options_.token);
@@ -392,11 +392,11 @@ std::optional<Refusal> HttpServer::Impl::Admit(Connection* connection) {
   if (body_bytes_ + expected_bytes > options_.buffered_body_bytes)
     return Refusal{503, {Code::kUnavailable, "too many request bodies are being received", 1s}};
   connection->body = Share(&body_bytes_, expected_bytes);
+  connection->deadline += Patience(0ms, expected_bytes);
   if (parser.ExpectsContinue() && parser.ContentLength().value_or(1) <= limit &&
       connection->buffer.empty()) {
-    const std::array<std::string_view, 1> parts{"HTTP/1.1 100 Continue\r\n\r\n"};
     // Without room in the socket buffer the client does not wait for this line anyway.
-    (void)SendAll(connection->fd.get(), parts, clock_, Duration(0));
+    (void)connection->channel.Send("HTTP/1.1 100 Continue\r\n\r\n");
   }
   return std::nullopt;
 }
@@ -407,15 +407,15 @@ void HttpServer::Impl::Refuse(Connection* connection, const Refusal& refusal) {
   Response response = Response::Failure(refusal.error);
   response.status = refusal.status;
   if (refusal.status == 401) response.headers.Add("WWW-Authenticate", "Bearer");
-  const std::string head = FormatHead(response, false);
-  const std::array<std::string_view, 2> parts{head, response.body};
-  (void)SendAll(connection->fd.get(), parts, clock_, Duration(0));
+  if (connection->channel.CanTalk())
+    (void)connection->channel.Send(FormatHead(response, false) + response.body);
   StartDraining(connection);
 }
 
 void HttpServer::Impl::StartDraining(Connection* connection) {
-  shutdown(connection->fd.get(), SHUT_WR);
+  connection->channel.SendEnd();
   connection->phase = Phase::kDraining;
+  connection->waits_for = POLLIN;
   connection->deadline = clock_.SteadyNow() + kDrainTime;
   connection->buffer.clear();
   connection->parser.reset();
@@ -423,6 +423,8 @@ void HttpServer::Impl::StartDraining(Connection* connection) {
 }
 
 void HttpServer::Impl::Expire(Connection* connection) {
+  if (connection->phase == Phase::kPaused)
+    return Enqueue(std::move(*std::ranges::find(connections_, connection, &ConnectionPtr::get)));
   if (connection->phase == Phase::kReceiving)
     return Refuse(connection,
                   {408,
@@ -441,19 +443,21 @@ void HttpServer::Impl::Enqueue(ConnectionPtr connection) {
 }
 
 void HttpServer::Impl::WorkLoop() {
+  IgnoreBrokenPipes();
   for (;;) {
     ConnectionPtr connection;
-    int fd = -1;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+      changed_.wait(lock, [&] { return (stopping_ && receiver_ended_) || !queue_.empty(); });
       if (queue_.empty()) return;
       connection = std::move(queue_.front());
       queue_.pop_front();
-      fd = connection->fd.get();
-      serving_.insert(fd);
+      serving_.insert(connection->fd());
     }
-    Serve(std::move(connection));
+    if (connection->outgoing)
+      Continue(std::move(connection));
+    else
+      Serve(std::move(connection));
     if (stopping_) changed_.notify_all();
   }
 }
@@ -462,16 +466,76 @@ void HttpServer::Impl::Serve(ConnectionPtr connection) {
   Request& request = connection->parser->request();
   const Duration start = clock_.SteadyNow();
   Response response = Handle(&request);
-  log::Debug("request", {{"method", request.method},
+  log::Debug("request", {{"id", request.id},
+                         {"method", request.method},
                          {"path", request.path},
                          {"status", response.status},
                          {"ms", (clock_.SteadyNow() - start).count()}});
+  response.headers.Add("X-Request-Id", request.id);
   const bool head_only = request.method == "HEAD";
   if (response.stream && !head_only) return StartStream(std::move(connection), std::move(response));
   const bool keep_alive = connection->parser->KeepAlive() && !stopping_ && !response.stream;
-  const bool sent = Send(connection.get(), response, keep_alive, head_only);
-  connection->phase = sent && keep_alive ? Phase::kIdle : Phase::kDraining;
-  Return(std::move(connection));
+  const Duration deadline =
+      clock_.SteadyNow() + Patience(options_.send_timeout, BodyBytes(response));
+  std::string head = FormatHead(response, keep_alive);
+  connection->outgoing = std::make_unique<Outgoing>(std::move(head), std::move(response),
+                                                    keep_alive, head_only, deadline);
+  connection->parser.reset();
+  connection->body = Share();
+  Continue(std::move(connection));
+}
+
+// Sends what the socket takes and gives the connection back, with what is left.
+void HttpServer::Impl::Continue(ConnectionPtr connection) {
+  Outgoing& outgoing = *connection->outgoing;
+  const Outgoing::State state = outgoing.Continue(connection->channel, clock_.SteadyNow());
+  connection->waits_for = POLLIN;
+  connection->deadline = outgoing.deadline();
+  connection->phase = Phase::kSending;
+  switch (state) {
+    case Outgoing::State::kTurnOver:
+      return Queue(std::move(connection));
+    case Outgoing::State::kWantWrite:
+      connection->waits_for = POLLOUT;
+      break;
+    case Outgoing::State::kWantRead:
+      break;
+    case Outgoing::State::kPaused:
+      connection->waits_for = 0;
+      connection->deadline = outgoing.resume_at();
+      connection->phase = Phase::kPaused;
+      break;
+    case Outgoing::State::kSent:
+    case Outgoing::State::kFailed:
+      connection->phase = state == Outgoing::State::kSent && outgoing.keep_alive()
+                              ? Phase::kIdle
+                              : Phase::kDraining;
+      connection->outgoing.reset();
+      break;
+  }
+  if (!stopping_ || !connection->outgoing) return Return(std::move(connection));
+  // Nobody polls any more; Stop() ends this wait when its patience does.
+  pollfd entry{connection->fd(), connection->waits_for, 0};
+  const Duration left = connection->deadline - clock_.SteadyNow();
+  const int ready = poll(&entry, 1, static_cast<int>(std::clamp(left, 0ms, 60'000ms).count()));
+  const bool paused = connection->phase == Phase::kPaused;
+  if (paused ? entry.revents == 0 : ready > 0) return Queue(std::move(connection));
+  const std::lock_guard lock(mutex_);
+  serving_.erase(connection->fd());
+}
+
+// Back into the line of work, behind the others.
+void HttpServer::Impl::Queue(ConnectionPtr connection) {
+  {
+    const std::lock_guard lock(mutex_);
+    serving_.erase(connection->fd());
+    queue_.push_back(std::move(connection));
+  }
+  changed_.notify_one();
+}
+
+Duration HttpServer::Impl::Patience(Duration timeout, std::int64_t bytes) const {
+  return timeout + Duration(bytes * 1000 / options_.slowest_bytes_per_s);
 }
 
 Response HttpServer::Impl::Handle(Request* request) {
@@ -491,22 +555,13 @@ Response HttpServer::Impl::Handle(Request* request) {
   }
 }
 
-bool HttpServer::Impl::Send(Connection* connection, const Response& response, bool keep_alive,
-                            bool head_only) {
-  const std::string head = FormatHead(response, keep_alive);
-  const std::string_view body = response.body;
-  const std::array<std::string_view, 2> parts{head, body.substr(0, head_only ? 0 : body.size())};
-  return SendAll(connection->fd.get(), parts, clock_, clock_.SteadyNow() + options_.send_timeout)
-      .has_value();
-}
-
 // Gives a connection back to the receiving thread, or closes it when the server stops.
 void HttpServer::Impl::Return(ConnectionPtr connection) {
   connection->parser.reset();
   connection->body = Share();
   {
     const std::lock_guard lock(mutex_);
-    serving_.erase(connection->fd.get());
+    serving_.erase(connection->fd());
     if (stopping_) return;
     returned_.push_back(std::move(connection));
   }
@@ -514,6 +569,7 @@ void HttpServer::Impl::Return(ConnectionPtr connection) {
 }
 
 void HttpServer::Impl::StartStream(ConnectionPtr connection, Response response) {
+  SPW_CHECK(!options_.tls, "event streams are not served over TLS");
   auto task = std::make_unique<StreamTask>();
   task->run = response.stream;
   {
@@ -524,7 +580,7 @@ void HttpServer::Impl::StartStream(ConnectionPtr connection, Response response) 
       return true;
     });
     if (!stopping_ && std::cmp_less(streams_.size(), options_.max_streams)) {
-      serving_.erase(connection->fd.get());
+      serving_.erase(connection->fd());
       task->connection = std::move(connection);
       StreamTask* raw = task.get();
       try {
@@ -534,23 +590,26 @@ void HttpServer::Impl::StartStream(ConnectionPtr connection, Response response) 
       } catch (const std::system_error& error) {
         log::Error("cannot start a stream thread", {{"reason", error.what()}});
         connection = std::move(task->connection);
-        serving_.insert(connection->fd.get());
+        serving_.insert(connection->fd());
       }
     }
   }
-  Send(connection.get(),
-       Response::Failure({Code::kUnavailable, "the server has all the event streams it takes", 5s}),
-       false, false);
-  connection->phase = Phase::kDraining;
-  Return(std::move(connection));
+  Response full =
+      Response::Failure({Code::kUnavailable, "the server has all the event streams it takes", 5s});
+  std::string text = FormatHead(full, false);
+  connection->outgoing = std::make_unique<Outgoing>(std::move(text), std::move(full), false, false,
+                                                    clock_.SteadyNow() + options_.send_timeout);
+  Continue(std::move(connection));
 }
 
 void HttpServer::Impl::RunStream(StreamTask* task) {
   Response head;
   head.content_type = "text/event-stream";
   head.stream = task->run;
-  const int fd = task->connection->fd.get();
-  if (Send(task->connection.get(), head, false, true)) {
+  const int fd = task->connection->fd();
+  const std::string text = FormatHead(head, false);
+  const std::array<std::string_view, 1> parts{text};
+  if (SendAll(fd, parts, clock_, clock_.SteadyNow() + options_.send_timeout)) {
     SocketStream stream(fd, clock_, options_.heartbeat, options_.send_timeout, stopping_);
     try {
       task->run(stream);

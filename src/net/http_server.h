@@ -11,6 +11,7 @@
 #include "net/http_message.h"
 #include "net/router.h"
 #include "net/sse.h"
+#include "net/tls.h"
 
 namespace spillway::net {
 
@@ -25,6 +26,8 @@ struct ServerOptions {
   // pages that reach loopback through a name of their own (DNS rebinding).
   bool tcp_token_required = true;
   std::string token;  // the bearer token for TCP; never logged
+  // Both sockets speak TLS; event streams are not served then.
+  std::shared_ptr<const TlsServer> tls;
 
   int max_connections = 64;  // one more is answered 503 and closed
   int worker_threads = 8;    // handlers running at once
@@ -34,10 +37,12 @@ struct ServerOptions {
   std::int64_t buffered_body_bytes = 256LL << 20;  // bodies of all connections; 503 beyond
 
   Duration receive_timeout = 10s;  // from first to last byte of a request; 408 beyond
-  Duration idle_timeout = 15s;     // between requests
+  Duration idle_timeout = 15s;     // between requests, and for the handshake
   Duration send_timeout = 30s;     // for a whole response or one event
-  Duration heartbeat = 15s;        // comment on a silent event stream
-  Duration stop_grace = 5s;        // Stop() lets running requests finish for so long
+  // A long body may take longer than these two: so long as this rate gives it.
+  std::int64_t slowest_bytes_per_s = 32 << 10;
+  Duration heartbeat = 15s;  // comment on a silent event stream
+  Duration stop_grace = 5s;  // Stop() lets running requests finish for so long
 };
 
 // Serves a router. One thread accepts and receives, `worker_threads` run handlers and send. All

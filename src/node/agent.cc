@@ -19,7 +19,8 @@ constexpr int kEarlyBeats = 5;
 constexpr Duration kShortestInterval = 10ms;
 
 // What is kept for the next process.
-constexpr std::string_view kKeptSelf = "self", kKeptLease = "lease", kKeptPlaces = "places",
+constexpr std::string_view kKeptSelf = "self", kKeptLease = "lease",
+                           kKeptCertificate = "certificate", kKeptPlaces = "places",
                            kKeptInputs = "inputs";
 // Heartbeats that may have been sent since the lease was kept.
 constexpr std::int64_t kSequenceGap = 1000;
@@ -47,7 +48,7 @@ void Agent::RequestShutdown() {
 
 End Agent::Run() {
   auto site = data::VerifyKey::Parse(options_.user_data.site_public_key);
-  auto access = DoorAccess::Make(options_.user_data.door, options_.request_timeout);
+  auto access = DoorAccess::Make(options_.user_data, options_.request_timeout);
   auto secret = data::Secret::Generate();
   if (!site || !access || !secret) {
     const Error& error = !site ? site.error() : !access ? access.error() : secret.error();
@@ -68,9 +69,12 @@ std::optional<End> Agent::Begin() {
   if (options_.kept != nullptr) left_ = std::move(options_.kept->left());
   const auto self = left_.find(kKeptSelf);
   if (self != left_.end()) {
-    const auto lease = left_.find(kKeptLease);
+    const auto find = [this](std::string_view name) {
+      const auto item = left_.find(name);
+      return item == left_.end() ? nullptr : &item->second;
+    };
     const Status restored =
-        Restore(std::move(self->second), lease == left_.end() ? nullptr : &lease->second);
+        Restore(std::move(self->second), find(kKeptLease), find(kKeptCertificate));
     if (!restored) {
       log::Error("the node cannot go on", {{"why", restored.error().message}});
       DestroyKeysAndPods();
@@ -112,6 +116,7 @@ std::optional<End> Agent::Register() {
   request.hardware = options_.hardware.resources;
   request.labels = options_.hardware.labels;
   request.tunnel_key = options_.tunnel_key;
+  request.tls_key = access_->PublicKey();
   const Duration give_up = BootNow() + options_.boot_lease;
   Backoff backoff(options_.retry_first, options_.retry_most);
   while (true) {
@@ -123,7 +128,11 @@ std::optional<End> Agent::Register() {
         log::Error("the door's public key is not the one in the user data");
         return End::kFailed;
       }
-      access_->SetCredential(std::move(answer->credential));
+      if (const Status known = access_->SetCertificate(answer->certificate); !known) {
+        log::Error("the site's answer cannot be used", {{"why", known.error().message}});
+        return End::kFailed;
+      }
+      KeepCertificate(answer->certificate);
       heartbeat_ = std::max(Duration(answer->heartbeat_ms), kShortestInterval);
       lease_ = Duration(answer->lease_ms);
       lease_since_ = sent;
@@ -164,20 +173,27 @@ std::optional<End> Agent::DestroyLeftCache() {
 
 // ---- what outlives this process
 
-// The credential and the node's own key: with them the next process asks the site for the run key,
-// which is not kept.
+// The node's own keys: with them and the certificate the next process asks the site for the run
+// key, which is not kept.
 void Agent::KeepSelf() {
   if (options_.kept == nullptr || self_kept_ || !node_secret_ || destroyed_) return;
   if (options_.settled && !options_.settled()) return;
-  std::string credential = access_->credential();
+  std::string pem = access_->KeyPem();
   ByteBuffer bytes(node_secret_->bytes().begin(), node_secret_->bytes().end());
-  bytes.insert(bytes.end(), credential.begin(), credential.end());
+  bytes.insert(bytes.end(), pem.begin(), pem.end());
   self_kept_ = true;
   KeepLease();
+  KeepCertificate(certificate_);
   options_.kept->Put(kKeptSelf, bytes);
   data::Cleanse(bytes);
-  OPENSSL_cleanse(credential.data(), credential.size());
+  OPENSSL_cleanse(pem.data(), pem.size());
   node_secret_.reset();
+}
+
+void Agent::KeepCertificate(const std::string& certificate) {
+  certificate_ = certificate;
+  if (options_.kept == nullptr || !self_kept_ || destroyed_) return;
+  options_.kept->Put(kKeptCertificate, AsBytes(certificate_));
 }
 
 void Agent::KeepLease() {
@@ -188,11 +204,11 @@ void Agent::KeepLease() {
   options_.kept->Put(kKeptLease, {bytes, sizeof numbers});
 }
 
-Status Agent::Restore(KeptItem self, const KeptItem* lease) {
+Status Agent::Restore(KeptItem self, const KeptItem* lease, const KeptItem* certificate) {
   std::array<std::int64_t, 4> numbers{};
   const data::CleanseGuard guard(self.bytes);
   if (self.bytes.size() <= data::Secret::kSize || lease == nullptr ||
-      lease->bytes.size() != sizeof numbers)
+      lease->bytes.size() != sizeof numbers || certificate == nullptr)
     return Fail(Code::kInternal, "what the keeper held is not an agent's");
   std::memcpy(numbers.data(), lease->bytes.data(), sizeof numbers);
   lease_since_ = Duration(numbers[0]);
@@ -204,8 +220,8 @@ Status Agent::Restore(KeptItem self, const KeptItem* lease) {
   node_key_ = data::NodeKey::FromSecret(secret);
   node_secret_.reset();
   self_kept_ = true;
-  access_->SetCredential(std::string(AsText(bytes.subspan(data::Secret::kSize))));
-  return Ok();
+  certificate_ = AsText(certificate->bytes);
+  return access_->Resume(AsText(bytes.subspan(data::Secret::kSize)), certificate_);
 }
 
 bool Agent::LeaseOver() const {
@@ -230,11 +246,12 @@ End Agent::Live() {
       const std::lock_guard lock(wake_mutex_);
       if (shutdown_) break;
     }
-    if (access_->refused()) return EndAlone(End::kLeaseOver, "the site refused the credential");
+    if (access_->refused()) return EndAlone(End::kLeaseOver, "the site refused the certificate");
     if (LeaseOver()) return EndAlone(End::kLeaseOver, "nobody renewed the lease");
     KeepSelf();
     const Beat beat = SendHeartbeat(client);
-    if (beat == Beat::kRefused) return EndAlone(End::kLeaseOver, "the site refused the credential");
+    if (beat == Beat::kRefused)
+      return EndAlone(End::kLeaseOver, "the site refused the certificate");
     if (want_ == door::Want::kPowerOff) return PowerOff();
     for (auto& [uid, entry] : pods_) entry.pod->Tick();
     WaitForBeat();
@@ -257,6 +274,11 @@ Agent::Beat Agent::SendHeartbeat(DoorClient& client) {
   lease_since_ = sent;
   if (desired->lease_ms > 0) lease_ = Duration(desired->lease_ms);
   KeepLease();
+  if (!desired->certificate.empty()) {
+    const Status renewed = access_->SetCertificate(desired->certificate);
+    if (!renewed) log::Warn("the certificate is not renewed", {{"why", renewed.error().message}});
+    if (renewed) KeepCertificate(desired->certificate);
+  }
   Apply(*desired);
   return Beat::kAnswered;
 }
@@ -268,6 +290,7 @@ door::Heartbeat Agent::Describe() {
     const Stager::Progress progress = stager_->Now();
     heartbeat.staged_chunks = progress.chunks;
     heartbeat.staged_bytes = progress.bytes;
+    heartbeat.stage_bytes_per_s = progress.bytes_per_s;
     heartbeat.staged = progress.staged && !destroyed_;
     heartbeat.problem = progress.problem;
   }

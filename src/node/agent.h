@@ -27,7 +27,7 @@ enum class End : int {
   kPowerOff = 0,     // the site said so
   kFailed = 1,       // the machine or the site's public key is not what was promised
   kRefused = 3,      // registration refused: the token was used before, by us or somebody else
-  kLeaseOver = 4,    // nobody renewed the lease, or the credential was refused: cache overwritten
+  kLeaseOver = 4,    // nobody renewed the lease, or the certificate was refused: cache overwritten
   kNeverJoined = 5,  // the door did not answer within the boot lease
   kShutdown = 6,     // the machine was told to stop; cache overwritten as far as time allowed
 };
@@ -85,9 +85,10 @@ class Agent {
   End Live();
   // Begins anew (nothing), or goes on as the agent that was killed; what it left is in `kept`.
   std::optional<End> Begin();
-  Status Restore(KeptItem self, const KeptItem* lease);
+  Status Restore(KeptItem self, const KeptItem* lease, const KeptItem* certificate);
   void KeepSelf();
   void KeepLease();
+  void KeepCertificate(const std::string& certificate);
   Status ServeVolumes();
   std::optional<End> Register();
   std::optional<End> Attempt(const door::RegisterRequest& request, Duration sent);
@@ -109,7 +110,7 @@ class Agent {
   void StartPods();
   std::optional<std::vector<int>> FreeGpus(int count) const;
 
-  // Keys, credential of running work, pods: gone when it returns.
+  // Keys of running work, pods: gone when it returns.
   void DestroyKeysAndPods();
   void BeginWipe(const door::Desired& desired);
   std::shared_ptr<CacheFile> Cache() const;
@@ -121,6 +122,7 @@ class Agent {
   std::optional<data::VerifyKey> site_;
   std::unique_ptr<DoorAccess> access_;
   std::optional<data::NodeKey> node_key_;
+  std::string certificate_;  // the newest, as the site sent it
   std::optional<data::Secret> node_secret_;  // of node_key_, until it is kept
   RunKey key_;
   Duration lease_{0}, heartbeat_{0};

@@ -2,26 +2,19 @@
 
 #include <fmt/format.h>
 
-#include "data/secret.h"
-
 namespace spillway::node {
 namespace {
 
-constexpr std::string_view kUnixPrefix = "unix:", kHttpPrefix = "http://";
-
-net::ClientOptions OptionsFor(const DoorAccess& access, std::int64_t answer_bytes) {
-  net::ClientOptions options;
-  options.connect_timeout = access.request_timeout();
-  options.total_timeout = access.request_timeout();
-  options.response_bytes = answer_bytes;
-  return options;
-}
+constexpr std::string_view kUnixPrefix = "unix:", kHttpsPrefix = "https://";
+// A body of many bytes may take so much longer than a short call.
+constexpr std::int64_t kSlowestBytesPerSecond = 32 << 10;
 
 net::HttpRequest Bytes(std::string method, std::string target, std::string_view body) {
   net::HttpRequest request;
   request.method = std::move(method);
   request.target = std::move(target);
   request.body = body;
+  request.repeatable = true;
   request.content_type = "application/octet-stream";
   return request;
 }
@@ -33,43 +26,66 @@ tl::unexpected<Error> BadAnswer(std::string_view call, const Error& error) {
 
 }  // namespace
 
-Result<std::unique_ptr<DoorAccess>> DoorAccess::Make(const std::string& door,
+Result<std::unique_ptr<DoorAccess>> DoorAccess::Make(const door::UserData& data,
                                                      Duration request_timeout) {
   net::Endpoint endpoint;
+  const std::string& door = data.door;
   if (door.starts_with(kUnixPrefix) && door.size() > kUnixPrefix.size()) {
     endpoint.unix_path = door.substr(kUnixPrefix.size());
-  } else if (door.starts_with(kHttpPrefix) && door.size() > kHttpPrefix.size()) {
+  } else if (door.starts_with(kHttpsPrefix) && door.size() > kHttpsPrefix.size()) {
     endpoint.base_url = door;
-    endpoint.tunnelled = true;
   } else {
     return Fail(
         Code::kInvalid,
-        fmt::format("user data: door: '{}' is neither unix:/path nor http://address:port", door));
+        fmt::format("user data: door: '{}' is neither unix:/path nor https://address:port", door));
   }
-  return std::unique_ptr<DoorAccess>(new DoorAccess(std::move(endpoint), request_timeout));
+  SPW_ASSIGN(data::TlsKey key, data::TlsKey::Generate());
+  return std::unique_ptr<DoorAccess>(
+      new DoorAccess(data, std::move(endpoint), std::move(key), request_timeout));
 }
 
-void DoorAccess::SetCredential(std::string credential) {
+Status DoorAccess::SetCertificate(std::string_view hex) {
+  const auto der = ParseHex(hex);
+  if (!der || der->empty())
+    return Fail(Code::kCorrupt, "the site's certificate is not hexadecimal");
   const std::lock_guard lock(mutex_);
-  credential_ = std::move(credential);
+  if (!key_) return Fail(Code::kDenied, "the node's key is gone");
+  identity_ = std::make_shared<const net::TlsIdentity>(
+      net::TlsIdentity{key_->get(), std::string(AsText(*der))});
+  return Ok();
 }
 
-std::string DoorAccess::credential() const {
+std::string DoorAccess::KeyPem() const {
   const std::lock_guard lock(mutex_);
-  return credential_;
+  return key_ ? key_->Pem() : "";
+}
+
+Status DoorAccess::Resume(std::string_view key_pem, std::string_view certificate_hex) {
+  SPW_ASSIGN(data::TlsKey key, data::TlsKey::FromPem(key_pem));
+  {
+    const std::lock_guard lock(mutex_);
+    key_ = std::move(key);
+  }
+  return SetCertificate(certificate_hex);
 }
 
 void DoorAccess::Forget() {
   const std::lock_guard lock(mutex_);
-  data::Cleanse({reinterpret_cast<std::uint8_t*>(credential_.data()), credential_.size()});
-  credential_.clear();
+  key_.reset();
+  identity_.reset();
 }
 
-net::Endpoint DoorAccess::Endpoint() const {
-  const std::lock_guard lock(mutex_);
-  net::Endpoint endpoint = endpoint_;
-  endpoint.token = credential_;
-  return endpoint;
+net::ClientOptions DoorAccess::Options(std::int64_t answer_bytes) const {
+  net::ClientOptions options;
+  options.connect_timeout = request_timeout_;
+  options.total_timeout = request_timeout_;
+  options.response_bytes = answer_bytes;
+  options.pinned_key = door_key_;
+  options.identity = [this] {
+    const std::lock_guard lock(mutex_);
+    return identity_;
+  };
+  return options;
 }
 
 bool IsDefinite(const Error& error) {
@@ -79,10 +95,16 @@ bool IsDefinite(const Error& error) {
 }
 
 DoorClient::DoorClient(DoorAccess& access, std::int64_t answer_bytes)
-    : access_(access), http_(access.Endpoint(), OptionsFor(access, answer_bytes)) {}
+    : access_(access), http_(access.endpoint(), access.Options(answer_bytes)) {}
+
+// All of our calls do the same when they are carried out twice, except the first of all.
+Result<net::HttpResponse> DoorClient::Send(net::HttpRequest request) {
+  request.headers.Add(std::string(door::kNodeHeader), access_.node());
+  return http_.Do(request);
+}
 
 Result<std::string> DoorClient::Call(net::HttpRequest request) {
-  SPW_ASSIGN(net::HttpResponse response, http_.Do(request));
+  SPW_ASSIGN(net::HttpResponse response, Send(std::move(request)));
   if (response.status == 401) access_.MarkRefused();
   if (response.status < 200 || response.status > 299)
     return Fail(net::ErrorFromResponse(response.status, response.headers, response.body));
@@ -108,6 +130,7 @@ Result<door::RegisterAnswer> DoorClient::Register(const door::RegisterRequest& r
 Result<door::Desired> DoorClient::Beat(const door::Heartbeat& heartbeat, Duration timeout) {
   net::HttpRequest request =
       net::HttpRequest::Json("POST", "/node/v1/heartbeat", door::Encode(heartbeat));
+  request.repeatable = true;
   request.timeout = timeout;
   SPW_ASSIGN(const json::value answer, CallJson(std::move(request)));
   auto decoded = door::DecodeDesired(answer);
@@ -119,10 +142,40 @@ Result<std::string> DoorClient::SealedManifest() {
   return Call(net::HttpRequest::Get("/node/v1/manifest"));
 }
 
-Result<std::string> DoorClient::SealedChunk(std::size_t index, Duration timeout) {
+Status DoorClient::SealedChunk(std::size_t index, std::int64_t size_bytes,
+                               const ChunkLimits& limits, std::string& chunk) {
+  const auto whole = static_cast<std::size_t>(size_bytes);
+  if (chunk.size() >= whole) chunk.clear();
+  chunk.reserve(whole);
   net::HttpRequest request = net::HttpRequest::Get(fmt::format("/node/v1/chunks/{}", index));
-  request.timeout = timeout;
-  return Call(std::move(request));
+  const std::size_t begin = chunk.size();
+  request.headers.Add("Range", fmt::format("bytes={}-{}", begin, whole - 1));
+  request.timeout = limits.total;
+  request.stall_timeout = limits.stall;
+  request.stop = limits.stop;
+  request.sink = [&](std::string_view piece) {
+    if (piece.size() > whole - chunk.size()) return false;
+    chunk += piece;
+    if (limits.on_bytes) limits.on_bytes(piece.size());
+    return true;
+  };
+  const auto sent = Send(std::move(request));
+  if (!sent) {
+    // More than was asked for came: none of it is what it seems.
+    if (sent.error().code != Code::kUnavailable) chunk.clear();
+    return Fail(sent.error());
+  }
+  const net::HttpResponse& response = *sent;
+  if (response.status == 401) access_.MarkRefused();
+  if (response.status < 200 || response.status > 299)
+    return Fail(net::ErrorFromResponse(response.status, response.headers, response.body));
+  const std::string expected = fmt::format("bytes {}-{}/{}", begin, whole - 1, whole);
+  if (response.status == 206 && response.headers.Get("Content-Range") == expected &&
+      chunk.size() == whole)
+    return Ok();
+  chunk.clear();
+  return Fail(Code::kCorrupt,
+              fmt::format("the site's answer is not {} of chunk {}", expected, index));
 }
 
 Result<std::optional<std::string>> DoorClient::PutResult(const ResultChunk& chunk,
@@ -133,7 +186,10 @@ Result<std::optional<std::string>> DoorClient::PutResult(const ResultChunk& chun
       net::PercentEncode(chunk.pod), net::PercentEncode(chunk.uid), net::PercentEncode(chunk.claim),
       net::PercentEncode(chunk.path), chunk.mode, chunk.size_bytes, chunk.sha256, chunk.chunk,
       chunk.chunks);
-  SPW_ASSIGN(const json::value answer, CallJson(Bytes("PUT", target, AsText(sealed))));
+  net::HttpRequest request = Bytes("PUT", target, AsText(sealed));
+  request.timeout =
+      access_.request_timeout() + Duration(std::ssize(sealed) * 1000 / kSlowestBytesPerSecond);
+  SPW_ASSIGN(const json::value answer, CallJson(std::move(request)));
   const json::object* receipt = FindObject(answer, "receipt");
   if (receipt == nullptr) return std::nullopt;
   return json::serialize(*receipt);

@@ -2,45 +2,60 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
 #include "base/encoding.h"
+#include "data/node_certificate.h"
 #include "door/protocol.h"
+#include "door/user_data.h"
 #include "net/http_client.h"
 
 namespace spillway::node {
 
-// Shared by all threads that call the door: where it is, and the node's credential, which lives
-// here only. Thread-safe.
+// Shared by all threads that call the door: where it is, which key it has, and who the node is: a
+// key that is made here, lives here only, and the newest certificate for it. Thread-safe.
 class DoorAccess {
  public:
-  // `door` as in the user data: "unix:/path", or "http://ADDRESS:PORT" inside the tunnel. kInvalid
-  // for anything else.
-  static Result<std::unique_ptr<DoorAccess>> Make(const std::string& door,
+  // `data` names the door, "unix:/path" or "https://ADDRESS:PORT"; kInvalid for anything else.
+  static Result<std::unique_ptr<DoorAccess>> Make(const door::UserData& data,
                                                   Duration request_timeout);
 
-  void SetCredential(std::string credential);
-  // A copy, which the caller overwrites.
-  std::string credential() const;
-  // Overwrites the credential.
+  // Hex of the public key (DER) that the site gives certificates for.
+  std::string PublicKey() const { return Hex(key_->PublicKey()); }
+  // A certificate as messages bring it; from the next call on it is shown. kCorrupt.
+  Status SetCertificate(std::string_view hex);
+  // The private key, for the process that follows this one; the caller overwrites it.
+  std::string KeyPem() const;
+  // Goes on with the key and the certificate of the process before.
+  Status Resume(std::string_view key_pem, std::string_view certificate_hex);
+  // Drops the key and the certificate; those of connections go with them.
   void Forget();
-  net::Endpoint Endpoint() const;
+  const net::Endpoint& endpoint() const { return endpoint_; }
+  const std::string& node() const { return node_; }
+  net::ClientOptions Options(std::int64_t answer_bytes) const;
   Duration request_timeout() const { return request_timeout_; }
 
-  // True once any call was answered 401: the site no longer knows this node.
+  // True once any call was answered 401: the site no longer knows this node, or its time is over.
   bool refused() const { return refused_; }
   void MarkRefused() { refused_ = true; }
 
  private:
-  DoorAccess(net::Endpoint endpoint, Duration timeout)
-      : endpoint_(std::move(endpoint)), request_timeout_(timeout) {}
-  const net::Endpoint endpoint_;  // without credential
+  DoorAccess(const door::UserData& data, net::Endpoint endpoint, data::TlsKey key, Duration timeout)
+      : node_(data.name),
+        door_key_(data.door_key),
+        endpoint_(std::move(endpoint)),
+        request_timeout_(timeout),
+        key_(std::move(key)) {}
+  const std::string node_, door_key_;
+  const net::Endpoint endpoint_;
   const Duration request_timeout_;
-  mutable std::mutex mutex_;
-  std::string credential_;
+  mutable std::mutex mutex_;  // guards the two below
+  std::optional<data::TlsKey> key_;
+  std::shared_ptr<const net::TlsIdentity> identity_;
   std::atomic<bool> refused_ = false;
 };
 
@@ -67,7 +82,16 @@ class DoorClient {
   // Never takes longer than `timeout`.
   Result<door::Desired> Beat(const door::Heartbeat& heartbeat, Duration timeout);
   Result<std::string> SealedManifest();
-  Result<std::string> SealedChunk(std::size_t index, Duration timeout);
+  // Appends what `chunk` lacks of the `size_bytes` of a sealed chunk, however far an earlier call
+  // came; what arrives before an error stays. kUnavailable also when nothing came for
+  // `stall_timeout`, or `stop` became true.
+  struct ChunkLimits {
+    Duration total{0}, stall{0};
+    const std::atomic<bool>* stop = nullptr;
+    std::function<void(std::size_t)> on_bytes;  // called with each piece's length
+  };
+  Status SealedChunk(std::size_t index, std::int64_t size_bytes, const ChunkLimits& limits,
+                     std::string& chunk);
   // The receipt's text if this was the last missing chunk.
   Result<std::optional<std::string>> PutResult(const ResultChunk& chunk, ByteView sealed);
   Status PostLog(const std::string& pod, const std::string& uid, std::int64_t offset,
@@ -76,6 +100,7 @@ class DoorClient {
   Result<std::string> PostWiped(const door::WipeStatement& statement);
 
  private:
+  Result<net::HttpResponse> Send(net::HttpRequest request);
   Result<std::string> Call(net::HttpRequest request);
   Result<json::value> CallJson(net::HttpRequest request);
 

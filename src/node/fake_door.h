@@ -1,4 +1,4 @@
-// A site's door for tests: real HTTP on a Unix socket, real sealing, scripted answers.
+// A site's door for tests: real TLS and HTTP on a Unix socket, real sealing, scripted answers.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,6 +16,7 @@
 
 #include "base/rng.h"
 #include "data/manifest.h"
+#include "data/node_certificate.h"
 #include "data/pack.h"
 #include "data/receipt.h"
 #include "data/scan.h"
@@ -97,9 +98,15 @@ class FakeDoor {
     int registrations = 0;
     std::optional<data::NodePublicKey> node_key;
     door::RegisterRequest registered;
-    bool unauthorized = false;      // heartbeats are answered 401
-    std::set<int> corrupt_once;     // chunks whose next answer has a wrong byte
-    std::map<int, int> chunk_gets;  // by index
+    bool unauthorized = false;   // heartbeats are answered 401
+    std::set<int> corrupt_once;  // chunks whose next answer has a wrong byte
+    std::set<int> cut_once;      // chunks whose next answer ends in the middle
+    std::set<int> stall_once;    // and those whose next answer stops there for ever
+    // What a site that lies makes of a chunk or of the manifest (index -1); null: nothing.
+    std::function<void(int, std::string&)> lie;
+    std::map<int, int> chunk_gets;            // by index
+    std::map<int, std::int64_t> chunk_bytes;  // that were to be sent, by index
+    std::string certificate;                  // the one that the calls came with last (DER)
     bool hold_receipts = false;
     int receipts_by_another = 0;            // so many are signed by a stranger
     std::map<std::string, Result> results;  // "claim/path"
@@ -120,12 +127,15 @@ class FakeDoor {
       : socket_(socket),
         run_key_(*data::Secret::Generate()),
         site_(*data::SigningKey::Generate()),
-        stranger_(*data::SigningKey::Generate()) {
+        stranger_(*data::SigningKey::Generate()),
+        authority_(*data::NodeAuthority::Make(*data::TlsKey::Generate())) {
     SealRun(files);
     net::ServerOptions options;
     options.unix_path = socket;
     options.body_bytes = 16 << 20;
     options.stop_grace = 1s;
+    options.tls = *net::TlsServer::Make({authority_.key().get(), authority_.certificate()},
+                                        authority_.certificate());
     server_ = std::make_unique<net::HttpServer>(options, Routes());
     const Status started = server_->Start();
     EXPECT_TRUE(started) << started.error().message;
@@ -134,7 +144,22 @@ class FakeDoor {
   void Stop() { server_->Stop(); }
   std::string site_key() const { return site_.public_key().Hex(); }
   const std::vector<std::string>& sealed() const { return sealed_; }
-  door::UserData UserData() const { return {kNode, "unix:" + socket_, kToken, site_key()}; }
+  const std::string& sealed_manifest() const { return sealed_manifest_; }
+  // The same manifest for another version of the data, or signed by somebody else.
+  std::string OtherManifest(const std::string& version, bool by_stranger) const {
+    data::Manifest manifest = manifest_;
+    manifest.dataset_version = version;
+    const auto sealed = data::SealManifest(manifest, by_stranger ? stranger_ : site_, run_key_,
+                                           AsBytes(Salt(2000)));
+    return std::string(AsText(*sealed));
+  }
+  door::UserData UserData() const {
+    return {kNode, "unix:" + socket_, kToken, site_key(), authority_.Pin()};
+  }
+  // A certificate (hex) for the node that has registered, which differs from all others.
+  std::string Certificate(const door::RegisterRequest& node) const {
+    return Hex(AsBytes(*authority_.Issue(node.name, *ParseHex(node.tls_key), Time{}, Time{} + 1h)));
+  }
 
   void Change(const std::function<void(State&)>& change) {
     const std::lock_guard lock(mutex_);
@@ -182,6 +207,7 @@ class FakeDoor {
     const auto sealed = data::SealManifest(manifest, site_, run_key_, AsBytes(Salt(1000)));
     EXPECT_TRUE(sealed) << sealed.error().message;
     sealed_manifest_ = AsText(*sealed);
+    manifest_ = std::move(manifest);
     state_.desired.prepared = true;
     state_.desired.lease_ms = 60'000;
     state_.desired.dataset_version = kVersion;
@@ -193,13 +219,16 @@ class FakeDoor {
     return net::Response::Text(std::move(bytes), "application/octet-stream");
   }
 
-  // Every call but the first needs the credential; all run under the lock.
+  // Every call but the first needs a certificate; all run under the lock.
   net::Handler Known(std::function<Answer(const net::Request&)> handler) {
     return [this, handler = std::move(handler)](const net::Request& request) -> Answer {
       const std::lock_guard lock(mutex_);
       changed_.notify_all();
-      if (request.headers.Get("Authorization") != "Bearer credential" || state_.unauthorized) {
-        net::Response refused = net::Response::Failure({Code::kDenied, "unknown credential", {}});
+      state_.certificate = request.certificate;
+      const auto caller = authority_.Read(request.certificate);
+      if (!caller || caller->node != request.headers.Get(door::kNodeHeader) ||
+          state_.unauthorized) {
+        net::Response refused = net::Response::Failure({Code::kDenied, "unknown certificate", {}});
         refused.status = 401;
         return refused;
       }
@@ -213,8 +242,11 @@ class FakeDoor {
                [this](const net::Request& request) { return OnRegister(request); });
     router.Add("POST", "/node/v1/heartbeat",
                Known([this](const net::Request& request) { return OnHeartbeat(request); }));
-    router.Add("GET", "/node/v1/manifest",
-               Known([this](const net::Request&) -> Answer { return Octets(sealed_manifest_); }));
+    router.Add("GET", "/node/v1/manifest", Known([this](const net::Request&) -> Answer {
+                 std::string bytes = sealed_manifest_;
+                 if (state_.lie) state_.lie(-1, bytes);
+                 return Octets(bytes);
+               }));
     router.Add("GET", "/node/v1/chunks/{i}",
                Known([this](const net::Request& request) { return OnChunk(request); }));
     router.Add("PUT", "/node/v1/results",
@@ -240,7 +272,7 @@ class FakeDoor {
     state_.registered = asked;
     SPW_ASSIGN(state_.node_key, data::NodePublicKey::Parse(asked.public_key));
     return net::Response::Json(
-        door::Encode(door::RegisterAnswer{"credential", site_key(), 20, 60'000}));
+        door::Encode(door::RegisterAnswer{Certificate(asked), site_key(), 20, 60'000}));
   }
 
   Answer OnHeartbeat(const net::Request& request) {
@@ -257,13 +289,46 @@ class FakeDoor {
     return net::Response::Json(door::Encode(desired));
   }
 
+  // Ends before its end, as when the connection or the site breaks.
+  class CutBody final : public net::BodySource {
+   public:
+    CutBody(std::string bytes, bool stalls) : bytes_(std::move(bytes)), stalls_(stalls) {}
+    std::int64_t size_bytes() const override { return std::ssize(bytes_); }
+    spillway::Result<Piece> Read(std::int64_t offset, std::span<char> out) override {
+      const auto at = static_cast<std::size_t>(offset), half = bytes_.size() / 2;
+      if (at >= half && stalls_) return Piece{0, 1h};
+      if (at >= half) return Fail(Code::kUnavailable, "cut");
+      return Piece{bytes_.copy(out.data(), std::min(out.size(), half - at), at), {}};
+    }
+
+   private:
+    const std::string bytes_;
+    const bool stalls_;
+  };
+
   Answer OnChunk(const net::Request& request) {
     const int index = std::stoi(request.Param("i"));
     if (index >= std::ssize(sealed_)) return Fail(Code::kNotFound, "no such chunk");
     ++state_.chunk_gets[index];
     std::string bytes = sealed_[static_cast<std::size_t>(index)];
-    if (state_.corrupt_once.erase(index) > 0) bytes[bytes.size() / 2] ^= 1;
-    return Octets(bytes);
+    if (state_.lie) state_.lie(index, bytes);
+    const std::size_t size = bytes.size();
+    if (state_.corrupt_once.erase(index) > 0) bytes[size / 2] ^= 1;
+    const std::string range(request.headers.Get("Range"));  // "bytes=N-M", M being the last
+    const std::size_t first = range.empty() ? 0 : std::stoul(range.substr(6));
+    net::Response response = Octets(bytes.substr(first));
+    state_.chunk_bytes[index] += std::ssize(response.body);
+    const bool stalls = state_.stall_once.erase(index) > 0;
+    if (stalls || state_.cut_once.erase(index) > 0) {
+      response.source = std::make_shared<CutBody>(response.body, stalls);
+      state_.chunk_bytes[index] -= std::ssize(response.body) - std::ssize(response.body) / 2;
+    }
+    if (range.empty()) return response;
+    response.status = 206;
+    response.headers.Add("Content-Range", "bytes " + std::to_string(first) + "-" +
+                                              std::to_string(size - 1) + "/" +
+                                              std::to_string(size));
+    return response;
   }
 
   Answer OnResult(const net::Request& request) {
@@ -312,8 +377,10 @@ class FakeDoor {
   const std::string socket_;
   const data::Secret run_key_;
   const data::SigningKey site_, stranger_;
+  const data::NodeAuthority authority_;
   std::vector<std::string> sealed_;
   std::string sealed_manifest_;
+  data::Manifest manifest_;
   std::mutex mutex_;
   std::condition_variable changed_;
   State state_;

@@ -44,7 +44,8 @@ Result<Hardware> ReadSimulatedHardware(const std::string& file) {
   if (resources == nullptr || labels == nullptr)
     return Fail(Code::kInvalid, file + R"(: must be {"resources": {...}, "labels": {...}})");
   // Through the message's own codec, so that there is one form of resources and one check.
-  json::value message = door::Encode(door::RegisterRequest{"x", "x", std::string(64, '0'), {}, {}});
+  json::value message =
+      door::Encode(door::RegisterRequest{"x", "x", std::string(64, '0'), {}, {}, "", "00"});
   message.as_object()["hardware"] = *resources;
   message.as_object()["labels"] = *labels;
   auto decoded = door::DecodeRegisterRequest(message);

@@ -149,6 +149,104 @@ TEST_F(NodeTest, StagesSealedRefusesACorruptChunkWipesAndPowersOff) {
   EXPECT_FALSE(fs::exists(CachePath()));
 }
 
+TEST_F(NodeTest, ATornStreamGoesOnWhereItStopped) {
+  door_.Change([](State& s) { s.cut_once = {0, 1, 3}; });
+  BeginStaged();
+  door_.Change([&](State& s) {
+    for (const int chunk : {0, 1, 3}) {
+      EXPECT_EQ(s.chunk_gets[chunk], 2);
+      EXPECT_EQ(s.chunk_bytes[chunk], std::ssize(door_.sealed()[static_cast<std::size_t>(chunk)]))
+          << "no byte twice";
+    }
+    EXPECT_EQ(s.chunk_gets[2], 1);
+  });
+}
+
+TEST_F(NodeTest, AStalledStreamIsGivenUpAndTriedAgain) {
+  AgentOptions options = Options();
+  options.stage.stall_timeout = 1s;
+  door_.Change([](State& s) { s.stall_once = {2}; });
+  Begin(options);
+  ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last() && s.Last()->staged; }));
+  door_.Change([](State& s) { EXPECT_EQ(s.chunk_gets[2], 2); });
+}
+
+TEST_F(NodeTest, ShowsTheNewestCertificate) {
+  Begin();
+  ASSERT_TRUE(door_.WaitForBeats(1));
+  std::string first, next;
+  door_.Change([&](State& s) {
+    first = s.certificate;
+    next = s.desired.certificate = door_.Certificate(s.registered);
+  });
+  ASSERT_TRUE(door_.WaitFor(
+      [&](const State& s) { return !s.certificate.empty() && s.certificate != first; }));
+  door_.Change([&](State& s) { EXPECT_EQ(Hex(AsBytes(s.certificate)), next); });
+}
+
+// What is wrong with an answer is named, nothing of it is kept, and the truth is taken afterwards.
+TEST_F(NodeTest, EveryLieOfTheSiteIsRefusedAndNamed) {
+  const FakeDoor other(dir_.File("other.sock"), files_);
+  const std::vector<std::string>& sealed = door_.sealed();
+  const std::string stranger = door_.OtherManifest(kVersion, true);
+  const std::string older = door_.OtherManifest("v0", false);
+  struct Lie {
+    std::string name, named;
+    std::function<void(int, std::string&)> tell;
+  };
+  const auto of = [](int wanted, std::function<void(std::string&)> change) {
+    return [wanted, change](int index, std::string& bytes) {
+      if (index == wanted) change(bytes);
+    };
+  };
+  const std::vector<Lie> lies = {
+      {"flipped", "chunk 2:", of(2, [](std::string& b) { b[b.size() / 3] ^= 4; })},
+      {"swapped", "chunk 0:", of(0, [&](std::string& b) { b = sealed[1]; })},
+      {"reordered", "chunk 1:",
+       [&](int index, std::string& b) {
+         if (index >= 0) b = sealed[sealed.size() - 1 - static_cast<std::size_t>(index)];
+       }},
+      {"truncated", "chunk 1:", of(1, [](std::string& b) { b.pop_back(); })},
+      {"longer", "chunk 1:", of(1, [](std::string& b) { b += 'x'; })},
+      {"dropped", "chunk 3:", of(3, [](std::string& b) { b.clear(); })},
+      {"of another run", "chunk 0:", of(0, [&](std::string& b) { b = other.sealed()[0]; })},
+      {"manifest flipped", "the manifest:", of(-1, [](std::string& b) { b[b.size() / 2] ^= 1; })},
+      {"manifest truncated", "the manifest:", of(-1, [](std::string& b) { b.resize(200); })},
+      {"manifest dropped", "the manifest:", of(-1, [](std::string& b) { b.clear(); })},
+      {"manifest of another run",
+       "the manifest:", of(-1, [&](std::string& b) { b = other.sealed_manifest(); })},
+      {"manifest by a stranger", "the manifest:", of(-1, [&](std::string& b) { b = stranger; })},
+      {"manifest replayed", "the manifest:", of(-1, [&](std::string& b) { b = older; })},
+  };
+  for (const Lie& lie : lies) {
+    SCOPED_TRACE(lie.name);
+    door_.Change([&](State& s) {
+      s = {.desired = s.desired, .lie = lie.tell};
+      s.desired.want = door::Want::kStage;
+    });
+    Begin();
+    ASSERT_TRUE(door_.WaitFor([&](const State& s) {
+      return s.Last() && s.Last()->problem.find(lie.named) != std::string::npos;
+    }));
+    door_.Change([](State& s) {
+      EXPECT_FALSE(s.Last()->staged);
+      s.lie = nullptr;
+    });
+    ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last()->staged; }));
+    door_.Change([](State& s) { s.desired.want = door::Want::kPowerOff; });
+    EXPECT_EQ(Finish(), End::kPowerOff);
+  }
+}
+
+TEST_F(NodeTest, AnotherDoorLearnsNothing) {
+  AgentOptions options = Options();
+  options.user_data.door_key = data::NodeAuthority::Make(*data::TlsKey::Generate())->Pin();
+  options.boot_lease = 200ms;
+  Begin(options);
+  EXPECT_EQ(Finish(), End::kNeverJoined);
+  door_.Change([](State& s) { EXPECT_EQ(s.registrations, 0); });
+}
+
 TEST_F(NodeTest, TellsTheSiteWhyAChunkIsRefused) {
   // As long as the answers are wrong, staging does not end and the problem stands.
   AgentOptions options = Options();
@@ -194,7 +292,7 @@ TEST_F(NodeTest, EndOfTheLeaseDestroysKeysPodsAndCacheWithoutTheSite) {
   EXPECT_EQ(FoundOnDisk(dir_.disk(), door_.sealed()), 0);
 }
 
-TEST_F(NodeTest, RefusedCredentialEndsLikeTheLease) {
+TEST_F(NodeTest, RefusedCertificateEndsLikeTheLease) {
   BeginStaged();
   door_.Change([](State& s) { s.unauthorized = true; });
   EXPECT_EQ(Finish(), End::kLeaseOver);

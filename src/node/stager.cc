@@ -35,6 +35,7 @@ Stager::~Stager() {
 }
 
 void Stager::Stop() {
+  stop_requests_ = true;
   stopper_.Stop();
   const std::lock_guard lock(mutex_);
   if (progress_.readable) data_->cache->Close();
@@ -43,6 +44,7 @@ void Stager::Stop() {
 Stager::Progress Stager::Now() const {
   const std::lock_guard lock(mutex_);
   Progress now = progress_;
+  if (!now.staged) now.bytes_per_s = arrived_.PerSecond(BootNow());
   if (!now.readable) return now;
   const ChunkCache::Progress here = data_->cache->Now();
   now.chunks = here.chunks;
@@ -138,12 +140,13 @@ void Stager::FetchChunks() {
     longest = std::max(longest, chunk.sealed_bytes);
   DoorClient client(access_, longest + kAnswerRoom);
   Backoff backoff(options_.retry_first, options_.retry_most);
+  std::string sealed;
   while (!stopper_.Stopped()) {
     const std::optional<std::uint32_t> index = data_->cache->NextToFetch();
     if (!index) return;
     bool failed = false;
     while (true) {
-      const Status there = FetchChunk(client, *index);
+      const Status there = FetchChunk(client, *index, sealed);
       if (there) break;
       failed = true;
       Report(fmt::format("chunk {}: {}", *index, there.error().message));
@@ -160,11 +163,16 @@ void Stager::FetchChunks() {
 }
 
 // The digest is the signed manifest's, so these are the bytes that the site sealed; their tags are
-// checked by every read.
-Status Stager::FetchChunk(DoorClient& client, std::uint32_t index) {
-  SPW_ASSIGN(const std::string sealed, client.SealedChunk(index, options_.chunk_timeout));
-  SPW_TRY(data::CheckSealedChunk(data_->manifest, index, AsBytes(sealed)));
-  return data_->cache->Store(index, AsBytes(sealed));
+// checked by every read. Whatever is wrong with what came, no part of it is worth another try.
+Status Stager::FetchChunk(DoorClient& client, std::uint32_t index, std::string& sealed) {
+  const DoorClient::ChunkLimits limits{
+      options_.chunk_timeout, options_.stall_timeout, &stop_requests_,
+      [this](std::size_t bytes) { arrived_.Add(static_cast<std::int64_t>(bytes), BootNow()); }};
+  SPW_TRY(client.SealedChunk(index, data_->manifest.chunks[index].sealed_bytes, limits, sealed));
+  Status kept = data::CheckSealedChunk(data_->manifest, index, AsBytes(sealed));
+  if (kept) kept = data_->cache->Store(index, AsBytes(sealed));
+  sealed.clear();
+  return kept;
 }
 
 }  // namespace spillway::node

@@ -102,6 +102,14 @@ struct TransferView {
   double wipe_progress = 0;
   int results_pending = 0;
   std::string problem;
+  std::int64_t stage_bytes_per_s = 0;  // lately, in real time; 0: nothing comes
+
+  // How long the rest takes at this rate, in real time; nullopt: nobody can say.
+  std::optional<Duration> Left() const {
+    const std::int64_t missing = total_bytes - staged_bytes;
+    if (stage_bytes_per_s <= 0 || missing <= 0) return std::nullopt;
+    return std::chrono::seconds((missing + stage_bytes_per_s - 1) / stage_bytes_per_s);
+  }
 };
 
 // What a look at a rented disk found: only possible where the "machine" is simulated and its disk

@@ -108,11 +108,14 @@ json::object TransferJson(const TransferView& transfer) {
           ? 0
           : Part(100, 0, std::clamp<std::int64_t>(transfer.staged_bytes, 0, transfer.total_bytes),
                  transfer.total_bytes);
+  const std::optional<Duration> left = transfer.Left();
   const double wiped = std::clamp(transfer.wipe_progress, 0.0, 1.0);
   return {{"burstNode", transfer.burst_node},
           {"stagedBytes", transfer.staged_bytes},
           {"totalBytes", transfer.total_bytes},
           {"stagedPercent", staged},
+          {"stagedBytesPerSecond", transfer.stage_bytes_per_s},
+          {"stagedSecondsLeft", left ? json::value(*left / 1s) : json::value(nullptr)},
           {"wipePercent", static_cast<std::int64_t>(wiped * 100)},
           {"resultsPending", transfer.results_pending},
           {"problem", transfer.problem}};

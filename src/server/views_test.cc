@@ -52,7 +52,7 @@ TEST(StatusView, ShowsWhereWorkRuns) {
 
 TEST(StatusView, ShowsWhatIsRentedAndWhatItCosts) {
   const json::value status =
-      StatusView(NoonRound(), {{"bn-00002", 300, 1000, 0.5, 2, "slow"}}, Noon());
+      StatusView(NoonRound(), {{"bn-00002", 300, 1000, 0.5, 2, "slow", 99}}, Noon());
   ASSERT_EQ(status.at("rented").as_array().size(), 1u);
   const json::value& node = status.at("rented").at(0);
   EXPECT_EQ(node.at("name"), "bn-00002");
@@ -64,6 +64,7 @@ TEST(StatusView, ShowsWhatIsRentedAndWhatItCosts) {
   EXPECT_EQ(status.at("perHour"), node.at("perHour"));
   EXPECT_EQ(Text(node.at("progress")),
             R"({"burstNode":"bn-00002","stagedBytes":300,"totalBytes":1000,"stagedPercent":30,)"
+            R"("stagedBytesPerSecond":99,"stagedSecondsLeft":8,)"
             R"("wipePercent":50,"resultsPending":2,"problem":"slow"})");
   EXPECT_TRUE(StatusView(NoonRound(), {}, Noon()).at("rented").at(0).at("progress").is_null());
 }

@@ -271,6 +271,8 @@ void MachinesTest::FinishJob() {
       },
       kRun))
       << Story();
+  // A pod has ended when its program has; its results may still be on their way.
+  EXPECT_TRUE(Eventually([&] { return !ReadFile(ResultOf("hash")).empty(); }, kRun)) << Story();
   ExpectResults("hash");
 }
 

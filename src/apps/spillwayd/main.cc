@@ -18,6 +18,7 @@
 
 #include "base/encoding.h"
 #include "base/log.h"
+#include "base/quantity.h"
 #include "cli/paths.h"
 #include "clouds/exec/exec_cloud.h"
 #include "clouds/openstack/openstack_cloud.h"
@@ -40,11 +41,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration kStatePatience{std::chrono::minutes(1)};
+constexpr std::int64_t kLeastRunBandwidth = 64 << 10;
 
 struct Flags {
   std::string state, data_root, results_root, evidence, catalog, socket, node_program,
       exec_directory, openstack_clouds, log_file, listen, token_file, metrics_listen, phase_hook;
-  std::string cluster_id = "site";
+  std::string cluster_id = "site", run_bandwidth;
   int time_scale = 1;
   bool inspect = false, verbose = false;
   KubernetesFlags kubernetes;
@@ -295,6 +297,15 @@ Status RunDaemon(Flags flags) {
   options.cluster_id = flags.cluster_id;
   options.inspect_rented_disks = flags.inspect;
   SPW_ASSIGN(options.key_service, OpenKeyService(flags.key_service, flags.cluster_id));
+  if (!flags.run_bandwidth.empty()) {
+    auto bytes = ParseWhole(flags.run_bandwidth);
+    if (bytes && *bytes < kLeastRunBandwidth)
+      bytes = Fail(Code::kInvalid, fmt::format("\"{}\" is too little: at least 64Ki, or leave it "
+                                               "away for no limit",
+                                               flags.run_bandwidth));
+    if (!bytes) return Fail(bytes.error().In("--run-bandwidth"));
+    options.run_bytes_per_s = *bytes;
+  }
   options.open_cloud = [&](const json::value& provider) {
     return clouds.Open(provider, flags, running->clock(), &running);
   };
@@ -385,6 +396,9 @@ int Main(int argc, char** argv) {
   app.add_option("--openstack-clouds", flags.openstack_clouds,
                  "clouds.yaml with the accounts that CloudProviders of type openstack may use; "
                  "without it there are none");
+  app.add_option("--run-bandwidth", flags.run_bandwidth,
+                 "bytes per second that one rented machine may fetch at most, for example 100Mi "
+                 "(default: no limit)");
   AddTunnelOptions(app, flags.tunnel);
   AddKeyServiceOptions(app, flags.key_service);
   app.add_flag("--inspect-rented-disks", flags.inspect,
