@@ -49,7 +49,7 @@ class LateTest : public MachinesTest {
 };
 
 TEST_F(LateTest, AMachineThatWasToldAnotherNameIsRefused) {
-  CatalogueSaysBoot(60s);  // so it is waited for five minutes
+  CatalogueSaysBoot(120s);  // so it is waited for six minutes
   StartSpillway();
   ApplyCloud(true);
   WriteFile(Filter(), "#!/bin/sh\nsed 's/\"name\":\"bn-00001\"/\"name\":\"bn-00077\"/'\n");
@@ -75,7 +75,7 @@ TEST_F(LateTest, AMachineThatWasToldAnotherNameIsRefused) {
 }
 
 TEST_F(LateTest, AMachineThatHungAndComesTooLateFindsEveryDoorClosed) {
-  CatalogueSaysBoot(60s);  // so it is waited for five minutes
+  CatalogueSaysBoot(120s);  // so it is waited for six minutes
   StartSpillway();
   ApplyCloud(true);
   ApplyJob({.gated = true});
