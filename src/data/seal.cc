@@ -256,13 +256,17 @@ Status ChunkOpener::Open(ByteView sealed, std::span<std::uint8_t> out) const {
   if (opened && codec_ == Codec::kNone) {
     opened = OpenStored(0, sealed.subspan(kChunkHeaderBytes), out);
   } else if (opened) {
-    auto stored = OpenAllStored(sealed);
-    const CleanseGuard guard(stored ? std::span(*stored) : std::span<std::uint8_t>());
-    opened = stored ? Decompress(*stored, out) : Status(Fail(std::move(stored).error()));
-    if (stored && !opened) opened = Corrupt(context_, opened.error().message);
+    opened = OpenCompressed(sealed, out);
   }
   if (!opened) Cleanse(out);
   return opened;
+}
+
+Status ChunkOpener::OpenCompressed(ByteView sealed, std::span<std::uint8_t> out) const {
+  SPW_ASSIGN(ByteBuffer stored, OpenAllStored(sealed));
+  const CleanseGuard guard(stored);
+  if (auto good = Decompress(stored, out); !good) return Corrupt(context_, good.error().message);
+  return Ok();
 }
 
 Status ChunkOpener::CheckSize(ByteView sealed) const {

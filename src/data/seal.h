@@ -124,6 +124,7 @@ class ChunkOpener {
   Status OpenPieces(std::int64_t offset, ByteView segments, std::span<std::uint8_t> out) const;
   Status OpenStored(std::int64_t offset, ByteView segments, std::span<std::uint8_t> out) const;
   Result<ByteBuffer> OpenAllStored(ByteView sealed) const;
+  Status OpenCompressed(ByteView sealed, std::span<std::uint8_t> out) const;
   Status CheckSize(ByteView sealed) const;
 
   ChunkContext context_;

@@ -107,6 +107,55 @@ TEST(KeyStore, ACrashWhileDestroyingIsFinishedByTheNextStart) {
   EXPECT_EQ((*store->Look("bn-1"))->key_id, "abc");
 }
 
+TEST(KeyStore, KeyFilesOfAnEarlierVersionAreTakenOver) {
+  TempDir dir;
+  std::array<std::uint8_t, 32> key{};
+  {
+    const auto files = std::move(*KeyFiles::Open(dir / "keys"));
+    for (const char* run : {"bn-1", "bn-2"}) ASSERT_TRUE(files->Create(run, kNow - 5h, key));
+    // Destroyed, as an earlier version wrote it, but for the end.
+    WriteText(dir / "keys/bn-1.gone",
+              R"({"run":"bn-1","keyId":"abc","createdMs":1,"destroyedMs":null})");
+  }
+  const auto store = OpenIn(dir);
+  EXPECT_EQ(KeyHex(*store, "bn-2"), Hex(key));
+  EXPECT_EQ((*store->Look("bn-2"))->created, kNow - 5h);
+  EXPECT_EQ(KeyHex(*store, "bn-1"), "conflict");
+  EXPECT_EQ((*store->Look("bn-1"))->destroyed, kNow);
+  EXPECT_FALSE(std::filesystem::exists(dir / "keys/bn-1.key"));
+}
+
+TEST(KeyStore, AKeyBelongsToTheServiceThatMadeIt) {
+  TempDir dir;
+  {
+    const auto store = OpenIn(dir);
+    for (const char* run : {"bn-1", "bn-2"}) ASSERT_TRUE(store->Create(run, kNow));
+  }
+  class Other final : public ports::KeyService {
+   public:
+    std::string Name() const override { return "another service"; }
+    Status Check() override { return Ok(); }
+    Result<ports::KeyRecord> Create(const std::string&, Time, ports::KeyBytes) override {
+      return Fail(Code::kInternal, "asked");
+    }
+    Status Unwrap(const std::string&, const std::string&, ports::KeyBytes) override {
+      return Fail(Code::kInternal, "asked");
+    }
+    Result<ports::KeyEnd> Destroy(const std::string&, Time now) override {
+      return ports::KeyEnd{now, "I have no such key, so it is gone"};
+    }
+  } other;
+  {
+    const auto store = std::move(*KeyStore::Open(dir / "keys", other, kNow));
+    EXPECT_EQ(KeyHex(*store, "bn-1"), "denied");
+    EXPECT_EQ(store->Destroy("bn-1", kNow).error().code, Code::kDenied);
+    EXPECT_EQ((*store->Look("bn-1"))->destroyed, std::nullopt) << "it cannot know";
+  }
+  const auto store = OpenIn(dir);
+  EXPECT_EQ((*store->Look("bn-1"))->destroyed, kNow) << "by the one that can";
+  EXPECT_EQ(KeyHex(*store, "bn-2").size(), 64u);
+}
+
 TEST(KeyStore, NamesThatAreNoNamesAreRefused) {
   TempDir dir;
   auto store = OpenIn(dir);

@@ -117,8 +117,9 @@ TEST_P(KillTest, NothingLeakedLostOrPaidTwice) {
     EXPECT_TRUE(BoolOr(status, "settled", false));
   }
   daemon.Terminate();
-  EXPECT_FALSE(std::filesystem::exists(daemon.state() + "/gateway/keys/bn-00001"))
-      << "the run key is still there";
+  for (const char* left : {".key", ".wrapped"})
+    EXPECT_FALSE(std::filesystem::exists(daemon.state() + "/gateway/keys/bn-00001" + left))
+        << "the run key is still there";
   const auto audit = store::VerifyLedger(
       daemon.state() + "/state.db",
       [](std::string_view m, std::string_view signature, std::string_view key) {
