@@ -51,6 +51,8 @@ LIST
 libgtest-dev|unit tests
 libgmock-dev|matchers in unit tests
 libbenchmark-dev|measurements in bench/
+python3-cryptography|the second reader of the sealed format
+python3-zstandard|likewise
 wireguard-tools|the tunnel's test
 wireguard-go|likewise, where the kernel has no WireGuard
 iproute2|likewise

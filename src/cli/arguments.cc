@@ -181,10 +181,13 @@ class Grammar {
         Command(*audit, "verify", "Check a ledger offline: every record, and the signed head.");
     verify->add_option("LEDGER", a_.target,
                        "SQLite file or export; without it, the daemon's ledger");
-    CLI::App* certificate = Command(*audit, "certificate", "Check a wipe certificate.");
+    CLI::App* certificate =
+        Command(*audit, "certificate",
+                "Check a wipe certificate, and show it; as a document for an auditor with -o.");
     certificate
         ->add_option("FILE", a_.target, "File, or the name or node of one that the daemon keeps")
         ->required();
+    Output(certificate, {"json", "html", "pdf"});
     for (CLI::App* c : {verify, certificate})
       c->add_option("--key", a_.key, "Public key that must have signed; 64 hex digits")
           ->type_name("HEX");

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "base/quantity.h"
+#include "cli/certificate_report.h"
 #include "cli/daemon.h"
 #include "cli/evidence.h"
 #include "data/certificate.h"
@@ -100,6 +101,9 @@ std::string CertificateText(const data::VerifiedCertificate& verified, const Arg
                        t.detail.empty() ? "" : ": " + Safe(t.detail));
   out += fmt::format("  key         {} destroyed {}\n", Safe(c.keys.key_id),
                      FormatTime(c.keys.destroyed));
+  if (const auto& service = c.keys.service)
+    out += fmt::format("  key service {}: version {} destroyed {} by its clock\n",
+                       Safe(service->name), service->version, FormatTime(service->destroyed));
   for (const data::WipedDataset& dataset : c.data.datasets)
     out +=
         fmt::format("  dataset     {} (class {})\n", Safe(dataset.name), Safe(c.data.data_class));
@@ -152,7 +156,15 @@ int AuditCertificate(const Arguments& a, Io& io) {
                           verified.error().message);
     return 1;
   }
-  io.out << CertificateText(*verified, a, Painter(io.terminal.colour));
+  if (a.output == "pdf" && io.terminal.is_terminal)
+    return Report(io, {Code::kInvalid, "a PDF belongs in a file: -o pdf > certificate.pdf", {}});
+  if (a.output.empty())
+    io.out << CertificateText(*verified, a, Painter(io.terminal.colour));
+  else if (a.output == "json")
+    io.out << *text;
+  else
+    io.out << (a.output == "pdf" ? CertificatePdf : CertificateHtml)(
+        DescribeCertificate(*verified, *text, key.has_value()), *text);
   return 0;
 }
 

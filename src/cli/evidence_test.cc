@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "cli/test_support.h"
 #include "data/certificate.h"
 
@@ -10,6 +12,7 @@ namespace spillway::cli {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 data::SigningKey SiteKey() {
   ByteBuffer seed(32, 7);
@@ -120,6 +123,80 @@ TEST(AuditCertificate, ChecksAFileAlone) {
   const Ran bad = Audit({"certificate", dir.Write("f.json", forged)});
   EXPECT_EQ(bad.code, 1);
   EXPECT_THAT(bad.err, HasSubstr("f.json: not verified: "));
+}
+
+// Every object is where the table of the document says.
+void ExpectSoundPdf(const std::string& pdf) {
+  ASSERT_TRUE(pdf.starts_with("%PDF-1.7\n") && pdf.ends_with("%%EOF\n"));
+  const std::size_t table = std::stoul(pdf.substr(pdf.rfind("startxref\n") + 10));
+  ASSERT_EQ(pdf.substr(table, 5), "xref\n");
+  std::istringstream lines(pdf.substr(table + 5));
+  std::size_t zero = 0, count = 0;
+  lines >> zero >> count;
+  ASSERT_GT(count, 8u);
+  std::string offset, generation, kind;
+  lines >> offset >> generation >> kind;
+  for (std::size_t number = 1; number < count; ++number) {
+    lines >> offset >> generation >> kind;
+    EXPECT_EQ(pdf.find(std::to_string(number) + " 0 obj\n"), std::stoul(offset));
+  }
+}
+
+TEST(AuditCertificate, IsExportedAsJsonHtmlAndPdf) {
+  const TempDir dir;
+  data::Certificate certificate = NodeLost();
+  certificate.data.datasets[0].name = "nlp/<script>é数";
+  certificate.keys.service = data::KeyServiceStatement{
+      "transit engine at https://bao:8200, mount transit", 3, certificate.keys.created,
+      certificate.keys.destroyed, "transit/keys/x was deleted, and was not found afterwards"};
+  const std::string text = *data::IssueCertificate(certificate, SiteKey());
+  const std::string file = dir.Write("c.json", text);
+  const auto as = [&](const std::string& form) {
+    const Ran ran = Audit({"certificate", file, "-o", form});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return ran.out;
+  };
+  EXPECT_EQ(as("json"), text) << "what was signed, to the byte";
+
+  const std::string html = as("html"), pdf = as("pdf");
+  ExpectSoundPdf(pdf);
+  for (const char* words :
+       {"Wipe certificate wipe-bn-00003", "crypto-erase only", "SIMULATED MACHINE", "Medium",
+        "Method", "Verification", "Keys", "Out of scope", "spare cells of flash media", "exoscale",
+        "the node stopped answering", "NIST SP 800-88 Rev. 2", "CON.6", "PI-03",
+        "transit engine at https://bao:8200", "was not found afterwards"}) {
+    EXPECT_THAT(html, HasSubstr(words));
+    EXPECT_THAT(pdf, HasSubstr(words));
+  }
+  EXPECT_THAT(html, Not(HasSubstr("<script>")));
+  EXPECT_THAT(html, HasSubstr("nlp/&lt;script&gt;é数"));
+  EXPECT_THAT(pdf, HasSubstr("nlp/<script>\xE9<U+6570>")) << "in the encoding of its fonts";
+  EXPECT_THAT(pdf, HasSubstr("stream\n" + text + "\nendstream")) << "the record is attached";
+
+  std::string forged = text;
+  forged.replace(forged.find("gpu3.small"), 10, "gpu3.large");
+  for (const char* form : {"json", "html", "pdf"}) {
+    const Ran bad = Audit({"certificate", dir.Write("f.json", forged), "-o", form});
+    EXPECT_EQ(bad.code, 1) << form;
+    EXPECT_EQ(bad.out, "") << "nothing is exported that does not verify";
+  }
+  EXPECT_EQ(Audit({"certificate", file, "-o", "docx"}).code, 2);
+}
+
+TEST(AuditCertificate, LongListsAndTextsKeepToThePagesOfThePdf) {
+  data::Certificate certificate = NodeLost();
+  certificate.out_of_scope.assign(60, std::string(300, 'w') + " " + std::string(150, '('));
+  const TempDir dir;
+  const Ran ran =
+      Audit({"certificate", dir.Write("c.json", *data::IssueCertificate(certificate, SiteKey())),
+             "-o", "pdf"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  ExpectSoundPdf(ran.out);
+  std::size_t pages = 0;
+  for (std::size_t at = 0; (at = ran.out.find("/Type /Page ", at)) != std::string::npos; ++at)
+    ++pages;
+  EXPECT_GT(pages, 5u);
+  EXPECT_LT(pages, 20u);
 }
 
 TEST(AuditCertificate, AsksTheDaemonByNodeToo) {

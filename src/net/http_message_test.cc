@@ -144,6 +144,29 @@ TEST(RequestParser, LimitsHoldForPiecesOfAnySize) {
   }
 }
 
+// The end of an empty chunked body, cut anywhere.
+TEST(RequestParser, AnEmptyChunkedBodyMayComeInAnyPieces) {
+  const std::string head = "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string& body : {std::string("0\r\n\r\n"), std::string("0\r\nT: t\r\n\r\n"),
+                                  std::string("1\r\nx\r\n0\r\n\r\n")})
+    for (std::size_t cut = 0; cut < body.size(); ++cut) {
+      RequestParser parser(512);
+      std::string buffer = head;
+      ASSERT_EQ(parser.Feed(&buffer), RequestParser::Outcome::kHead);
+      parser.SetBodyLimit(10);
+      buffer += body.substr(0, cut);
+      EXPECT_EQ(parser.Feed(&buffer), RequestParser::Outcome::kNeedMore) << body << " " << cut;
+      for (std::size_t at = cut; at < body.size(); ++at) {
+        buffer += body[at];
+        const auto outcome = parser.Feed(&buffer);
+        EXPECT_EQ(outcome, at + 1 < body.size() ? RequestParser::Outcome::kNeedMore
+                                                : RequestParser::Outcome::kComplete)
+            << body << " " << cut << " " << at;
+      }
+      EXPECT_EQ(parser.request().body, body[0] == '1' ? "x" : "");
+    }
+}
+
 TEST(FormatHead, IsExact) {
   Response response = Response::Text("hello");
   response.headers.Add("X-Spillway", "1");
