@@ -63,6 +63,18 @@ std::string SignedMessage(std::string_view type, std::string_view canonical_body
   return fmt::format("{}\n{}", type, canonical_body);
 }
 
+// The message that was signed, made out of the record's canonical text, in which the body stands
+// first: a body may be large, and is not written down a second time.
+std::string MessageIn(ParsedRecord& parsed, std::string_view type, const json::value& rest) {
+  constexpr std::string_view kBefore = "{\"body\":";
+  const std::string after = "," + CanonicalJson(rest).substr(1);
+  std::string message = std::move(parsed.canonical);
+  SPW_CHECK(message.starts_with(kBefore) && message.ends_with(after), "members are sorted by name");
+  message.resize(message.size() - after.size());
+  message.replace(0, kBefore.size(), std::string(type) + "\n");
+  return message;
+}
+
 }  // namespace
 
 std::string SignRecord(std::string_view type, const json::value& body, const SigningKey& key) {
@@ -81,7 +93,7 @@ Result<OpenedRecord> OpenRecord(std::string_view type, std::string_view text,
   const std::string found_type = reader.Text("type");
   const std::string signer_hex = reader.Text("publicKey");
   const std::string signature_hex = reader.Text("signature");
-  const json::value& body = reader.Object("body");
+  reader.Object("body");
   reader.Done();
   if (error) return Fail(*error);
   if (found_type != type)
@@ -93,7 +105,9 @@ Result<OpenedRecord> OpenRecord(std::string_view type, std::string_view text,
       Hex(*signature) != signature_hex || opened.signer.Hex() != signer_hex)
     return Fail(Code::kInvalid,
                 "signature, publicKey: must be 128 and 64 lower-case hexadecimal digits");
-  if (!Verify(opened.signer, AsBytes(SignedMessage(type, CanonicalJson(body))), *signature))
+  const json::object rest = {
+      {"publicKey", signer_hex}, {"signature", signature_hex}, {"type", found_type}};
+  if (!Verify(opened.signer, AsBytes(MessageIn(parsed, type, rest)), *signature))
     return Fail(Code::kCorrupt,
                 "signature: does not match the content; it was changed after it "
                 "was signed, or another key signed it");

@@ -1,5 +1,6 @@
 // spillway-node is killed while pods read their inputs, and goes on.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <signal.h>
 
@@ -18,8 +19,10 @@ constexpr std::int64_t kCeiling = std::int64_t{256} << 20;
 
 class NodeRestartTest : public VolumesTest {
  protected:
-  NodeRestartTest()
-      : VolumesTest({{"digits/a.txt", Noise(1000, 1)}, {"digits/big", Noise(8'000'000, 2)}}) {}
+  explicit NodeRestartTest(
+      std::map<std::string, std::string> files = {{"digits/a.txt", Noise(1000, 1)},
+                                                  {"digits/big", Noise(8'000'000, 2)}})
+      : VolumesTest(std::move(files)) {}
 
   void SetUp() override {
     VolumesTest::SetUp();
@@ -180,6 +183,46 @@ TEST_F(NodeRestartTest, ATerminationWipesAndEnds) {
   ASSERT_TRUE(status);
   EXPECT_TRUE(WIFEXITED(*status) && WEXITSTATUS(*status) == 6);
   EXPECT_FALSE(fs::exists(Target("digits")));
+}
+
+// 200,000 small files and a large one.
+class NodeMemoryTest : public NodeRestartTest {
+ protected:
+  NodeMemoryTest() : NodeRestartTest(ManyFiles()) {}
+  static std::map<std::string, std::string> ManyFiles() {
+    std::map<std::string, std::string> files = {{"digits/big", Noise(64 << 20, 3)}};
+    for (int i = 0; i < 200'000; ++i)
+      files[fmt::format("digits/train/class-{:03}/{:06}.png", i % 500, i)] = std::to_string(i);
+    return files;
+  }
+};
+
+TEST_F(NodeMemoryTest, StaysBelowItsCeilingWithManyFilesAndUnderLoad) {
+  const grpc::Status status = PublishPatiently(Message("dataset", "digits"));
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const std::string& big = files_.at("digits/big");
+  Load one(Target("digits") + "/big", big), two(Target("digits") + "/big", big);
+  std::size_t seen = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(Target("digits") + "/train"))
+    if (entry.is_regular_file()) ++seen;
+  EXPECT_EQ(seen, 200'000u);
+  for (int i = 0; i < 200'000; i += 97) {
+    const std::string path = fmt::format("train/class-{:03}/{:06}.png", i % 500, i);
+    ASSERT_EQ(ReadFile(Target("digits") + "/" + path), std::to_string(i)) << path;
+  }
+  one.AwaitRounds(1);
+  const std::int64_t agent = PeakMemory(Agent()), keeper = PeakMemory(node_->pid());
+  RecordProperty("agent_peak_bytes", std::to_string(agent));
+  EXPECT_LT(agent + keeper, kCeiling) << agent << " + " << keeper;
+  std::cout << "peak of the agent " << (agent >> 20) << " MiB, of its keeper " << (keeper >> 20)
+            << " MiB\n";
+  KillAgent();
+  one.AwaitRounds(1);
+  one.Stop();
+  two.Stop();
+  EXPECT_EQ(one.failed, 0);
+  EXPECT_EQ(two.failed, 0);
+  EXPECT_LT(PeakMemory(Agent()), kCeiling);
 }
 
 }  // namespace
