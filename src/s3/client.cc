@@ -180,7 +180,7 @@ Result<T> Client::Do(const Call& call,
     if (error->retry_after) pause = std::max<Duration>(pause, *error->retry_after);
     if (!MayHelp(error->code) || attempt >= patience_.attempts || waited + pause > patience_.total)
       return Fail(std::move(*error));
-    if (!means_.wait(pause)) return Fail(std::move(*error));
+    if ((given_up_ != nullptr && *given_up_) || !means_.wait(pause)) return Fail(std::move(*error));
     waited += pause;
     wait = std::min(wait * 2, patience_.longest);
   }

@@ -120,6 +120,11 @@ Status CredentialsFile::Refresh() {
   return Ok();
 }
 
+Status CredentialsFile::Check() {
+  const std::lock_guard lock(mutex_);
+  return Refresh();
+}
+
 Result<Credentials> CredentialsFile::Find(const std::string& profile) {
   const std::lock_guard lock(mutex_);
   SPW_TRY(Refresh());

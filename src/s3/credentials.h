@@ -27,6 +27,8 @@ class CredentialsFile {
 
   explicit CredentialsFile(std::string path) : path_(std::move(path)) {}
 
+  // Ok if it can be read.
+  Status Check();
   // kDenied names the file and what is missing in it: also when it cannot be read.
   Result<Credentials> Find(const std::string& profile);
 
