@@ -74,8 +74,18 @@ Result<std::unique_ptr<HomeBuckets>> HomeBuckets::Open(std::string directory, s3
 }
 
 HomeBuckets::~HomeBuckets() {
-  for (auto& [key, input] : inputs_) input->given_up = true;
-  for (auto& [key, input] : inputs_)
+  std::vector<std::unique_ptr<Input>> inputs;
+  for (auto& [key, input] : inputs_) inputs.push_back(std::move(input));
+  End(inputs);
+}
+
+void HomeBuckets::End(const std::vector<std::unique_ptr<Input>>& inputs) {
+  for (const auto& input : inputs) {
+    input->given_up = true;
+    const std::lock_guard lock(mutex_);
+    if (input->reader != nullptr) input->reader->Cancel();
+  }
+  for (const auto& input : inputs)
     if (input->thread.joinable()) input->thread.join();
 }
 
@@ -91,8 +101,8 @@ Result<std::string> HomeBuckets::Fetch(const std::string& uid, const DatasetInfo
   if (input == nullptr) {
     input = std::make_unique<Input>();
     input->directory = Place("inputs", uid, dataset.key);
-    input->thread = std::thread([this, into = input.get(), directory = input->directory, dataset] {
-      const Status fetched = FetchInto(directory, dataset, into->given_up);
+    input->thread = std::thread([this, into = input.get(), dataset] {
+      const Status fetched = FetchNow(*into, dataset);
       {
         const std::lock_guard done_lock(mutex_);
         into->done = fetched;
@@ -113,22 +123,36 @@ Result<std::string> HomeBuckets::Fetch(const std::string& uid, const DatasetInfo
   return Fail(failed);
 }
 
-Status HomeBuckets::FetchInto(const std::string& directory, const DatasetInfo& dataset,
-                              const std::atomic<bool>& given_up) const {
+Status HomeBuckets::FetchNow(Input& input, const DatasetInfo& dataset) {
   SPW_ASSIGN(const data::Selection selection,
              data::Selection::Parse(dataset.include, dataset.exclude, {}));
-  SPW_ASSIGN(const std::unique_ptr<gateway::Source> source,
-             gateway::OpenS3Source(*dataset.s3, access_));
+  SPW_ASSIGN(s3::Client client, gateway::OpenBucket(*dataset.s3, access_));
+  client.GiveUpWith(&input.given_up);
+  const std::unique_ptr<gateway::Source> source =
+      gateway::MakeS3Source(*dataset.s3, std::move(client));
   SPW_ASSIGN(const gateway::SourceListing listing, source->List(selection));
   SPW_ASSIGN(const std::unique_ptr<gateway::SourceReader> reader, source->Open());
-  SPW_TRY(gateway::MakeDirectory(directory));
+  const auto show = [&](gateway::SourceReader* shown) {
+    const std::lock_guard lock(mutex_);
+    input.reader = shown;
+  };
+  show(reader.get());
+  const Status fetched = FetchFiles(input, listing, *reader);
+  show(nullptr);
+  SPW_TRY(fetched);
+  return source->CheckUnchanged(selection, listing);
+}
+
+Status HomeBuckets::FetchFiles(Input& input, const gateway::SourceListing& listing,
+                               gateway::SourceReader& reader) {
+  SPW_TRY(gateway::MakeDirectory(input.directory));
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;
   Status first = Ok();
   const auto work = [&] {
-    for (std::size_t i = next++; i < listing.selected.size() && !given_up; i = next++) {
+    for (std::size_t i = next++; i < listing.selected.size() && !input.given_up; i = next++) {
       const gateway::SourceFile& file = listing.selected[i];
-      const Status fetched = FetchFile(*reader, file, directory + "/" + file.path);
+      const Status fetched = FetchFile(reader, file, input.directory + "/" + file.path);
       if (fetched) continue;
       const std::lock_guard lock(mutex);
       if (first) first = fetched;
@@ -139,8 +163,7 @@ Status HomeBuckets::FetchInto(const std::string& directory, const DatasetInfo& d
   for (int i = 0; i < kReaders; ++i) threads.emplace_back(work);
   for (std::thread& thread : threads) thread.join();
   SPW_TRY(first);
-  if (given_up) return Fail(Code::kUnavailable, "nobody needs it any more");
-  return source->CheckUnchanged(selection, listing);
+  return input.given_up ? Fail(Code::kUnavailable, "nobody needs it any more") : Ok();
 }
 
 Result<std::string> HomeBuckets::ResultsOf(const std::string& uid,
@@ -227,9 +250,7 @@ void HomeBuckets::Drop(const std::string& uid) {
       it = inputs_.erase(it);
     }
   }
-  for (const auto& input : dropped) input->given_up = true;
-  for (const auto& input : dropped)
-    if (input->thread.joinable()) input->thread.join();
+  End(dropped);
   for (const char* kind : {"inputs", "results"}) {
     std::error_code error;
     fs::remove_all(fmt::format("{}/{}/{}", directory_, kind, uid), error);

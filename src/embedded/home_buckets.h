@@ -8,7 +8,9 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "gateway/source.h"
 #include "s3/access.h"
 #include "site/kubelet.h"
 
@@ -40,6 +42,7 @@ class HomeBuckets final : public site::Buckets {
   struct Input {
     std::string directory;
     std::atomic<bool> given_up{false};
+    gateway::SourceReader* reader = nullptr;  // while files are read
     std::optional<Status> done;
     std::thread thread;
   };
@@ -47,8 +50,11 @@ class HomeBuckets final : public site::Buckets {
   HomeBuckets(std::string directory, s3::Access& access, std::function<void()> changed)
       : directory_(std::move(directory)), access_(access), changed_(std::move(changed)) {}
   std::string Place(std::string_view kind, const std::string& uid, const std::string& name) const;
-  Status FetchInto(const std::string& directory, const DatasetInfo& dataset,
-                   const std::atomic<bool>& given_up) const;
+  Status FetchNow(Input& input, const DatasetInfo& dataset);
+  Status FetchFiles(Input& input, const gateway::SourceListing& listing,
+                    gateway::SourceReader& reader);
+  // Ends what is being fetched, and waits for that.
+  void End(const std::vector<std::unique_ptr<Input>>& inputs);
   Status BringFile(const site::BucketResults& place, const std::string& file,
                    const std::string& path, const std::string& spool) const;
 

@@ -99,9 +99,10 @@ Result<std::shared_ptr<Source>> Gateway::SourceOf(const std::string& directory,
 
 Status Gateway::Prepare(RunRequest request) {
   for (RunInput& input : request.inputs) {
-    auto source = SourceOf(input.directory, input.s3);
-    if (!source) return Fail(source.error().In("Dataset " + input.dataset));
-    input.source = std::move(*source);
+    if (auto source = SourceOf(input.directory, input.s3))
+      input.source = std::move(*source);
+    else
+      input.unopened = source.error();
   }
   const std::string run = request.run;
   const Status prepared = runs_->Prepare(request, clock_->Now());

@@ -233,6 +233,17 @@ class GatewayTest : public ::testing::Test {
   std::unique_ptr<Gateway> gateway_;
 };
 
+// A machine that waits for data that cannot come costs money.
+TEST_F(GatewayTest, ABucketThatCannotBeOpenedEndsThePreparation) {
+  RunRequest request = Request("bn-1");
+  request.inputs[0].s3 = S3Place{"http://127.0.0.1:1", "pictures", ""};
+  const Status prepared = gateway_->Prepare(request);
+  ASSERT_FALSE(prepared);
+  EXPECT_EQ(prepared.error().code, Code::kInvalid);
+  EXPECT_THAT(prepared.error().message, ::testing::HasSubstr("--s3-credentials"));
+  ASSERT_TRUE(gateway_->RunReport("bn-1").failed);
+}
+
 // Fetches everything and compares it with the files.
 void ExpectStagedData(FakeNode& node, const door::Desired& desired, const data::Secret& key,
                       const std::string& site) {

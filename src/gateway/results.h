@@ -48,7 +48,9 @@ class Results {
   // exists is answered with it at once; another content for the same place replaces the file and
   // the receipt. Errors: kInvalid (path, sizes, claim that is not an output of the run), kCorrupt
   // (not what was sealed for this place, or the whole is not `sha256`: send all chunks again),
-  // kConflict (run not served any more), kQuota, kUnavailable (disk full; nothing was kept).
+  // kConflict (run not served any more), kQuota, kThrottled (too many wait for buckets),
+  // kUnavailable (disk full and nothing was kept; or a bucket is away, refuses or is full, and what
+  // came is kept until it is sent again).
   Result<std::optional<std::string>> Put(const ResultChunk& chunk, ByteView sealed, Time now);
 
   // Drops unfinished files of a run, also those of before a restart.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/log.h"
 #include "gateway/files.h"
 #include "gateway/incoming_file.h"
 
@@ -58,7 +59,11 @@ class BucketFile final : public IncomingFile {
       parts_.clear();
     }
     if (!etag) return Fail(etag.error());
-    return Confirm(*etag);
+    SPW_TRY(Confirm(*etag));
+    // One that was begun twice, because the first answer was lost, has a twin.
+    if (const Status ended = AbortUploads(client_, key_); !ended)
+      log::Warn("parts of an upload may stay in a bucket", {{"why", ended.error().message}});
+    return Ok();
   }
 
  private:

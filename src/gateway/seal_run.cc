@@ -33,6 +33,7 @@ Status AddInput(const RunInput& input, RunPlan& plan) {
   if (input.data_class == DataClass::kRestricted)
     return Fail(Code::kInvalid,
                 fmt::format("Dataset {}: restricted data never leaves the site", input.dataset));
+  if (input.unopened) return Fail(input.unopened->In("Dataset " + input.dataset));
   auto selection = data::Selection::Parse(input.include, input.exclude, input.narrow);
   if (!selection) return Fail(selection.error().In("Dataset " + input.dataset));
   const std::shared_ptr<Source> source =

@@ -121,6 +121,10 @@ std::string Client::What(const Call& call) const {
 
 Result<net::WebRequest> Client::Signed(const Call& call) const {
   SPW_ASSIGN(const Credentials credentials, means_.credentials(bucket_.profile));
+  if (!credentials.endpoint.empty() && credentials.endpoint != bucket_.endpoint)
+    return Fail(Code::kDenied, fmt::format("profile [{}] is for {} and not for {}",
+                                           schema::Printable(bucket_.profile), credentials.endpoint,
+                                           bucket_.endpoint));
   const Time now = means_.now();
   ToSign sign;
   sign.method = call.method;

@@ -14,8 +14,8 @@
 namespace spillway::s3 {
 
 // [profile] sections with aws_access_key_id, aws_secret_access_key and, of temporary credentials,
-// aws_session_token. Other settings are left alone. kInvalid names file, line and mistake, never a
-// value.
+// aws_session_token; endpoint_url names the only store that the keys are for. Other settings are
+// left alone. kInvalid names file, line and mistake, never a value.
 Result<std::map<std::string, Credentials>> ReadCredentials(std::string_view text,
                                                            const std::string& file);
 

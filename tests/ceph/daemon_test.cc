@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 
 #include "tests/ceph/lab.h"
 #include "tests/integration/burst_manifests.h"
@@ -61,10 +62,12 @@ class BucketJobTest : public ::testing::Test {
                       "spec: {{{}, class: internal}}\n",
                       place("models"));
   }
-  void Begin() {
+  void Begin(const std::function<void(std::string&)>& change = nullptr) {
     daemon_->Start();
     if (HasFatalFailure()) return;
-    const auto applied = daemon_->Apply(Manifests());
+    std::string manifests = Manifests();
+    if (change) change(manifests);
+    const auto applied = daemon_->Apply(manifests);
     ASSERT_TRUE(applied) << applied.error().message;
   }
   std::string Away() const { return daemon_->dir() + "/away"; }
@@ -73,10 +76,7 @@ class BucketJobTest : public ::testing::Test {
         << daemon_->Log();
     ASSERT_TRUE(Lab::Power("start"));
   }
-  void ExpectResults() {
-    ASSERT_TRUE(
-        daemon_->WaitFor([&] { return BurstComplete(*daemon_) && AllNodesGone(*daemon_); }, 240s))
-        << daemon_->Log();
+  void ExpectObject() {
     const std::string expected = Sha256Hex(all_) + "  -\n";
     const s3::Client client = lab_->Client();
     const auto head = client.Head("models/run-1/hash-0");
@@ -84,6 +84,12 @@ class BucketJobTest : public ::testing::Test {
     EXPECT_EQ(*client.Get("models/run-1/hash-0", {0, std::ssize(expected)}, head->etag), expected);
     EXPECT_EQ(head->metadata.at("spillway-sha256"), Sha256Hex(expected));
     EXPECT_TRUE(client.ListUploads("")->empty());
+  }
+  void ExpectResults() {
+    ASSERT_TRUE(
+        daemon_->WaitFor([&] { return BurstComplete(*daemon_) && AllNodesGone(*daemon_); }, 240s))
+        << daemon_->Log();
+    ExpectObject();
     EXPECT_FALSE(std::filesystem::exists(daemon_->results() + "/run-1"));
     for (const json::value& node : daemon_->Items("burstnodes"))
       EXPECT_EQ(IntOr(*Find(node, "status"), "resultsReceipted", 0), 1);
@@ -109,6 +115,27 @@ TEST_F(BucketJobTest, DataFromABucketAndResultsIntoOne) {
   const json::value& status = *Find(*dataset, "status");
   EXPECT_EQ(StringOr(status, "source", ""), fmt::format("s3://{}/pictures/", lab_->bucket().name));
   EXPECT_EQ(IntOr(status, "files", 0), 5);
+}
+
+// On a machine of the site, which has a GPU here.
+TEST_F(BucketJobTest, AtTheSiteItself) {
+  ASSERT_NO_FATAL_FAILURE(Begin([](std::string& text) {
+    Replace(text, "{cpu: \"4\", memory: 8Gi}, capacity: {cpu: \"4\", memory: 8Gi}",
+            "{cpu: \"4\", memory: 8Gi, nvidia.com/gpu: \"1\"}, "
+            "capacity: {cpu: \"4\", memory: 8Gi, nvidia.com/gpu: \"1\"}");
+    // What is not selected is not there.
+    Replace(text, "&& echo hashed", "&& test ! -e /data/private && echo hashed");
+  }));
+  ASSERT_TRUE(daemon_->WaitFor([&] { return BurstComplete(*daemon_); }, 120s)) << daemon_->Log();
+  EXPECT_TRUE(daemon_->Items("burstnodes").empty());
+  ExpectObject();
+  EXPECT_TRUE(daemon_->WaitFor(
+      [&] {
+        return std::filesystem::is_empty(daemon_->state() + "/buckets/inputs") &&
+               std::filesystem::is_empty(daemon_->state() + "/buckets/results");
+      },
+      30s))
+      << "the pod's directories stay";
 }
 
 TEST_F(BucketJobTest, TheStoreIsAwayWhenTheDataIsWanted) {

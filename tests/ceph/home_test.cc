@@ -1,5 +1,6 @@
 // Datasets and results in buckets of a real Ceph RGW.
 #include <atomic>
+#include <cstdlib>
 #include <thread>
 
 #include "gateway/source_s3.h"
@@ -80,6 +81,77 @@ INSTANTIATE_TEST_SUITE_P(Real, ResultsConformance, ::testing::Values(CephHomeKin
 
 INSTANTIATE_TEST_SUITE_P(Real, SourceConformance, ::testing::Values(CephKind()),
                          [](const auto& instance) { return instance.param.name; });
+
+// SPILLWAY_TEST_CEPH_FILES is how many; the time that each step takes is told and judged by nobody.
+TEST(CephSource, ManySmallFilesWithoutWaitingForEach) {
+  SPW_NEEDS_CEPH();
+  const char* asked = std::getenv("SPILLWAY_TEST_CEPH_FILES");
+  const int files = asked == nullptr ? 2000 : std::atoi(asked);
+  ceph::Lab lab;
+  const s3::Client client = lab.Client();
+  const auto key = [](int i) { return fmt::format("set/{:03}/{:06}", i % 1000, i); };
+  std::atomic<int> next = 0, stored = 0;
+  std::vector<std::thread> writers(s3::Access::kConnections);
+  for (std::thread& writer : writers)
+    writer = std::thread([&] {
+      for (int i = next++; i < files; i = next++)
+        if (client.Put(key(i), fmt::format("{:>1000}", i), {})) ++stored;
+    });
+  for (std::thread& writer : writers) writer.join();
+  ASSERT_EQ(stored, files);
+
+  const s3::Bucket& bucket = lab.bucket();
+  RunRequest request{"bn-1", {{"ns/claim", "ns/data", DataClass::kInternal, "", {}, {}, {}}}, {}};
+  request.inputs[0].source = *OpenS3Source(
+      {bucket.endpoint, bucket.name, "set/", bucket.region, true, "dev"}, lab.access());
+  const SystemClock clock;
+  const Duration began = clock.SteadyNow();
+  const auto plan = PlanRun(request);
+  ASSERT_TRUE(plan) << plan.error().message;
+  const Duration listed = clock.SteadyNow();
+  ASSERT_EQ(std::ssize(plan->layout.files), files);
+  std::vector<std::unique_ptr<SourceReader>> readers;
+  readers.push_back(std::move(*plan->inputs[0].source->Open()));
+  ReadAhead ahead(*plan, std::move(readers));
+  std::int64_t bytes = 0;
+  for (std::size_t i = 0; i < plan->layout.chunks.size(); ++i) {
+    const auto chunk = ahead.Next();
+    ASSERT_TRUE(chunk) << chunk.error().message;
+    bytes += std::ssize(*chunk);
+  }
+  EXPECT_EQ(bytes, std::int64_t{files} * 1000);
+  const Duration read = clock.SteadyNow();
+  fmt::print("{} objects: listed in {}, read in {}\n", files, HumanDuration(listed - began),
+             HumanDuration(read - listed));
+}
+
+// While a run is read somebody replaces one of its objects, in the real store.
+TEST(CephSource, AnObjectReplacedWhileItsNeighboursAreRead) {
+  SPW_NEEDS_CEPH();
+  CephStage stage;
+  for (int i = 0; i < 40; ++i) stage.Set(fmt::format("{:02}", i), std::string(1'000'000, 'x'));
+  RunRequest request{"bn-1", {{"ns/claim", "ns/data", DataClass::kInternal, "", {}, {}, {}}}, {}};
+  request.inputs[0].source = stage.source();
+  const auto plan = PlanRun(request);
+  ASSERT_TRUE(plan) << plan.error().message;
+  std::vector<std::unique_ptr<SourceReader>> readers;
+  readers.push_back(std::move(*plan->inputs[0].source->Open()));
+  ReadAhead ahead(*plan, std::move(readers));
+  ASSERT_TRUE(ahead.Next());
+  stage.Set("39", std::string(1'000'000, 'y'));
+  std::optional<Error> error;
+  for (std::size_t i = 1; i < plan->layout.chunks.size() && !error; ++i)
+    if (const auto chunk = ahead.Next(); !chunk) error = chunk.error();
+  // It was read before, or it was not.
+  const Status same =
+      plan->inputs[0].source->CheckUnchanged(plan->inputs[0].selection, plan->inputs[0].listing);
+  ASSERT_FALSE(same);
+  EXPECT_EQ(same.error().code, Code::kCorrupt);
+  if (error) {
+    EXPECT_EQ(error->code, Code::kCorrupt);
+    EXPECT_THAT(error->message, ::testing::HasSubstr("set/39: changed"));
+  }
+}
 
 }  // namespace
 }  // namespace spillway::gateway
