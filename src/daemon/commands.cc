@@ -170,6 +170,13 @@ Status Daemon::DeletePass(const BurstNode& node, const std::string& instance_id)
   return tunnels_ && progress->accepted ? tunnels_->Remove(node.name) : Ok();
 }
 
+// `key` is "namespace/name".
+Result<DatasetInfo> Daemon::DatasetNamed(const std::string& ns, const std::string& key) const {
+  const store::ObjectPtr object = store_->Get({"Dataset", ns, key.substr(ns.size() + 1)});
+  if (object == nullptr) return Fail(Code::kNotFound, fmt::format("Dataset {} was deleted", key));
+  return DecodeDataset(object->body);
+}
+
 Status Daemon::Prepare(const BurstNode& node) {
   gateway::RunRequest request;
   request.run = node.name;
@@ -183,7 +190,11 @@ Status Daemon::Prepare(const BurstNode& node) {
       SPW_ASSIGN(const site::ClaimTarget target, site::ResolveClaim(*store_, node.ns, mount.claim));
       const std::string claim = node.ns + "/" + mount.claim;
       if (target.results) {
-        const gateway::RunOutput output{claim, target.directory};
+        gateway::RunOutput output{claim, target.directory};
+        if (!target.dataset.empty()) {
+          SPW_ASSIGN(const DatasetInfo bucket, DatasetNamed(node.ns, target.dataset));
+          output.s3 = bucket.s3;
+        }
         if (std::find(request.outputs.begin(), request.outputs.end(), output) ==
             request.outputs.end())
           request.outputs.push_back(output);
@@ -199,16 +210,13 @@ Status Daemon::Prepare(const BurstNode& node) {
           all.insert(all.end(), narrow.begin(), narrow.end());
         continue;
       }
-      const store::ObjectPtr object =
-          store_->Get({"Dataset", node.ns, target.dataset.substr(node.ns.size() + 1)});
-      if (object == nullptr)
-        return Fail(Code::kNotFound, fmt::format("Dataset {} was deleted", target.dataset));
-      SPW_ASSIGN(const DatasetInfo dataset, DecodeDataset(object->body));
-      if (dataset.directory.empty())
-        return Fail(Code::kInvalid, fmt::format("Dataset {} has no directory", target.dataset));
+      SPW_ASSIGN(const DatasetInfo dataset, DatasetNamed(node.ns, target.dataset));
+      if (dataset.directory.empty() && !dataset.s3)
+        return Fail(Code::kInvalid, fmt::format("Dataset {} has no source", target.dataset));
       known.emplace(claim, request.inputs.size());
       request.inputs.push_back({claim, target.dataset, dataset.data_class, dataset.directory,
-                                dataset.include, dataset.exclude, std::move(narrow)});
+                                dataset.include, dataset.exclude, std::move(narrow), dataset.s3,
+                                nullptr, std::nullopt});
     }
   }
   for (gateway::RunInput& input : request.inputs) {

@@ -138,6 +138,7 @@ Status Daemon::OpenAll() {
   gateway_options.run_bytes_per_s = options_.run_bytes_per_s;
   gateway_options.machine_files = options_.machine_files;
   gateway_options.key_service = options_.key_service;
+  gateway_options.s3 = options_.s3;
   SPW_ASSIGN(gateway_, gateway::Gateway::Open(std::move(gateway_options), *this));
 
   SPW_ASSIGN(store_,
@@ -296,7 +297,10 @@ void Daemon::PollLoop() {
       changed = changed || !in_use.empty();
     }
     if (changed) Wake();
-    if (std::string seen = VersionsOf(store_->List("Dataset")); all || seen != datasets_seen) {
+    // Buckets answer when they have been looked at.
+    if (std::string seen =
+            fmt::format("{} {}", gateway_->FarLooks(), VersionsOf(store_->List("Dataset")));
+        all || seen != datasets_seen) {
       datasets_seen = std::move(seen);
       WriteDatasetStatuses(*cluster_, *store_, *gateway_, clock_->Now());
     }

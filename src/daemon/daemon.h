@@ -35,6 +35,7 @@
 #include "daemon/tunnels.h"
 #include "gateway/gateway.h"
 #include "metrics/instruments.h"
+#include "s3/access.h"
 #include "server/backend.h"
 #include "store/store.h"
 
@@ -57,6 +58,7 @@ struct DaemonOptions {
   std::string door_address;  // the hub's address inside the tunnel
   int door_port = 0;
   std::string machine_files;    // directory
+  s3::Access* s3 = nullptr;     // for Datasets and results in buckets; nullptr: there are none
   std::string machine_problem;  // what is wrong with it, for people; empty: nothing
   std::vector<std::string> machine_hosts, cluster_dns;
   std::string cluster_domain;
@@ -140,6 +142,7 @@ class Daemon final : public server::Backend,
   Result<std::string> UserDataFor(const BurstNode& node, std::chrono::nanoseconds& joining);
   Result<std::string> FirstBootOf(const BurstNode& node, door::UserData data);
   Status DeletePass(const BurstNode& node, const std::string& instance_id);
+  Result<DatasetInfo> DatasetNamed(const std::string& ns, const std::string& key) const;
   Status Prepare(const BurstNode& node);
   Result<BurstNode> NodeNamed(const std::string& name) const;
   bool IsSimulated(const std::string& provider) const;

@@ -110,7 +110,7 @@ void WriteAccount(Cluster& cluster, const ProviderAccount& a, const Snapshot& sn
 
 void WriteDataset(Cluster& cluster, const store::ObjectKey& key, const DatasetInfo& dataset,
                   const Result<gateway::SelectionCache::Size>& size, Time now) {
-  json::object members{{"source", "directory " + dataset.directory}};
+  json::object members{{"source", dataset.SourceName()}};
   ConditionText ready{"Ready", size.has_value(), "SourceNotRead", ""};
   if (size) {
     members["files"] = size->leaves_objects;

@@ -43,10 +43,18 @@ EmbeddedCluster::EmbeddedCluster(daemon::ClusterContext context, EmbeddedOptions
   runtime::RemoveLeftovers(sandbox_);
   if (!sandbox_.sandbox())
     log::Warn("pods run as plain processes: this machine does not allow sandboxes");
+}
+
+Status EmbeddedCluster::OpenKubelet() {
+  if (options_.s3 != nullptr) {
+    SPW_ASSIGN(buckets_,
+               HomeBuckets::Open(context_.state_dir + "/buckets", *options_.s3, context_.wake));
+  }
   kubelet_ = std::make_unique<site::Kubelet>(
       store_, logs_, *context_.clock,
       site::KubeletOptions{options_.data_root, options_.results_root, sandbox_,
-                           options_.pod_init_program});
+                           options_.pod_init_program, buckets_.get()});
+  return kubelet_->Recover();
 }
 
 Result<std::unique_ptr<daemon::Cluster>> EmbeddedCluster::Open(daemon::ClusterContext context,
@@ -54,7 +62,7 @@ Result<std::unique_ptr<daemon::Cluster>> EmbeddedCluster::Open(daemon::ClusterCo
   SPW_TRY(EnsureDefaultNamespace(*context.store));
   std::unique_ptr<EmbeddedCluster> cluster(
       new EmbeddedCluster(std::move(context), std::move(options)));
-  SPW_TRY(cluster->kubelet_->Recover());
+  SPW_TRY(cluster->OpenKubelet());
   return cluster;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "daemon/cluster.h"
+#include "embedded/home_buckets.h"
 #include "site/kubelet.h"
 
 namespace spillway::embedded {
@@ -17,6 +18,7 @@ struct EmbeddedOptions {
   std::string data_root;         // Dataset directories are relative to it
   std::string results_root;      // results places are relative to it
   std::string pod_init_program;  // empty: the running program
+  s3::Access* s3 = nullptr;      // for pods of the site with data in buckets; nullptr: none
 };
 
 class EmbeddedCluster final : public daemon::Cluster {
@@ -67,6 +69,7 @@ class EmbeddedCluster final : public daemon::Cluster {
 
  private:
   EmbeddedCluster(daemon::ClusterContext context, EmbeddedOptions options);
+  Status OpenKubelet();
 
   const daemon::ClusterContext context_;
   store::Store& store_;
@@ -74,6 +77,7 @@ class EmbeddedCluster final : public daemon::Cluster {
   const runtime::SandboxSupport sandbox_;
   Rng rng_;
   site::PodLogs logs_;
+  std::unique_ptr<HomeBuckets> buckets_;  // of the kubelet
   std::unique_ptr<site::Kubelet> kubelet_;
 };
 

@@ -64,7 +64,7 @@ Door::Door(DoorOptions options, Runs& runs, Certifier& certifier, const data::Si
       authority_(authority),
       clock_(clock),
       backend_(backend),
-      results_({.root = options_.results_root}, runs, site),
+      results_({.root = options_.results_root, .open_bucket = options_.open_bucket}, runs, site),
       records_(std::move(records)),
       announcer_([this](const std::string& node) { AnnounceWipe(node); }) {}
 
@@ -97,6 +97,7 @@ Door::~Door() {
 }
 
 Status Door::Start() {
+  SPW_TRY(results_.CleanUp());
   return server_->Start();
 }
 

@@ -74,6 +74,7 @@ struct DoorOptions {
   const MachineFiles* machine_files = nullptr;  // outlives the door; nullptr: none
   std::string state_dir;
   std::string results_root;
+  BucketOpener open_bucket = nullptr;  // for results in buckets
   // In the time of the daemon's clock, which runs `clock_scale` times faster than real time; the
   // node is told real milliseconds.
   Duration lease = 90s, heartbeat = 10s, token_life = 1h;

@@ -5,12 +5,16 @@
 #include "base/log.h"
 #include "gateway/files.h"
 #include "gateway/key_files.h"
+#include "gateway/source_directory.h"
+#include "gateway/source_s3.h"
 
 namespace spillway::gateway {
 namespace {
 
 // How old an estimate may be, in time of the steady clock.
 constexpr Duration kSelectionAge = 60s;
+// A node waits for the answer to a result's chunk, and comes back.
+constexpr s3::Patience kResultsPatience{.longest = 2s, .total = 10s};
 
 }  // namespace
 
@@ -68,6 +72,10 @@ Status Gateway::UseClock(const Clock& clock) {
   door.machine_files = &machine_files_;
   door.state_dir = options_.state_dir + "/nodes";
   door.results_root = options_.results_root;
+  if (options_.s3 != nullptr)
+    door.open_bucket = [access = options_.s3](const S3Place& place) {
+      return OpenBucket(place, *access, kResultsPatience);
+    };
   door.lease = options_.lease;
   door.heartbeat = options_.heartbeat;
   door.token_life = options_.token_life;
@@ -89,8 +97,24 @@ std::string Gateway::DirectoryOf(const std::string& directory) const {
   return directory.starts_with('/') ? directory : options_.data_root + "/" + directory;
 }
 
+Result<std::shared_ptr<Source>> Gateway::SourceOf(const std::string& directory,
+                                                  const std::optional<S3Place>& s3) const {
+  if (!s3) return std::shared_ptr<Source>(OpenDirectorySource(DirectoryOf(directory)));
+  if (options_.s3 == nullptr)
+    return Fail(Code::kInvalid,
+                fmt::format("{}: the site reads no buckets; start spillwayd with --s3-credentials",
+                            s3->Name()));
+  SPW_ASSIGN(std::unique_ptr<Source> source, OpenS3Source(*s3, *options_.s3));
+  return std::shared_ptr<Source>(std::move(source));
+}
+
 Status Gateway::Prepare(RunRequest request) {
-  for (RunInput& input : request.inputs) input.directory = DirectoryOf(input.directory);
+  for (RunInput& input : request.inputs) {
+    if (auto source = SourceOf(input.directory, input.s3))
+      input.source = std::move(*source);
+    else
+      input.unopened = source.error();
+  }
   const std::string run = request.run;
   const Status prepared = runs_->Prepare(request, clock_->Now());
   backend_.OnChange(run);
@@ -146,8 +170,8 @@ NodeProgress Gateway::Progress(const std::string& node) const {
 
 Result<SelectionCache::Size> Gateway::SelectedSize(const DatasetInfo& dataset,
                                                    const std::vector<std::string>& narrow) {
-  return selections_.Look(DirectoryOf(dataset.directory), dataset.include, dataset.exclude, narrow,
-                          clock_->SteadyNow());
+  SPW_ASSIGN(const std::shared_ptr<Source> source, SourceOf(dataset.directory, dataset.s3));
+  return selections_.Look(source, dataset.include, dataset.exclude, narrow, clock_->SteadyNow());
 }
 
 std::int64_t Gateway::SelectedBytes(const DatasetInfo& dataset,

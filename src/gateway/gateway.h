@@ -10,9 +10,10 @@
 #include "control/observation.h"
 #include "door/user_data.h"
 #include "gateway/door.h"
-#include "gateway/source.h"
+#include "gateway/selection_cache.h"
 #include "model/rules.h"
 #include "ports/key_service.h"
+#include "s3/access.h"
 
 namespace spillway::gateway {
 
@@ -27,6 +28,8 @@ struct GatewayOptions {
   int port = 0;
   std::int64_t run_bytes_per_s = 0;  // as DoorOptions has it
   std::string machine_files;  // directory of what bare machines get from here; empty: nothing
+  // For Datasets in buckets; nullptr: there are none. Outlives the gateway.
+  s3::Access* s3 = nullptr;
   // Of the clock in UseClock(), as DoorOptions has them.
   Duration lease = 90s, heartbeat = 10s, token_life = 1h;
   int clock_scale = 1;
@@ -51,7 +54,7 @@ class Gateway {
   void Stop();
 
   // control::Command and what they ask of the gateway. A directory in the request may be relative
-  // to data_root. All are idempotent.
+  // to data_root; the sources are opened here. All are idempotent.
   Status Prepare(RunRequest request);                         // PrepareRun
   Status DestroyRunKey(const std::string& run);               // DestroyRunKey
   Status CertifyLoss(const BurstNode& node, bool simulated);  // CertifyLoss
@@ -67,10 +70,15 @@ class Gateway {
   control::RunReport RunReport(const std::string& run) const;
   NodeProgress Progress(const std::string& node) const;
 
-  // What a run with this narrowing reads of a Dataset, in bytes; 0 if it cannot be looked at.
+  // Where the files of a Dataset are. kInvalid if it is a bucket and the site uses none.
+  Result<std::shared_ptr<Source>> SourceOf(const std::string& directory,
+                                           const std::optional<S3Place>& s3) const;
+  // What a run with this narrowing reads of a Dataset, in bytes; 0 while it is not known.
   std::int64_t SelectedBytes(const DatasetInfo& dataset, const std::vector<std::string>& narrow);
   Result<SelectionCache::Size> SelectedSize(const DatasetInfo& dataset,
                                             const std::vector<std::string>& narrow);
+  // Looks at buckets that have ended so far: a larger number means that SelectedSize() knows more.
+  std::uint64_t FarLooks() const { return selections_.FarLooks(); }
 
   // For `spillway doctor`: who keeps the run keys, and whether it answers. May block for seconds.
   std::string KeyServiceName() const { return options_.key_service->Name(); }

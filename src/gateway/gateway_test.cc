@@ -289,6 +289,17 @@ class OtherService final : public ports::KeyService {
   }
 };
 
+// A machine that waits for data that cannot come costs money.
+TEST_F(GatewayTest, ABucketThatCannotBeOpenedEndsThePreparation) {
+  RunRequest request = Request("bn-1");
+  request.inputs[0].s3 = S3Place{"http://127.0.0.1:1", "pictures", ""};
+  const Status prepared = gateway_->Prepare(request);
+  ASSERT_FALSE(prepared);
+  EXPECT_EQ(prepared.error().code, Code::kInvalid);
+  EXPECT_THAT(prepared.error().message, ::testing::HasSubstr("--s3-credentials"));
+  ASSERT_TRUE(gateway_->RunReport("bn-1").failed);
+}
+
 // Fetches everything and compares it with the files.
 void ExpectStagedData(FakeNode& node, const door::Desired& desired, const data::Secret& key,
                       const std::string& site) {
@@ -575,6 +586,11 @@ TEST_F(GatewayTest, ChunksOutOfRangeAndRanges) {
 TEST_F(GatewayTest, ARunFetchesAtItsRateThroughAllStreamsTogether) {
   run_bytes_per_s_ = 64 << 20;
   Reopen();
+  // Nothing that would be compressed.
+  std::string noise(5 << 20, '\0');
+  std::uint32_t state = 1;
+  for (char& byte : noise) byte = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
+  WriteText(dir_ / "data/digits/train/b", noise);
   FakeNode node = StagedNode("bn-1");
   const auto begin = std::chrono::steady_clock::now();
   std::vector<std::thread> streams;

@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "base/log.h"
-#include "base/sha256_stream.h"
 #include "data/bytes.h"
 #include "data/path.h"
 #include "data/receipt.h"
+#include "data/record.h"
 #include "door/protocol.h"
 #include "gateway/files.h"
+#include "gateway/incoming_file.h"
+#include "net/socket.h"
 
 namespace spillway::gateway {
 namespace {
@@ -23,6 +25,9 @@ namespace {
 const std::string kTemporaryPrefix = ".spillway-";
 constexpr std::size_t kMaxTextBytes = 512;
 constexpr std::size_t kMaxNoteBytes = 8192;
+// Nodes that wait for a bucket must not keep others, nor heartbeats, from the door's workers.
+constexpr int kFarTurns = 3;
+constexpr Duration kFarPause = 1s;
 
 // Names the place of a result among those of its run, as part of a file name.
 std::string PlaceId(const ResultChunk& chunk) {
@@ -76,31 +81,9 @@ Status CheckChunk(const ResultChunk& chunk, ByteView sealed) {
   return Ok();
 }
 
-// Opens root/a/b/c, making what is missing, without following a link at any step.
-Result<net::Fd> OpenPlace(const std::string& root, const std::string& relative) {
-  net::Fd at(open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!at.valid()) return Fail(FileError("open", root, errno));
-  for (std::size_t from = 0; from < relative.size();) {
-    const std::size_t to = std::min(relative.find('/', from), relative.size());
-    const std::string name = relative.substr(from, to - from);
-    const std::string place = root + "/" + relative.substr(0, to);
-    if (mkdirat(at.get(), name.c_str(), 0755) == 0) {
-      if (fsync(at.get()) != 0) return Fail(FileError("fsync", place, errno));
-    } else if (errno != EEXIST) {
-      return Fail(FileError("create", place, errno));
-    }
-    net::Fd next(openat(at.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!next.valid() && (errno == ENOTDIR || errno == ELOOP))
-      return Fail(
-          Code::kInvalid,
-          fmt::format("{}: is a file or a symbolic link where a directory of results should "
-                      "be",
-                      place));
-    if (!next.valid()) return Fail(FileError("open", place, errno));
-    at = std::move(next);
-    from = to + 1;
-  }
-  return at;
+// The object of a result.
+std::string KeyOf(const RunOutput& output, const std::string& path) {
+  return output.s3->prefix + output.directory + "/" + path;
 }
 
 // Not synced: it serves a restart of this process.
@@ -110,38 +93,51 @@ Status WriteNote(const std::string& path, const std::string& text) {
   return WriteAt(fd.get(), path, 0, AsBytes(text));
 }
 
-Result<Digest> HashFile(int fd, const std::string& path, std::int64_t size) {
-  Sha256Stream hash;
-  ByteBuffer buffer(1 << 20);
-  for (std::int64_t at = 0; at < size;) {
-    const auto part = std::span(buffer).first(static_cast<std::size_t>(
-        std::min<std::int64_t>(size - at, static_cast<std::int64_t>(buffer.size()))));
-    SPW_TRY(ReadAt(fd, path, at, part));
-    hash.Add(part);
-    at += static_cast<std::int64_t>(part.size());
-  }
-  return hash.Finish();
-}
-
 }  // namespace
 
-// A file that is not whole yet: a hidden temporary in the directory of the final one.
+// A file that is not whole yet.
 struct Results::Upload {
   std::mutex mutex;  // guards everything but `order`
   std::uint64_t order = 0;
-  net::Fd directory, file;
-  std::string directory_path, temporary, name;
-  std::string note;  // file of the run that names the temporary, for after a restart
+  std::unique_ptr<IncomingFile> file;
+  std::string note;  // file of the run that says what is left after a restart
   std::vector<bool> have;
   std::int64_t missing = 0;
+  bool far = false;     // its place is a bucket
   bool closed = false;  // finished or dropped
 
-  void Close() {
+  // What was begun in a bucket is ended by the note, once the run is.
+  void Close(bool finished) {
     if (closed) return;
     closed = true;
-    unlinkat(directory.get(), temporary.c_str(), 0);  // gone already if it was renamed
-    unlink(note.c_str());
+    file->Drop();
+    file.reset();
+    if (finished || !far) unlink(note.c_str());
   }
+};
+
+// One of the few that may wait for a bucket at a time.
+class Results::FarTurn {
+ public:
+  FarTurn(Results& results, bool far) : results_(results), far_(far) {
+    if (!far_) return;
+    const std::lock_guard lock(results_.mutex_);
+    if (results_.far_turns_ >= kFarTurns)
+      taken_ = false;
+    else
+      ++results_.far_turns_;
+  }
+  ~FarTurn() {
+    if (!far_ || !taken_) return;
+    const std::lock_guard lock(results_.mutex_);
+    --results_.far_turns_;
+  }
+  bool taken() const { return taken_; }
+
+ private:
+  Results& results_;
+  const bool far_;
+  bool taken_ = true;
 };
 
 Results::Results(ResultsOptions options, Runs& runs, const data::SigningKey& site)
@@ -183,51 +179,84 @@ Result<std::optional<std::string>> Results::Put(const ResultChunk& chunk, ByteVi
     return Fail(Code::kCorrupt, fmt::format("result {}: chunk {} is not as long as it should be",
                                             chunk.path, chunk.chunk));
   runs_.CountReceived(chunk.run, static_cast<std::int64_t>(sealed.size()));
-  const std::size_t slash = chunk.path.rfind('/');
-  const std::string directory =
-      output->directory + (slash == std::string::npos ? "" : "/" + chunk.path.substr(0, slash));
-  SPW_ASSIGN(const std::shared_ptr<Upload> upload, UploadFor(chunk, id, directory));
+  SPW_ASSIGN(const std::shared_ptr<Upload> upload, UploadFor(chunk, id, *output));
+  const FarTurn turn(*this, upload->far);
+  if (!turn.taken())
+    return Fail(Error{Code::kThrottled, "other results are on their way to a bucket", kFarPause});
   auto stored = Store(*upload, chunk, id, plain, now);
-  if (!stored || *stored) Drop(UploadKey(chunk, id), upload);
+  // What is here waits for a bucket that is away.
+  const bool wait = !stored && upload->far && stored.error().code == Code::kUnavailable;
+  if ((!stored && !wait) || (stored && *stored))
+    Drop(UploadKey(chunk, id), upload, stored && *stored);
   return stored;
+}
+
+// What is left of an upload after this process has ended, for Abandon() and CleanUp().
+std::string Results::NoteOf(const ResultChunk& chunk, const RunOutput& output,
+                            const std::string& name, const std::string& spool) const {
+  if (!output.s3)
+    return HiddenPath(options_.root, output.directory, kTemporaryPrefix + name, chunk.path);
+  return json::serialize(json::object{
+      {"spool", spool}, {"key", KeyOf(output, chunk.path)}, {"s3", EncodeS3Place(*output.s3)}});
+}
+
+Result<std::shared_ptr<Results::Upload>> Results::Begin(const ResultChunk& chunk,
+                                                        const std::string& name,
+                                                        const RunOutput& output) {
+  auto upload = std::make_shared<Upload>();
+  const std::string uploads = runs_.Directory(chunk.run) + "/uploads/";
+  const std::string spool = uploads + name + ".spool";
+  upload->note = uploads + name + ".path";
+  upload->far = output.s3.has_value();
+  upload->have.resize(static_cast<std::size_t>(chunk.chunks));
+  upload->missing = chunk.chunks;
+  IncomingResult about{
+      chunk.path, chunk.mode, chunk.size_bytes, chunk.sha256, door::kResultChunkBytes, chunk.run};
+  SPW_TRY(WriteNote(upload->note, NoteOf(chunk, output, name, spool)));
+  if (!output.s3) {
+    SPW_ASSIGN(upload->file, ReceiveIntoDirectory(options_.root, output.directory,
+                                                  kTemporaryPrefix + name, std::move(about)));
+    return upload;
+  }
+  SPW_ASSIGN(s3::Client client, OpenBucket(*output.s3));
+  SPW_ASSIGN(upload->file, ReceiveIntoBucket(std::move(client), KeyOf(output, chunk.path), spool,
+                                             std::move(about)));
+  return upload;
+}
+
+Result<s3::Client> Results::OpenBucket(const S3Place& place) const {
+  if (options_.open_bucket) return options_.open_bucket(place);
+  return Fail(Code::kInvalid,
+              fmt::format("{}: the site uses no buckets; start spillwayd with --s3-credentials",
+                          place.Name()));
 }
 
 Result<std::shared_ptr<Results::Upload>> Results::UploadFor(const ResultChunk& chunk,
                                                             const std::string& id,
-                                                            const std::string& directory) {
+                                                            const RunOutput& output) {
   const std::string key = UploadKey(chunk, id);
-  const std::lock_guard lock(mutex_);
-  if (const auto it = uploads_.find(key); it != uploads_.end()) {
-    it->second->order = ++next_order_;
-    return it->second;
+  std::shared_ptr<Upload> victim, upload;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = uploads_.find(key); it != uploads_.end()) {
+      it->second->order = ++next_order_;
+      return it->second;
+    }
+    SPW_ASSIGN(upload, Begin(chunk, key.substr(key.find('/') + 1), output));
+    upload->order = ++next_order_;
+    if (uploads_.size() >= options_.open_uploads) {
+      const auto oldest = std::min_element(
+          uploads_.begin(), uploads_.end(),
+          [](const auto& a, const auto& b) { return a.second->order < b.second->order; });
+      victim = oldest->second;
+      uploads_.erase(oldest);
+    }
+    uploads_.emplace(key, upload);
   }
-  auto upload = std::make_shared<Upload>();
-  SPW_ASSIGN(upload->directory, OpenPlace(options_.root, directory));
-  const std::string upload_name = key.substr(key.find('/') + 1);
-  upload->directory_path = options_.root + "/" + directory;
-  upload->temporary = kTemporaryPrefix + upload_name;
-  upload->name = chunk.path.substr(chunk.path.rfind('/') + 1);
-  upload->note = runs_.Directory(chunk.run) + "/uploads/" + upload_name + ".path";
-  upload->have.resize(static_cast<std::size_t>(chunk.chunks));
-  upload->missing = chunk.chunks;
-  upload->order = ++next_order_;
-  SPW_TRY(WriteNote(upload->note, upload->directory_path + "/" + upload->temporary));
-  // What an earlier attempt left may have another owner's mode: it begins afresh.
-  unlinkat(upload->directory.get(), upload->temporary.c_str(), 0);
-  upload->file = net::Fd(openat(upload->directory.get(), upload->temporary.c_str(),
-                                O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!upload->file.valid())
-    return Fail(FileError("create", upload->directory_path + "/" + upload->temporary, errno));
-  if (uploads_.size() >= options_.open_uploads) {
-    const auto oldest = std::min_element(
-        uploads_.begin(), uploads_.end(),
-        [](const auto& a, const auto& b) { return a.second->order < b.second->order; });
-    const std::shared_ptr<Upload> victim = oldest->second;
-    uploads_.erase(oldest);
-    const std::lock_guard victim_lock(victim->mutex);
-    victim->Close();
+  if (victim) {
+    const std::lock_guard lock(victim->mutex);
+    victim->Close(false);
   }
-  uploads_.emplace(key, upload);
   return upload;
 }
 
@@ -239,34 +268,32 @@ Result<std::optional<std::string>> Results::Store(Upload& upload, const ResultCh
                 "the upload was dropped; send the file from its first chunk on");
   const auto index = static_cast<std::size_t>(chunk.chunk);
   if (!upload.have[index]) {
-    SPW_TRY(WriteAt(upload.file.get(), upload.directory_path + "/" + upload.temporary,
-                    chunk.chunk * door::kResultChunkBytes, plain));
+    SPW_TRY(upload.file->Write(chunk.chunk * door::kResultChunkBytes, plain));
     upload.have[index] = true;
     --upload.missing;
   }
-  if (upload.missing > 0) return std::nullopt;
+  if (upload.missing > 0) {
+    SPW_TRY(FromHome(upload, upload.file->Advance(upload.have)));
+    return std::nullopt;
+  }
   return Finish(upload, chunk, id, now);
+}
+
+// A bucket that is away, refuses or is full is no fault of the node, and may be mended: the node
+// tries again. Only what is wrong with the result itself is told as it is.
+Status Results::FromHome(const Upload& upload, Status done) {
+  if (done || !upload.far || done.error().code == Code::kInvalid) return done;
+  return Fail(Error{Code::kUnavailable, done.error().message, done.error().retry_after});
 }
 
 Result<std::string> Results::Finish(Upload& upload, const ResultChunk& chunk, const std::string& id,
                                     Time now) {
-  const std::string temporary = upload.directory_path + "/" + upload.temporary;
-  const std::string path = upload.directory_path + "/" + upload.name;
-  SPW_ASSIGN(const Digest digest, HashFile(upload.file.get(), temporary, chunk.size_bytes));
+  SPW_ASSIGN(const Digest digest, upload.file->Hash());
   if (digest != chunk.sha256)
     return Fail(Code::kCorrupt, fmt::format("result {}: the file is not the one whose SHA-256 was "
                                             "named; send it again",
                                             chunk.path));
-  if (fchmod(upload.file.get(), (chunk.mode & 0777u) | 0600u) != 0 || fsync(upload.file.get()) != 0)
-    return Fail(FileError("fsync", temporary, errno));
-  if (renameat(upload.directory.get(), upload.temporary.c_str(), upload.directory.get(),
-               upload.name.c_str()) != 0) {
-    if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST)
-      return Fail(Code::kInvalid,
-                  fmt::format("{}: is a directory, a result cannot replace it", path));
-    return Fail(FileError("rename to", path, errno));
-  }
-  if (fsync(upload.directory.get()) != 0) return Fail(FileError("fsync", path, errno));
+  SPW_TRY(FromHome(upload, upload.file->Commit()));
   SPW_ASSIGN(
       const std::string receipt,
       data::SignReceipt({chunk.run, chunk.run, chunk.path, chunk.size_bytes, digest, now}, site_));
@@ -274,14 +301,14 @@ Result<std::string> Results::Finish(Upload& upload, const ResultChunk& chunk, co
   return receipt;
 }
 
-void Results::Drop(const std::string& key, const std::shared_ptr<Upload>& upload) {
+void Results::Drop(const std::string& key, const std::shared_ptr<Upload>& upload, bool finished) {
   {
     const std::lock_guard lock(mutex_);
     const auto it = uploads_.find(key);
     if (it != uploads_.end() && it->second == upload) uploads_.erase(it);
   }
   const std::lock_guard lock(upload->mutex);
-  upload->Close();
+  upload->Close(finished);
 }
 
 Status Results::Abandon(const std::string& run) {
@@ -297,15 +324,47 @@ Status Results::Abandon(const std::string& run) {
   }
   for (const std::shared_ptr<Upload>& upload : dropped) {
     const std::lock_guard lock(upload->mutex);
-    upload->Close();
+    upload->Close(false);
   }
+  return EndUploads(run);
+}
+
+Status Results::EndUploads(const std::string& run) {
   const std::string notes = runs_.Directory(run) + "/uploads";
   SPW_ASSIGN(const auto left, ListFiles(notes, ".path"));
   for (const std::string& name : left) {
     const std::string note = notes + "/" + name + ".path";
-    if (const auto temporary = ReadFile(note, kMaxNoteBytes)) SPW_TRY(Remove(*temporary));
+    const auto text = ReadFile(note, kMaxNoteBytes);
+    if (text && !text->starts_with('{')) {
+      SPW_TRY(Remove(*text));
+    } else if (text) {
+      // A store that is away keeps nobody from ending a run; the note stays for the next start.
+      if (const Status ended = EndInBucket(*text); !ended) {
+        log::Warn("an upload into a bucket is not ended yet",
+                  {{"run", run}, {"why", ended.error().message}});
+        continue;
+      }
+    }
     SPW_TRY(Remove(note));
   }
+  return Ok();
+}
+
+Status Results::EndInBucket(const std::string& note) {
+  SPW_ASSIGN(const json::value parsed, ParseJson(note));
+  std::optional<Error> error;
+  data::FieldReader reader(parsed, "", error);
+  const std::string spool = reader.Text("spool", kMaxNoteBytes), key = reader.Text("key", 2048);
+  const S3Place place = DecodeS3Place(reader.Object("s3"), error);
+  if (error) return Fail(*error);
+  SPW_TRY(Remove(spool));
+  SPW_ASSIGN(const s3::Client client, OpenBucket(place));
+  return AbortUploads(client, key);
+}
+
+Status Results::CleanUp() {
+  SPW_ASSIGN(const std::vector<std::string> runs, runs_.Names());
+  for (const std::string& run : runs) SPW_TRY(EndUploads(run));
   return Ok();
 }
 

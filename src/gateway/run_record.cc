@@ -11,12 +11,34 @@ constexpr std::size_t kMaxClaims = 1000;
 
 }  // namespace
 
+json::object EncodeS3Place(const S3Place& place) {
+  return {{"endpoint", place.endpoint},    {"bucket", place.bucket},
+          {"prefix", place.prefix},        {"region", place.region},
+          {"pathStyle", place.path_style}, {"profile", place.profile}};
+}
+
+S3Place DecodeS3Place(const json::value& object, std::optional<Error>& error) {
+  data::FieldReader reader(object, "s3", error);
+  S3Place place;
+  place.endpoint = reader.Text("endpoint");
+  place.bucket = reader.Text("bucket");
+  place.prefix = reader.TextOrEmpty("prefix", 2048);
+  place.region = reader.Text("region");
+  place.path_style = reader.Bool("pathStyle");
+  place.profile = reader.Text("profile");
+  reader.Done();
+  return place;
+}
+
 std::string EncodeRunRecord(const RunRecord& record) {
   json::array datasets, chunks, outputs;
   for (const std::string& dataset : record.datasets) datasets.emplace_back(json::string(dataset));
   for (const std::int64_t end : record.chunk_ends) chunks.emplace_back(end);
-  for (const RunOutput& output : record.outputs)
-    outputs.push_back(json::object{{"claim", output.claim}, {"directory", output.directory}});
+  for (const RunOutput& output : record.outputs) {
+    json::object encoded{{"claim", output.claim}, {"directory", output.directory}};
+    if (output.s3) encoded["s3"] = EncodeS3Place(*output.s3);
+    outputs.push_back(std::move(encoded));
+  }
   return CanonicalJson(json::object{{"run", record.run},
                                     {"preparedMs", record.prepared_at.time_since_epoch().count()},
                                     {"datasetVersion", record.dataset_version},
@@ -58,7 +80,9 @@ Result<RunRecord> DecodeRunRecord(std::string_view text) {
   for (const json::value& item : reader.Array("outputs", kMaxClaims)) {
     data::FieldReader output(item, "outputs", error);
     std::string claim = output.Text("claim");
-    record.outputs.push_back({std::move(claim), output.Text("directory", 1024)});
+    record.outputs.push_back({std::move(claim), output.Text("directory", 1024), std::nullopt});
+    if (Find(item, "s3") != nullptr)
+      record.outputs.back().s3 = DecodeS3Place(output.Object("s3"), error);
     output.Done();
   }
   record.never_left_objects = reader.Int("neverLeftObjects", 0, INT64_MAX);

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/encoding.h"
+#include "base/json.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "model/rules.h"
@@ -16,7 +18,8 @@ namespace spillway::gateway {
 // A results claim of the run and where its files go.
 struct RunOutput {
   std::string claim;      // "namespace/name"
-  std::string directory;  // relative to the results root
+  std::string directory;  // relative to the results root, or to the prefix of a bucket
+  std::optional<S3Place> s3 = {};
 
   bool operator==(const RunOutput&) const = default;
 };
@@ -41,6 +44,10 @@ struct RunRecord {
   }
   std::int64_t SealedBytes() const { return chunk_ends.empty() ? 0 : chunk_ends.back(); }
 };
+
+json::object EncodeS3Place(const S3Place& place);
+// Complains to `error` about what is wrong.
+S3Place DecodeS3Place(const json::value& object, std::optional<Error>& error);
 
 std::string EncodeRunRecord(const RunRecord& record);
 Result<RunRecord> DecodeRunRecord(std::string_view text);

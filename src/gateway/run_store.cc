@@ -12,6 +12,7 @@
 #include "data/receipt.h"
 #include "gateway/files.h"
 #include "gateway/seal_run.h"
+#include "net/socket.h"
 
 namespace spillway::gateway {
 namespace {
@@ -88,7 +89,8 @@ Status Runs::Prepare(const RunRequest& request, Time now) {
   if (Status removed = Remove(Directory(request.run) + "/chunks"); !removed)
     log::Warn("sealed chunks stay on the disk",
               {{"run", request.run}, {"why", removed.error().message}});
-  if (done.error().code != Code::kUnavailable && done.error().code != Code::kConflict) {
+  if (done.error().code != Code::kUnavailable && done.error().code != Code::kThrottled &&
+      done.error().code != Code::kConflict) {
     const std::lock_guard lock(entry->mutex);
     entry->failed = done.error();
   }

@@ -25,6 +25,7 @@
 #include "base/time.h"
 #include "control/observation.h"
 #include "data/manifest.h"
+#include "gateway/files.h"
 #include "gateway/key_store.h"
 #include "gateway/run_record.h"
 #include "gateway/source.h"
@@ -37,6 +38,9 @@ struct RunInput {
   DataClass data_class = DataClass::kRestricted;
   std::string directory;                              // where the Dataset's files are
   std::vector<std::string> include, exclude, narrow;  // see data/selection.h
+  std::optional<S3Place> s3;                          // where they are instead, if it is a bucket
+  std::shared_ptr<Source> source;  // where they are read from; nullptr: that directory
+  std::optional<Error> unopened;   // why it could not be opened, which ends the run's preparation
 };
 
 struct RunRequest {
@@ -85,8 +89,9 @@ class Runs {
                                             const data::SigningKey& site);
 
   // Selects, packs and seals everything the run reads. Blocks; two calls for one run follow each
-  // other. Ok when it is prepared, also before. kUnavailable: disk full, try again; kConflict: the
-  // key is destroyed, which ends a running call too. Every other error is final and in Report().
+  // other. Ok when it is prepared, also before. kUnavailable and kThrottled: the disk is full or a
+  // store is away or busy, try again; kConflict: the key is destroyed, which ends a running call
+  // too. Every other error is final and in Report().
   Status Prepare(const RunRequest& request, Time now);
 
   // Destroys the key, then deletes the sealed data. Idempotent. Prepare() does nothing afterwards.
@@ -113,6 +118,8 @@ class Runs {
   Status KeepReceipt(const std::string& run, const std::string& id, const std::string& text);
   Result<std::vector<std::string>> Receipts(const std::string& run);
 
+  // Of all runs that have a directory.
+  Result<std::vector<std::string>> Names() const { return ListFiles(directory_, ""); }
   std::string Directory(const std::string& run) const { return directory_ + "/" + run; }
   KeyStore& keys() { return keys_; }
 

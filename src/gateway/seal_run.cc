@@ -12,6 +12,9 @@
 #include "data/path.h"
 #include "door/protocol.h"
 #include "gateway/files.h"
+#include "gateway/read_ahead.h"
+#include "gateway/source_directory.h"
+#include "net/socket.h"
 
 namespace spillway::gateway {
 namespace {
@@ -30,32 +33,36 @@ Status AddInput(const RunInput& input, RunPlan& plan) {
   if (input.data_class == DataClass::kRestricted)
     return Fail(Code::kInvalid,
                 fmt::format("Dataset {}: restricted data never leaves the site", input.dataset));
+  if (input.unopened) return Fail(input.unopened->In("Dataset " + input.dataset));
   auto selection = data::Selection::Parse(input.include, input.exclude, input.narrow);
   if (!selection) return Fail(selection.error().In("Dataset " + input.dataset));
-  auto listing = ListSource(input.directory, *selection);
+  const std::shared_ptr<Source> source =
+      input.source ? input.source : OpenDirectorySource(input.directory);
+  auto listing = source->List(*selection);
   if (!listing) return Fail(listing.error().In("Dataset " + input.dataset));
   if (listing->selected.empty())
     return Fail(Code::kInvalid,
                 fmt::format("Dataset {}: include, exclude and the run's selection leave no file of "
                             "{} for claim {}",
-                            input.dataset, input.directory, input.claim));
+                            input.dataset, source->Name(), input.claim));
   plan.record.data_class = std::max(plan.record.data_class, input.data_class);
   plan.record.datasets.push_back(input.dataset);
-  plan.inputs.push_back({name + "/", input.directory, std::move(*selection), std::move(*listing)});
+  plan.inputs.push_back({name + "/", source, std::move(*selection), std::move(*listing)});
   return Ok();
 }
 
-// What stays at home: each directory counts once, however many claims read from it.
+// What stays at home: each place counts once, however many claims read from it.
 void CountWhatStays(RunPlan& plan) {
-  std::set<std::string> directories;
-  std::set<std::pair<std::string_view, std::string_view>> leaves;
+  std::set<std::string> places;
+  std::set<std::pair<std::string, std::string_view>> leaves;
   for (const RunPlan::Input& input : plan.inputs) {
-    if (directories.insert(input.directory).second) {
+    const std::string place = input.source->Name();
+    if (places.insert(place).second) {
       plan.record.never_left_objects += input.listing.objects;
       plan.record.never_left_bytes += input.listing.bytes;
     }
     for (const SourceFile& file : input.listing.selected)
-      if (leaves.emplace(input.directory, file.path).second) {
+      if (leaves.emplace(place, file.path).second) {
         plan.record.never_left_objects -= 1;
         plan.record.never_left_bytes -= file.state.size_bytes;
       }
@@ -86,6 +93,7 @@ Status Pack(RunPlan& plan) {
     data::AppendField(version, file.entry.path);
     data::AppendBigEndian(version, static_cast<std::uint64_t>(state.size_bytes));
     data::AppendBigEndian(version, static_cast<std::uint64_t>(state.mtime_ns));
+    if (!state.etag.empty()) data::AppendField(version, state.etag);
   }
   plan.record.dataset_version = Hex(Sha256(version));
   plan.record.files = static_cast<std::int64_t>(plan.layout.files.size());
@@ -105,15 +113,17 @@ class Sealer {
   }
 
   Status Run(const std::string& path) {
+    std::vector<std::unique_ptr<SourceReader>> readers;
     for (const RunPlan::Input& input : plan_.inputs) {
-      SPW_ASSIGN(SourceReader reader, SourceReader::Open(input.directory));
-      readers_.push_back(std::move(reader));
+      SPW_ASSIGN(std::unique_ptr<SourceReader> reader, input.source->Open());
+      readers.push_back(std::move(reader));
     }
+    ReadAhead plain(plan_, std::move(readers));
     const net::Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!fd.valid()) return Fail(FileError("open", path, errno));
     std::int64_t offset = 0;
     for (std::size_t i = 0; i < plan_.layout.chunks.size(); ++i) {
-      SPW_ASSIGN(const ByteBuffer sealed, SealOne(i));
+      SPW_ASSIGN(const ByteBuffer sealed, SealOne(i, plain));
       SPW_TRY(WriteAt(fd.get(), path, offset, sealed));
       offset += static_cast<std::int64_t>(sealed.size());
       manifest_.chunks.push_back({plan_.layout.chunks[i].plain_bytes,
@@ -126,17 +136,9 @@ class Sealer {
   const data::Manifest& manifest() const { return manifest_; }
 
  private:
-  Result<ByteBuffer> SealOne(std::size_t index) {
-    const data::ChunkPlan& chunk = plan_.layout.chunks[index];
-    ByteBuffer plain(static_cast<std::size_t>(chunk.plain_bytes));
+  Result<ByteBuffer> SealOne(std::size_t index, ReadAhead& ahead) {
+    SPW_ASSIGN(ByteBuffer plain, ahead.Next());
     const data::CleanseGuard guard(plain);
-    for (const data::Piece& piece : chunk.pieces) {
-      const auto [input, file] = plan_.origins[piece.file];
-      SPW_TRY(readers_[input].Read(
-          plan_.inputs[input].listing.selected[file], piece.file_offset,
-          std::span(plain).subspan(static_cast<std::size_t>(piece.chunk_offset),
-                                   static_cast<std::size_t>(piece.length))));
-    }
     const data::ChunkContext context = data::DataChunkContext(
         manifest_.run_id, fmt::format("{}/{}", manifest_.dataset_namespace, manifest_.dataset_name),
         manifest_.dataset_version, static_cast<std::uint32_t>(index));
@@ -152,20 +154,12 @@ class Sealer {
   const RunPlan& plan_;
   KeyStore& keys_;
   data::Manifest manifest_;
-  std::vector<SourceReader> readers_;
 };
 
 // A file that was written after its neighbour was read would be a mixture of two versions.
 Status CheckUnchanged(const RunPlan& plan) {
-  for (const RunPlan::Input& input : plan.inputs) {
-    SPW_ASSIGN(const SourceListing now, ListSource(input.directory, input.selection));
-    if (now.selected == input.listing.selected) continue;
-    return Fail(
-        Code::kCorrupt,
-        fmt::format("{}: changed while it was sealed; a run gets one version of a dataset or "
-                    "none, so leave it alone and submit again",
-                    input.directory));
-  }
+  for (const RunPlan::Input& input : plan.inputs)
+    SPW_TRY(input.source->CheckUnchanged(input.selection, input.listing));
   return Ok();
 }
 

@@ -1,6 +1,7 @@
 // Selecting, packing and sealing the inputs of one run.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "base/result.h"
@@ -12,7 +13,7 @@ namespace spillway::gateway {
 struct RunPlan {
   struct Input {
     std::string prefix;  // "<claim name>/"
-    std::string directory;
+    std::shared_ptr<Source> source;
     data::Selection selection;
     SourceListing listing;
   };
@@ -24,7 +25,7 @@ struct RunPlan {
 };
 
 // Looks at every input. kInvalid names what is wrong with the request or a dataset: also restricted
-// data, and a selection that selects nothing.
+// data, and a selection that selects nothing. Otherwise as Source::List().
 Result<RunPlan> PlanRun(const RunRequest& request);
 
 // Writes `directory`/chunks and `directory`/manifest, synced, and completes plan.record. The key is

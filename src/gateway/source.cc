@@ -1,201 +1,33 @@
 #include "gateway/source.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <memory>
-
-#include "data/bytes.h"
-#include "gateway/files.h"
 
 namespace spillway::gateway {
-namespace {
 
-std::int64_t Nanoseconds(const timespec& time) {
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+Error SourceChanged(const std::string& name, std::string_view what) {
+  return {Code::kCorrupt,
+          fmt::format("{}: {} while it was read; a run gets one version of a dataset or none, so "
+                      "leave it alone and submit again",
+                      name, what),
+          {}};
 }
 
-class Walk {
- public:
-  Walk(std::string directory, const data::Selection& selection)
-      : directory_(std::move(directory)), selection_(selection) {}
-
-  // Takes the open directory, whose path below the root is `prefix` ("" or "a/b/").
-  Status Visit(net::Fd fd, const std::string& prefix, int depth) {
-    if (depth > kMaxSourceDepth)
-      return Fail(Code::kInvalid, fmt::format("{}/{}: more than {} directories deep", directory_,
-                                              prefix, kMaxSourceDepth));
-    SPW_ASSIGN(const std::vector<std::string> names, Names(fd, prefix));
-    for (const std::string& name : names) SPW_TRY(VisitName(fd.get(), prefix, name, depth));
-    return Ok();
+Status CompareListings(const Source& source, const SourceListing& listed, const SourceListing& now,
+                       bool may_grow) {
+  const auto changed = [&](const SourceFile& file, std::string_view what) {
+    return Fail(SourceChanged(fmt::format("{}/{}", source.Name(), file.path), what));
+  };
+  auto there = now.selected.begin();
+  for (const SourceFile& file : listed.selected) {
+    for (; there != now.selected.end() && there->path < file.path; ++there)
+      if (!may_grow) return changed(*there, "was added");
+    if (there == now.selected.end() || there->path != file.path)
+      return changed(file, "was deleted");
+    if (*there != file) return changed(file, "changed");
+    ++there;
   }
-
-  SourceListing Take() {
-    std::sort(listing_.selected.begin(), listing_.selected.end(),
-              [](const SourceFile& a, const SourceFile& b) { return a.path < b.path; });
-    return std::move(listing_);
-  }
-
- private:
-  Result<std::vector<std::string>> Names(const net::Fd& fd, const std::string& prefix) {
-    const std::string place = directory_ + "/" + prefix;
-    const int copy = fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
-    const std::unique_ptr<DIR, int (*)(DIR*)> handle(copy < 0 ? nullptr : fdopendir(copy),
-                                                     closedir);
-    if (!handle) return Fail(FileError("list", place, errno));
-    std::vector<std::string> names;
-    while (true) {
-      errno = 0;
-      const dirent* entry = readdir(handle.get());
-      if (entry == nullptr) break;
-      std::string name = entry->d_name;
-      if (name == "." || name == "..") continue;
-      if (++seen_ > kMaxSourceObjects)
-        return Fail(Code::kInvalid,
-                    fmt::format("{}: more than {} objects; pack small samples into archives",
-                                directory_, kMaxSourceObjects));
-      names.push_back(std::move(name));
-    }
-    if (errno != 0) return Fail(FileError("list", place, errno));
-    return names;
-  }
-
-  Status VisitName(int parent, const std::string& prefix, const std::string& name, int depth) {
-    const std::string path = prefix + name;
-    struct stat info{};
-    if (fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
-      return Fail(FileError("stat", directory_ + "/" + path, errno));
-    if (S_ISDIR(info.st_mode)) {
-      net::Fd child(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (!child.valid()) return Fail(FileError("open", directory_ + "/" + path, errno));
-      return Visit(std::move(child), path + "/", depth + 1);
-    }
-    ++listing_.objects;
-    const bool leaves = selection_.Leaves(path);
-    if (!S_ISREG(info.st_mode)) {
-      if (!leaves) return Ok();
-      return Fail(
-          Code::kInvalid,
-          fmt::format("{}/{}: is {}, which is not followed; replace it by the file it stands "
-                      "for, or exclude it",
-                      directory_, path,
-                      S_ISLNK(info.st_mode) ? "a symbolic link" : "a special file"));
-    }
-    listing_.bytes += info.st_size;
-    if (!leaves) return Ok();
-    listing_.selected_bytes += info.st_size;
-    listing_.selected.push_back({path, info.st_mode & 0777u, FileState::Of(info)});
-    return Ok();
-  }
-
-  const std::string directory_;
-  const data::Selection& selection_;
-  std::size_t seen_ = 0;
-  SourceListing listing_;
-};
-
-Result<net::Fd> OpenRoot(const std::string& directory) {
-  net::Fd root(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (root.valid()) return root;
-  if (errno == ENOTDIR)
-    return Fail(Code::kInvalid, fmt::format("{}: is not a directory", directory));
-  return Fail(FileError("open", directory, errno));
-}
-
-}  // namespace
-
-FileState FileState::Of(const struct stat& info) {
-  return {info.st_size, Nanoseconds(info.st_mtim), Nanoseconds(info.st_ctim), info.st_dev,
-          info.st_ino};
-}
-
-Result<SourceListing> ListSource(const std::string& directory, const data::Selection& selection) {
-  SPW_ASSIGN(net::Fd root, OpenRoot(directory));
-  Walk walk(directory, selection);
-  SPW_TRY(walk.Visit(std::move(root), "", 0));
-  return walk.Take();
-}
-
-Result<SourceReader> SourceReader::Open(const std::string& directory) {
-  SPW_ASSIGN(net::Fd root, OpenRoot(directory));
-  return SourceReader(directory, std::move(root));
-}
-
-// One name at a time without following links, so that a directory that was swapped for a link
-// leads nowhere.
-Status SourceReader::OpenFile(const SourceFile& file) {
-  net::Fd at;
-  std::size_t from = 0;
-  while (true) {
-    const std::size_t slash = file.path.find('/', from);
-    const bool last = slash == std::string::npos;
-    const std::string name = file.path.substr(from, last ? slash : slash - from);
-    const int parent = at.valid() ? at.get() : root_.get();
-    net::Fd next(openat(parent, name.c_str(),
-                        O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (last ? 0 : O_DIRECTORY)));
-    if (!next.valid()) return Fail(FileError("open", directory_ + "/" + file.path, errno));
-    at = std::move(next);
-    if (last) break;
-    from = slash + 1;
-  }
-  file_ = std::move(at);
-  path_ = file.path;
-  return CheckState(file);
-}
-
-Status SourceReader::CheckState(const SourceFile& file) const {
-  struct stat info{};
-  if (fstat(file_.get(), &info) != 0)
-    return Fail(FileError("stat", directory_ + "/" + file.path, errno));
-  if (FileState::Of(info) == file.state) return Ok();
-  return Fail(Code::kCorrupt,
-              fmt::format("{}/{}: changed while it was read; a run gets one version "
-                          "of a dataset or none, so leave it alone and submit again",
-                          directory_, file.path));
-}
-
-Status SourceReader::Read(const SourceFile& file, std::int64_t offset,
-                          std::span<std::uint8_t> out) {
-  if (!file_.valid() || path_ != file.path) SPW_TRY(OpenFile(file));
-  SPW_TRY(ReadAt(file_.get(), directory_ + "/" + file.path, offset, out));
-  return CheckState(file);
-}
-
-Result<SelectionCache::Size> SelectionCache::Look(const std::string& directory,
-                                                  const std::vector<std::string>& include,
-                                                  const std::vector<std::string>& exclude,
-                                                  const std::vector<std::string>& narrow,
-                                                  Duration now) {
-  ByteBuffer key_bytes;
-  data::AppendField(key_bytes, directory);
-  for (const auto* list : {&include, &exclude, &narrow}) {
-    data::AppendBigEndian(key_bytes, static_cast<std::uint32_t>(list->size()));
-    for (const std::string& pattern : *list) data::AppendField(key_bytes, pattern);
-  }
-  const std::string key(AsText(key_bytes));
-  {
-    const std::lock_guard lock(mutex_);
-    const auto it = entries_.find(key);
-    if (it != entries_.end() && now - it->second.looked_at < max_age_) return it->second.size;
-  }
-  const auto size = [&]() -> Result<Size> {
-    SPW_ASSIGN(const data::Selection selection, data::Selection::Parse(include, exclude, narrow));
-    SPW_ASSIGN(const SourceListing listing, ListSource(directory, selection));
-    const auto leaves = static_cast<std::int64_t>(listing.selected.size());
-    return Size{leaves, listing.selected_bytes, listing.objects - leaves,
-                listing.bytes - listing.selected_bytes};
-  }();
-  const std::lock_guard lock(mutex_);
-  if (entries_.size() >= kMaxEntries && !entries_.contains(key))
-    entries_.erase(std::min_element(
-        entries_.begin(), entries_.end(),
-        [](const auto& a, const auto& b) { return a.second.looked_at < b.second.looked_at; }));
-  entries_.insert_or_assign(key, Entry{now, size});
-  return size;
+  if (there != now.selected.end() && !may_grow) return changed(*there, "was added");
+  return Ok();
 }
 
 }  // namespace spillway::gateway

@@ -1,37 +1,39 @@
-// A directory as the source of a Dataset: what of it leaves the site, and reading exactly that.
+// Where the files of a Dataset are: a directory, or a part of a bucket. What of it leaves the site,
+// and reading exactly that.
 #pragma once
 
 #include <sys/stat.h>
 
 #include <cstdint>
-#include <map>
-#include <mutex>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "base/encoding.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "data/selection.h"
-#include "net/socket.h"
 
 namespace spillway::gateway {
 
 inline constexpr std::size_t kMaxSourceObjects = 1'000'000;
 inline constexpr int kMaxSourceDepth = 64;
 
-// Tells one state of a file from another. The change time moves with every write, even one that
-// sets the modification time back.
+// Tells one state of a file from another.
 struct FileState {
-  std::int64_t size_bytes = 0, mtime_ns = 0, ctime_ns = 0;
+  std::int64_t size_bytes = 0, mtime_ns = 0;
+  // Of a file in a directory. The change time moves with every write, even one that sets the
+  // modification time back.
+  std::int64_t ctime_ns = 0;
   std::uint64_t device = 0, inode = 0;
+  std::string etag;  // of an object in a bucket
 
   static FileState Of(const struct stat& info);
   bool operator==(const FileState&) const = default;
 };
 
 struct SourceFile {
-  std::string path;  // below the directory
+  std::string path;  // below the directory or the prefix
   std::uint32_t mode = 0;
   FileState state;
 
@@ -41,59 +43,51 @@ struct SourceFile {
 struct SourceListing {
   std::vector<SourceFile> selected;  // sorted by path, bytewise
   std::int64_t selected_bytes = 0;
-  std::int64_t objects = 0, bytes = 0;  // everything in the directory; links count as objects
+  std::int64_t objects = 0, bytes = 0;  // everything in the source; links count as objects
 };
 
-// Walks the directory. Links are never followed. kNotFound when it is not there; kInvalid when it
-// is no directory, holds too much, or the selection names something that is neither file nor
-// directory (a link would silently be missing where the run looks for it).
-Result<SourceListing> ListSource(const std::string& directory, const data::Selection& selection);
-
-// Reads files of one listing. Not thread-safe.
+// Reads files of one listing.
 class SourceReader {
  public:
-  static Result<SourceReader> Open(const std::string& directory);
+  virtual ~SourceReader() = default;
 
-  // Fills `out` from `offset` on. kCorrupt when the file is no longer in the state of the listing,
-  // before or after reading. Keeps the last file open, so read a file from front to back.
-  Status Read(const SourceFile& file, std::int64_t offset, std::span<std::uint8_t> out);
+  // Fills `out` from `offset` on. kCorrupt, with the file's name, when it is no longer in the state
+  // of the listing. Read a file from front to back.
+  virtual Status Read(const SourceFile& file, std::int64_t offset, std::span<std::uint8_t> out) = 0;
 
- private:
-  SourceReader(std::string directory, net::Fd root)
-      : directory_(std::move(directory)), root_(std::move(root)) {}
-  Status OpenFile(const SourceFile& file);
-  Status CheckState(const SourceFile& file) const;
-
-  std::string directory_;
-  net::Fd root_, file_;
-  std::string path_;  // of file_
+  // How many calls of Read() at a time pay; 1: there may be only one at a time.
+  virtual int Parallel() const { return 1; }
+  // No more patience: what is being read fails soon. From any thread.
+  virtual void Cancel() {}
 };
 
-// What a selection would send, for estimates: walks at most once in `max_age` per selection.
-// Thread-safe; holds at most kMaxEntries answers.
-class SelectionCache {
+// Thread-safe.
+class Source {
  public:
-  static constexpr std::size_t kMaxEntries = 256;
+  virtual ~Source() = default;
 
-  explicit SelectionCache(Duration max_age) : max_age_(max_age) {}
+  // For messages, and one and the same for the same place.
+  virtual std::string Name() const = 0;
+  // Looking at it takes requests to another machine.
+  virtual bool IsFar() const { return false; }
 
-  struct Size {
-    std::int64_t leaves_objects = 0, leaves_bytes = 0;
-    std::int64_t stays_objects = 0, stays_bytes = 0;
-  };
-  // `now`: a steady clock. Errors as ListSource and Selection::Parse; they are remembered too.
-  Result<Size> Look(const std::string& directory, const std::vector<std::string>& include,
-                    const std::vector<std::string>& exclude, const std::vector<std::string>& narrow,
-                    Duration now);
+  // Everything that is there now and what of it is selected. kNotFound when it is not there;
+  // kInvalid when it holds too much or the selection names something that cannot be a file (it
+  // would silently be missing where the run looks for it). Of what is far also kThrottled,
+  // kUnavailable and kDenied.
+  virtual Result<SourceListing> List(const data::Selection& selection) = 0;
+  virtual Result<std::unique_ptr<SourceReader>> Open() = 0;
 
- private:
-  struct Entry {
-    Duration looked_at;
-    Result<Size> size;
-  };
-  const Duration max_age_;
-  std::mutex mutex_;
-  std::map<std::string, Entry> entries_;
+  // Ok while the source still holds what was listed; kCorrupt names what is different: files that
+  // were read one after the other would be a mixture of two versions.
+  virtual Status CheckUnchanged(const data::Selection& selection, const SourceListing& listed) = 0;
 };
+
+// Ok if `now` has every file of `listed` in the same state, and, unless it may grow, no other.
+Status CompareListings(const Source& source, const SourceListing& listed, const SourceListing& now,
+                       bool may_grow);
+
+// "<name>: changed while it was read; ...", kCorrupt.
+Error SourceChanged(const std::string& name, std::string_view what = "changed");
 
 }  // namespace spillway::gateway

@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include "base/encoding.h"
 #include "gateway/gateway_test_util.h"
+#include "gateway/selection_cache.h"
+#include "gateway/source_directory.h"
 
 namespace spillway::gateway {
 namespace {
@@ -12,6 +15,10 @@ using ::testing::HasSubstr;
 data::Selection Select(std::vector<std::string> include, std::vector<std::string> exclude = {},
                        std::vector<std::string> narrow = {}) {
   return *data::Selection::Parse(include, exclude, narrow);
+}
+
+Result<SourceListing> ListSource(const std::string& directory, const data::Selection& selection) {
+  return OpenDirectorySource(directory)->List(selection);
 }
 
 TEST(Source, SelectsAndCountsWhatStays) {
@@ -69,28 +76,34 @@ TEST(Source, AFileThatChangedIsNotRead) {
   ASSERT_TRUE(listing);
   const SourceFile& file = listing->selected[0];
   ByteBuffer out(4);
-  auto reader = SourceReader::Open(dir.path());
+  auto reader = OpenDirectorySource(dir.path())->Open();
   ASSERT_TRUE(reader);
-  ASSERT_TRUE(reader->Read(file, 3, out));
+  ASSERT_TRUE((*reader)->Read(file, 3, out));
   EXPECT_EQ(AsText(out), "3456");
   // Same size, and the time set back: only the change time tells.
   const auto before = std::filesystem::last_write_time(dir / "d/a");
   WriteText(dir / "d/a", "9876543210");
   std::filesystem::last_write_time(dir / "d/a", before);
-  EXPECT_EQ(reader->Read(file, 3, out).error().code, Code::kCorrupt) << "the file that is open";
-  auto afresh = SourceReader::Open(dir.path());
-  EXPECT_EQ(afresh->Read(file, 3, out).error().code, Code::kCorrupt);
+  EXPECT_EQ((*reader)->Read(file, 3, out).error().code, Code::kCorrupt) << "the file that is open";
+  auto afresh = OpenDirectorySource(dir.path())->Open();
+  EXPECT_EQ((*afresh)->Read(file, 3, out).error().code, Code::kCorrupt);
   std::filesystem::remove(dir / "d/a");
   std::filesystem::create_symlink("/etc/passwd", dir / "d/a");
-  auto linked = SourceReader::Open(dir.path());
-  EXPECT_FALSE(linked->Read(file, 0, out)) << "a link in its place is not followed";
+  auto linked = OpenDirectorySource(dir.path())->Open();
+  EXPECT_FALSE((*linked)->Read(file, 0, out)) << "a link in its place is not followed";
+}
+
+std::shared_ptr<Source> OpenShared(const std::string& directory) {
+  return OpenDirectorySource(directory);
 }
 
 TEST(SelectionCache, LooksAgainWhenTheAnswerIsOld) {
   TempDir dir;
   WriteText(dir / "a", "12345");
   SelectionCache cache(10s);
-  const auto look = [&](Duration now) { return *cache.Look(dir.path(), {}, {}, {"a"}, now); };
+  const auto look = [&](Duration now) {
+    return *cache.Look(OpenShared(dir.path()), {}, {}, {"a"}, now);
+  };
   EXPECT_EQ(look(0s).leaves_bytes, 5);
   WriteText(dir / "a", "1234567");
   WriteText(dir / "b", "123");
@@ -99,9 +112,9 @@ TEST(SelectionCache, LooksAgainWhenTheAnswerIsOld) {
   EXPECT_EQ(look(10s).stays_objects, 1);
   EXPECT_EQ(look(10s).stays_bytes, 3);
   for (int i = 0; i < 1000; ++i)
-    (void)cache.Look(dir.path(), {std::to_string(i)}, {}, {}, Duration(i));
+    (void)cache.Look(OpenShared(dir.path()), {std::to_string(i)}, {}, {}, Duration(i));
   EXPECT_EQ(look(11s).leaves_bytes, 7);
-  EXPECT_FALSE(cache.Look(dir.path(), {"../x"}, {}, {}, 0s));
+  EXPECT_FALSE(cache.Look(OpenShared(dir.path()), {"../x"}, {}, {}, 0s));
 }
 
 }  // namespace

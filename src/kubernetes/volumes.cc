@@ -23,11 +23,17 @@ std::string VolumeName(const json::value& claim) {
   return "spillway-" + MetadataText(claim, "uid");
 }
 
-json::value VolumeFor(const json::value& claim, bool results, const std::string& directory) {
+json::value VolumeFor(const json::value& claim, bool results, const std::string& directory,
+                      const std::string& bucket) {
   const std::string ns = MetadataText(claim, "namespace"), name = MetadataText(claim, "name");
   const json::value& spec = site::SpecOf(claim);
   json::array modes;
   if (const json::array* asked = FindArray(spec, "accessModes")) modes = *asked;
+  json::object attributes{{"kind", results ? "results" : "dataset"},
+                          {"namespace", ns},
+                          {"claim", name},
+                          {"directory", directory.empty() ? "." : directory}};
+  if (!bucket.empty()) attributes["bucket"] = bucket;
   const json::value* storage = FindPath(spec, {"resources", "requests", "storage"});
   return json::object{
       {"apiVersion", "v1"},
@@ -48,11 +54,7 @@ json::value VolumeFor(const json::value& claim, bool results, const std::string&
                     {"csi", json::object{{"driver", kDriver},
                                          {"volumeHandle", fmt::format("{}/{}", ns, name)},
                                          {"readOnly", !results},
-                                         {"volumeAttributes",
-                                          json::object{{"kind", results ? "results" : "dataset"},
-                                                       {"namespace", ns},
-                                                       {"claim", name},
-                                                       {"directory", directory}}}}}}}};
+                                         {"volumeAttributes", std::move(attributes)}}}}}};
 }
 
 bool IsOurVolume(const json::value& volume) {

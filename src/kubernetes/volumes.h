@@ -21,8 +21,10 @@ bool NamesOurs(const json::value& claim);
 // And it is of our storage class.
 bool WantsVolume(const json::value& claim);
 std::string VolumeName(const json::value& claim);  // "spillway-UID"
-// `directory` is relative to the site's data or results root.
-json::value VolumeFor(const json::value& claim, bool results, const std::string& directory);
+// `directory` is relative to the site's data or results root; or `bucket` says which bucket it is
+// ("s3://bucket/prefix").
+json::value VolumeFor(const json::value& claim, bool results, const std::string& directory,
+                      const std::string& bucket = "");
 bool IsOurVolume(const json::value& volume);
 
 bool IsDaemonPod(const json::value& pod);  // made by a DaemonSet

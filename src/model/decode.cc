@@ -27,6 +27,19 @@ Result<Duration> DurationOr(const json::value& value, std::string_view key, Dura
   return ParseDuration(text);
 }
 
+S3Place DecodeS3Place(const json::value& s3) {
+  S3Place place;
+  place.endpoint = StringOr(s3, "endpoint", "");
+  while (place.endpoint.ends_with('/')) place.endpoint.pop_back();
+  place.bucket = StringOr(s3, "bucket", "");
+  place.prefix = StringOr(s3, "prefix", "");
+  if (!place.prefix.empty() && !place.prefix.ends_with('/')) place.prefix += '/';
+  place.region = StringOr(s3, "region", place.region);
+  place.path_style = BoolOr(s3, "pathStyle", place.path_style);
+  place.profile = StringOr(s3, "profile", place.profile);
+  return place;
+}
+
 }  // namespace
 
 Labels DecodeLabels(const json::value* value) {
@@ -143,8 +156,10 @@ Result<DatasetInfo> DecodeDataset(const json::value& object) {
                       std::string(NameOf(object)));
   const auto data_class = DataClassFrom(StringOr(spec, "class", "restricted"));
   d.data_class = data_class.value_or(DataClass::kRestricted);
-  if (const json::value* source = Find(spec, "source"))
+  if (const json::value* source = Find(spec, "source")) {
     d.directory = StringOr(*source, "directory", "");
+    if (const json::value* s3 = Find(*source, "s3")) d.s3 = DecodeS3Place(*s3);
+  }
   d.include = DecodeStrings(spec, "include");
   d.exclude = DecodeStrings(spec, "exclude");
   return d;

@@ -30,6 +30,20 @@ TEST(DecodePolicy, DefaultsAreTheCautiousOnes) {
   EXPECT_FALSE(p->allow_spot);
 }
 
+TEST(DecodeDataset, PartOfABucket) {
+  const auto d = DecodeDataset(
+      Parse(R"({"metadata":{"name":"d","namespace":"n"},"spec":{"class":"public","source":{"s3":{
+        "endpoint":"https://s3.example.org/","bucket":"data","prefix":"digits/train","region":"eu",
+        "pathStyle":false,"profile":"ceph"}}}})"));
+  ASSERT_TRUE(d && d->s3);
+  EXPECT_EQ(*d->s3,
+            (S3Place{"https://s3.example.org", "data", "digits/train/", "eu", false, "ceph"}));
+  EXPECT_EQ(d->SourceName(), "s3://data/digits/train/");
+  const auto least = DecodeDataset(Parse(
+      R"({"metadata":{"name":"d"},"spec":{"source":{"s3":{"endpoint":"http://h","bucket":"b"}}}})"));
+  EXPECT_EQ(*least->s3, (S3Place{"http://h", "b", "", "us-east-1", true, "default"}));
+}
+
 TEST(DecodeDataset, UnknownClassCountsAsRestricted) {
   const auto d = DecodeDataset(
       Parse(R"({"metadata":{"name":"d","namespace":"n"},"spec":{"source":{"directory":"/x"}}})"));

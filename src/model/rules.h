@@ -82,12 +82,30 @@ struct ProviderAccount {
   std::string not_ready_reason;
 };
 
+// A part of a bucket in a store that speaks S3.
+struct S3Place {
+  std::string endpoint;  // "https://s3.example.org[:port]"
+  std::string bucket;
+  std::string prefix;  // empty, or with '/' at its end
+  std::string region = "us-east-1";
+  bool path_style = true;           // https://endpoint/bucket/key; else https://bucket.endpoint/key
+  std::string profile = "default";  // of the site's credentials
+
+  // "s3://bucket/prefix".
+  std::string Name() const { return "s3://" + bucket + "/" + prefix; }
+  bool operator==(const S3Place&) const = default;
+};
+
 struct DatasetInfo {
   std::string key;  // "namespace/name"
   DataClass data_class = DataClass::kRestricted;
-  std::string directory;  // absolute, when the source is a directory
+  std::string directory;      // relative to the site's data root, when the source is a directory
+  std::optional<S3Place> s3;  // when it is a bucket
   std::vector<std::string> include, exclude;
   std::int64_t selected_bytes = 0;  // what include/exclude select; 0 while unknown
+
+  // In one line, for people.
+  std::string SourceName() const { return s3 ? s3->Name() : "directory " + directory; }
 };
 
 // ResourceQuota of a namespace. -1: not limited.

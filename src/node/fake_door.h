@@ -89,6 +89,7 @@ class FakeDoor {
     std::string bytes;
     std::uint32_t mode = 0;
     std::map<std::size_t, std::string> chunks;
+    std::map<std::size_t, int> puts;  // how often each chunk came
   };
 
   // What it saw and what it is to answer; read and changed under Change() and WaitFor() only.
@@ -343,6 +344,7 @@ class FakeDoor {
                                AsBytes(request.body)));
     Result& result = state_.results[query("claim") + "/" + path];
     result.chunks[chunk] = AsText(plain);
+    ++result.puts[chunk];
     result.mode = static_cast<std::uint32_t>(std::stoul(query("mode")));
     if (result.chunks.size() < std::stoul(query("chunks")))
       return net::Response::Json(json::object());

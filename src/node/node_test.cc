@@ -356,6 +356,25 @@ TEST_F(NodeTest, PodEndsForTheSiteOnlyWhenItsResultsAreReceipted) {
   EXPECT_TRUE(door_.WaitFor([](const State& s) { return s.Last()->results_returned; }));
 }
 
+TEST_F(NodeTest, AFileGoesOnWhereTheSiteWasAway) {
+  door_.Change([](State& s) { s.hold_receipts = true; });
+  Begin();
+  Order("head -c 9000000 /dev/zero > /out/big");
+  ASSERT_TRUE(door_.WaitFor([](const State& s) {
+    const auto big = s.results.find("models/big");
+    return big != s.results.end() && big->second.puts.contains(2) && big->second.puts.at(2) >= 3;
+  }));
+  door_.Change([](State& s) {
+    EXPECT_EQ(s.results["models/big"].puts[0], 1) << "what the site has is not sent again";
+    // As a site that was killed: it knows nothing of the file any more.
+    s.results.clear();
+    s.hold_receipts = false;
+  });
+  ASSERT_TRUE(WaitForPhase("Succeeded"));
+  door_.Change(
+      [](State& s) { EXPECT_EQ(s.results["models/big"].bytes, std::string(9'000'000, '\0')); });
+}
+
 TEST_F(NodeTest, StopOrderTerminatesWithGraceAndTakesTheResults) {
   Begin();
   Order("trap 'echo saved > /out/last; exit 7' TERM; echo ready; while :; do sleep 0.05; done");

@@ -6,6 +6,14 @@
 #include "data/receipt.h"
 
 namespace spillway::node {
+namespace {
+
+// The site, or the place where it puts results, was away or busy: what it has, it keeps.
+bool MayGoOn(Code code) {
+  return code == Code::kUnavailable || code == Code::kThrottled || code == Code::kMaybeApplied;
+}
+
+}  // namespace
 
 ResultSender::ResultSender(DoorAccess& access, RunNames names, data::VerifyKey site,
                            std::shared_ptr<ResultStore> store, Duration retry_first,
@@ -140,16 +148,25 @@ void ResultSender::Run() {
   }
 }
 
-// All chunks from the first on: the site answers those it has without storing them again.
-Status ResultSender::SendFile(DoorClient& client, const SealedFile& file) {
+// Goes on where the last attempt failed. The site answers chunks that it has without storing them
+// again; if it has lost earlier ones there is no receipt at the end, and all are sent again.
+Status ResultSender::SendFile(DoorClient& client, SealedFile& file) {
   ResultChunk about = file.about;
   about.chunks = file.slots.size();
-  for (about.chunk = 0; about.chunk < about.chunks; ++about.chunk) {
+  for (about.chunk = file.next; about.chunk < about.chunks; ++about.chunk) {
     SPW_ASSIGN(const ByteBuffer sealed, store_->Get(file.slots[about.chunk]));
-    SPW_ASSIGN(const std::optional<std::string> receipt, client.PutResult(about, sealed));
-    if (receipt) return CheckReceipt(file, *receipt);
-    if (stopper_.Stopped()) break;
+    const auto receipt = client.PutResult(about, sealed);
+    if (!receipt && !MayGoOn(receipt.error().code)) file.next = 0;
+    if (!receipt) return Fail(receipt.error());
+    if (*receipt) {
+      const Status checked = CheckReceipt(file, **receipt);
+      if (!checked) file.next = 0;
+      return checked;
+    }
+    file.next = about.chunk + 1;
+    if (stopper_.Stopped()) return Fail(Code::kUnavailable, "results are not sent any more");
   }
+  file.next = 0;
   return Fail(Code::kUnavailable, "the site has every chunk and sent no receipt");
 }
 

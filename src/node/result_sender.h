@@ -26,6 +26,7 @@ namespace spillway::node {
 struct SealedFile {
   ResultChunk about;  // of chunk 0
   std::vector<ResultStore::Slot> slots;
+  std::size_t next = 0;  // the site has all chunks before this one, as far as is known
 };
 
 // One thread sends file after file and repeats what fails, until Stop(). Thread-safe.
@@ -57,7 +58,7 @@ class ResultSender {
 
  private:
   void Run();
-  Status SendFile(DoorClient& client, const SealedFile& file);
+  Status SendFile(DoorClient& client, SealedFile& file);
   Status CheckReceipt(const SealedFile& file, const std::string& receipt) const;
   void Finish(SealedFile& file);
   void Done(const std::string& uid);

@@ -82,6 +82,13 @@ Result<std::unique_ptr<SiteVolumes>> SiteVolumes::Open(const std::string& data_r
 
 Status SiteVolumes::Publish(const csi::PublishRequest& request) {
   SPW_ASSIGN(const VolumeRequest asked, ReadVolumeRequest(request));
+  if (!asked.bucket.empty())
+    return Fail(
+        Code::kInvalid,
+        fmt::format("volume {}: is {}, and the site's own nodes mount directories only: use "
+                    "the site's driver for buckets there, or let the pod run on a rented "
+                    "machine",
+                    request.volume_id, asked.bucket));
   if (const Status fits = runtime::CheckRelativePath(asked.directory); !fits)
     return Fail(fits.error().In(fmt::format("volume {}: directory", request.volume_id)));
   const bool dataset = asked.kind == VolumeRequest::Kind::kDataset;

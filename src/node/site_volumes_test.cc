@@ -119,6 +119,7 @@ TEST_F(SiteVolumesTest, ContradictingAttributesAreNamed) {
   EXPECT_THAT(refused("namespace", "else"), HasSubstr("else"));
   EXPECT_THAT(refused("csi.storage.k8s.io/pod.namespace", "else"), HasSubstr("another namespace"));
   EXPECT_THAT(refused("csi.storage.k8s.io/pod.uid", ""), HasSubstr("pod.uid"));
+  EXPECT_THAT(refused("bucket", "s3://data/digits/"), HasSubstr("is s3://data/digits/"));
   EXPECT_THAT(refused("directory", std::string(5000, 'x')), HasSubstr("directory"));
 }
 

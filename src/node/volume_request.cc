@@ -30,6 +30,9 @@ Result<VolumeRequest> ReadVolumeRequest(const csi::PublishRequest& request) {
   SPW_ASSIGN(asked.claim, Attribute(request, "claim"));
   SPW_ASSIGN(asked.name_space, Attribute(request, "namespace"));
   SPW_ASSIGN(asked.directory, Attribute(request, "directory"));
+  if (request.context.contains("bucket")) {
+    SPW_ASSIGN(asked.bucket, Attribute(request, "bucket"));
+  }
   SPW_ASSIGN(const std::string pod_space, Attribute(request, "csi.storage.k8s.io/pod.namespace"));
   SPW_ASSIGN(const std::string pod_name, Attribute(request, "csi.storage.k8s.io/pod.name"));
   SPW_ASSIGN(asked.uid, Attribute(request, "csi.storage.k8s.io/pod.uid"));

@@ -11,6 +11,7 @@ struct VolumeRequest {
   enum class Kind { kDataset, kResults };
   Kind kind = Kind::kDataset;
   std::string claim, name_space;
+  std::string bucket;     // "s3://bucket/prefix" when it is no directory of the site
   std::string directory;  // relative to the site's data or results root
   std::string pod, uid;   // "namespace/name"
 };

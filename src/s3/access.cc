@@ -18,7 +18,13 @@ Access::Access(AccessOptions options, const Clock& real)
 
 Result<Client> Access::Open(Bucket bucket, Patience patience) {
   Means means;
-  means.send = [this](const net::WebRequest& request) { return web_.Do(request); };
+  means.send = [this](const net::WebRequest& request) -> Result<net::HttpResponse> {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopped_) return Fail(Code::kUnavailable, "the program ends");
+    }
+    return web_.Do(request);
+  };
   means.credentials = [this](const std::string& profile) { return credentials_.Find(profile); };
   means.now = [this] { return real_.Now(); };
   means.wait = [this](Duration wait) {

@@ -32,7 +32,10 @@ class Access {
   // kInvalid for an endpoint that is none. Nothing is sent; credentials are read with each call.
   Result<Client> Open(Bucket bucket, Patience patience = {});
 
-  // Ends all waiting: calls give their last error.
+  // kDenied names what is wrong with the credentials file.
+  Status Check() { return credentials_.Check(); }
+
+  // Ends all waiting; calls fail with kUnavailable from now on.
   void Stop();
 
  private:

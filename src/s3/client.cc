@@ -121,6 +121,10 @@ std::string Client::What(const Call& call) const {
 
 Result<net::WebRequest> Client::Signed(const Call& call) const {
   SPW_ASSIGN(const Credentials credentials, means_.credentials(bucket_.profile));
+  if (!credentials.endpoint.empty() && credentials.endpoint != bucket_.endpoint)
+    return Fail(Code::kDenied, fmt::format("profile [{}] is for {} and not for {}",
+                                           schema::Printable(bucket_.profile), credentials.endpoint,
+                                           bucket_.endpoint));
   const Time now = means_.now();
   ToSign sign;
   sign.method = call.method;
@@ -180,7 +184,7 @@ Result<T> Client::Do(const Call& call,
     if (error->retry_after) pause = std::max<Duration>(pause, *error->retry_after);
     if (!MayHelp(error->code) || attempt >= patience_.attempts || waited + pause > patience_.total)
       return Fail(std::move(*error));
-    if (!means_.wait(pause)) return Fail(std::move(*error));
+    if ((given_up_ != nullptr && *given_up_) || !means_.wait(pause)) return Fail(std::move(*error));
     waited += pause;
     wait = std::min(wait * 2, patience_.longest);
   }

@@ -3,6 +3,7 @@
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -77,6 +78,8 @@ class Client {
   static Result<Client> Open(Bucket bucket, Means means, Patience patience = {});
 
   const Bucket& bucket() const { return bucket_; }
+  // From now on nothing is tried again once `given_up` is true; it outlives the client.
+  void GiveUpWith(const std::atomic<bool>* given_up) { given_up_ = given_up; }
   // "s3://bucket/key".
   std::string NameOf(std::string_view key) const;
 
@@ -138,6 +141,7 @@ class Client {
   Bucket bucket_;
   Means means_;
   Patience patience_;
+  const std::atomic<bool>* given_up_ = nullptr;
   std::string scheme_, host_;  // "https://", "bucket.s3.example.org:8443"
 };
 

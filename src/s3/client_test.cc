@@ -234,6 +234,19 @@ TEST(Client, RequestsAreSignedAndSecretsStayOutOfErrors) {
       Code::kInvalid);
 }
 
+TEST(Client, KeysOfOneStoreAreNotShownToAnother) {
+  FakeS3 store;
+  Means means = store.Reach();
+  means.credentials = [](const std::string&) -> Result<Credentials> {
+    return Credentials{"key", SecretText("s"), SecretText("t"), "https://ceph.example.org"};
+  };
+  const auto client = Client::Open({.endpoint = "http://127.0.0.1:7480", .name = "data"}, means);
+  const auto head = client->Head("k");
+  EXPECT_EQ(head.error().code, Code::kDenied);
+  EXPECT_THAT(head.error().message, HasSubstr("is for https://ceph.example.org"));
+  EXPECT_EQ(store.Count("HEAD"), 0);
+}
+
 // Over a real connection: the body ends before it is whole, then it comes.
 TEST(Access, ABodyThatTearsOnTheWireIsReadAgain) {
   int port = 0;

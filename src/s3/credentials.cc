@@ -26,8 +26,8 @@ std::string_view Trim(std::string_view text) {
 // One "name = value" of a profile.
 Status TakeSetting(std::string_view name, std::string_view value, std::string_view where,
                    Credentials& profile) {
-  const bool known =
-      name == "aws_access_key_id" || name == "aws_secret_access_key" || name == "aws_session_token";
+  const bool known = name == "aws_access_key_id" || name == "aws_secret_access_key" ||
+                     name == "aws_session_token" || name == "endpoint_url";
   if (!known) return Ok();
   if (value.empty() || !net::IsHeaderSafe(value) || value.find(' ') != std::string_view::npos)
     return Fail(Code::kInvalid, fmt::format("{}: {} must be one word", where, name));
@@ -35,6 +35,8 @@ Status TakeSetting(std::string_view name, std::string_view value, std::string_vi
     profile.access_key_id = value;
   else if (name == "aws_secret_access_key")
     profile.secret_access_key = SecretText(std::string(value));
+  else if (name == "endpoint_url")
+    profile.endpoint = value.substr(0, value.find_last_not_of('/') + 1);
   else
     profile.session_token = SecretText(std::string(value));
   return Ok();
@@ -118,6 +120,11 @@ Status CredentialsFile::Refresh() {
   profiles_ = std::move(*profiles);
   seen_ = std::make_shared<const Seen>(now);
   return Ok();
+}
+
+Status CredentialsFile::Check() {
+  const std::lock_guard lock(mutex_);
+  return Refresh();
 }
 
 Result<Credentials> CredentialsFile::Find(const std::string& profile) {

@@ -14,8 +14,8 @@
 namespace spillway::s3 {
 
 // [profile] sections with aws_access_key_id, aws_secret_access_key and, of temporary credentials,
-// aws_session_token. Other settings are left alone. kInvalid names file, line and mistake, never a
-// value.
+// aws_session_token; endpoint_url names the only store that the keys are for. Other settings are
+// left alone. kInvalid names file, line and mistake, never a value.
 Result<std::map<std::string, Credentials>> ReadCredentials(std::string_view text,
                                                            const std::string& file);
 
@@ -27,6 +27,8 @@ class CredentialsFile {
 
   explicit CredentialsFile(std::string path) : path_(std::move(path)) {}
 
+  // Ok if it can be read.
+  Status Check();
   // kDenied names the file and what is missing in it: also when it cannot be read.
   Result<Credentials> Find(const std::string& profile);
 

@@ -26,6 +26,7 @@ TEST(Credentials, ProfilesAsOtherToolsWriteThem) {
       "aws_access_key_id=ASIA2\n"
       "aws_secret_access_key = x\n"
       "aws_session_token = tok==\n"
+      "endpoint_url = https://ceph.example.org/\n"
       "region = eu\n",
       "credentials");
   ASSERT_TRUE(read) << read.error().message;
@@ -33,6 +34,8 @@ TEST(Credentials, ProfilesAsOtherToolsWriteThem) {
   EXPECT_EQ(read->at("default").secret_access_key.Reveal(), "se/cr+et=");
   EXPECT_TRUE(read->at("default").session_token.empty());
   EXPECT_EQ(read->at("site-ceph").session_token.Reveal(), "tok==");
+  EXPECT_EQ(read->at("site-ceph").endpoint, "https://ceph.example.org");
+  EXPECT_EQ(read->at("default").endpoint, "");
 }
 
 TEST(Credentials, MistakesNameTheLineAndNoValue) {

@@ -18,7 +18,8 @@ inline constexpr std::string_view kUnsignedPayload = "UNSIGNED-PAYLOAD";
 struct Credentials {
   std::string access_key_id;
   SecretText secret_access_key;
-  SecretText session_token;  // of temporary credentials (STS); else empty
+  SecretText session_token;   // of temporary credentials (STS); else empty
+  std::string endpoint = {};  // the only one they may be used at; empty: any
 };
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;

@@ -55,6 +55,9 @@ class Cursor {
     return value_ != nullptr && value_->is_string() ? View(value_->get_string())
                                                     : std::string_view();
   }
+  bool Flag(bool fallback) const {
+    return value_ != nullptr && value_->is_bool() ? value_->get_bool() : fallback;
+  }
   std::int64_t Integer(std::int64_t fallback) const {
     return value_ != nullptr && value_->is_int64() ? value_->get_int64() : fallback;
   }

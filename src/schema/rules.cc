@@ -190,9 +190,8 @@ class Rules {
 
   void CheckDataset() {
     const Cursor s3 = root_["spec"]["source"]["s3"];
-    if (s3)
-      Report(s3.key_at(), s3, "an object store has no adapter yet",
-             "source: {directory: NAME}, a directory below the site's data root");
+    if (s3 && !s3["pathStyle"].Flag(true) && IsNumeric(s3["endpoint"].Text()))
+      Report(s3["pathStyle"], "an address of numbers has no room for the bucket's name", "true");
     const Cursor directory = root_["spec"]["source"]["directory"];
     if (directory && directory.Text().starts_with("/"))
       Report(directory, fmt::format("\"{}\" is absolute", Printable(directory.Text())),
@@ -200,6 +199,12 @@ class Rules {
     else if (directory && HasDotSegment(directory.Text()))
       Report(directory, fmt::format("\"{}\" has a . or .. in it", Printable(directory.Text())),
              "a plain path");
+  }
+
+  // "http://192.0.2.7:7480"
+  static bool IsNumeric(std::string_view endpoint) {
+    endpoint.remove_prefix(std::min(endpoint.find("://") + 3, endpoint.size()));
+    return endpoint.find_first_not_of("0123456789.:/") == std::string_view::npos;
   }
 
   static bool HasDotSegment(std::string_view path) {
@@ -214,12 +219,16 @@ class Rules {
 
   void CheckClaim() {
     const Cursor annotations = root_["metadata"]["annotations"];
-    CheckAnnotations(annotations, {"dataset", "results"});
+    CheckAnnotations(annotations, {"dataset", "results", "results-dataset"});
     const Cursor dataset = annotations["spillway.dev/dataset"],
                  results = annotations["spillway.dev/results"];
     if (dataset && results)
       Report(results.key_at(), results, "the claim is an input and a results place at once",
              "two claims, one with each annotation");
+    const Cursor bucket = annotations["spillway.dev/results-dataset"];
+    if (bucket && !results)
+      Report(bucket.key_at(), bucket, "says in which bucket results go, but the claim has none",
+             "also spillway.dev/results, the directory in it");
     const std::string_view path = results.Text();
     if (results && (path.empty() || path.front() == '/' || path.back() == '/' ||
                     path.find("//") != std::string_view::npos || HasDotSegment(path)))

@@ -53,6 +53,8 @@ class Together {
       if (kind == "PersistentVolumeClaim") {
         const Cursor dataset = root["metadata"]["annotations"]["spillway.dev/dataset"];
         if (dataset) Reference(manifest, dataset, dataset.Text(), "Dataset", manifest.ns);
+        const Cursor bucket = root["metadata"]["annotations"]["spillway.dev/results-dataset"];
+        if (bucket) Reference(manifest, bucket, bucket.Text(), "Dataset", manifest.ns);
       }
       if (kind == "Pod" || kind == "Job") CheckPod(manifest, PodSpecOf(manifest));
     }

@@ -136,6 +136,7 @@ Status Kubelet::Sync() {
       }
       lock.unlock();
       if (!running && Deleting(pod->body)) {
+        if (options_.buckets != nullptr) options_.buckets->Drop(pod->uid);
         const auto removed = store_.Apply({{pod->key, {}, std::nullopt, true}});
         if (!removed) return tl::unexpected(removed.error());
       }
@@ -145,17 +146,21 @@ Status Kubelet::Sync() {
     if (!running && PodPhaseOf(pod->body) == "Pending") SPW_TRY(StartPod(pod));
   }
   // Destroy what has ended, outside the lock: the destructor waits for the pod's thread.
-  std::vector<Pod> ended;
+  std::vector<std::pair<std::string, Pod>> ended;
   {
     const std::lock_guard lock(mutex_);
     for (auto it = pods_.begin(); it != pods_.end();) {
       if (it->second.process && it->second.process->Exit()) {
-        ended.push_back(std::move(it->second));
+        ended.emplace_back(it->first, std::move(it->second));
         it = pods_.erase(it);
       } else {
         ++it;
       }
     }
+  }
+  for (auto& [uid, pod] : ended) {
+    pod.process.reset();
+    if (options_.buckets != nullptr) options_.buckets->Drop(uid);
   }
   return Ok();
 }
@@ -165,8 +170,51 @@ int Kubelet::Running() const {
   return static_cast<int>(pods_.size());
 }
 
-Result<runtime::PodSpec> Kubelet::SpecFor(const store::ObjectPtr& pod,
-                                          const std::set<int>& gpus) const {
+Result<DatasetInfo> Kubelet::DatasetOf(const store::ObjectPtr& pod,
+                                       const ClaimTarget& target) const {
+  const std::string name = target.dataset.substr(target.dataset.find('/') + 1);
+  const store::ObjectPtr dataset = store_.Get({"Dataset", pod->key.ns, name});
+  if (dataset == nullptr)
+    return Fail(Code::kNotFound, fmt::format("Dataset {} does not exist", target.dataset));
+  SPW_ASSIGN(DatasetInfo info, DecodeDataset(dataset->body));
+  if (info.s3 && options_.buckets == nullptr)
+    return Fail(
+        Code::kInvalid,
+        fmt::format("Dataset {} is in {}, and the site uses no buckets; start spillwayd with "
+                    "--s3-credentials",
+                    target.dataset, info.SourceName()));
+  return info;
+}
+
+Result<runtime::Volume> Kubelet::VolumeOf(const store::ObjectPtr& pod, const Mount& mount,
+                                          std::vector<BucketResults>& results) const {
+  runtime::Volume volume{mount.volume, mount.mount_path, runtime::EmptyDir{}};
+  if (mount.claim.empty()) return volume;
+  SPW_ASSIGN(const ClaimTarget target, ResolveClaim(store_, pod->key.ns, mount.claim));
+  std::optional<DatasetInfo> dataset;
+  if (!target.dataset.empty()) {
+    SPW_ASSIGN(dataset, DatasetOf(pod, target));
+  }
+  std::string directory;
+  if (!dataset) {
+    SPW_ASSIGN(directory, PlaceBelow(options_.results_root, target.directory, true));
+  } else if (!dataset->s3) {
+    SPW_ASSIGN(directory, PlaceBelow(options_.data_root, dataset->directory, false));
+  } else if (target.results) {
+    results.push_back({*dataset->s3, target.directory});
+    SPW_ASSIGN(directory, options_.buckets->ResultsOf(pod->uid, results.back()));
+  } else {
+    SPW_ASSIGN(directory, options_.buckets->Fetch(pod->uid, *dataset));
+  }
+  if (target.results)
+    volume.kind = runtime::BindReadWrite{std::move(directory)};
+  else
+    volume.kind = runtime::BindReadOnly{std::move(directory)};
+  return volume;
+}
+
+Result<runtime::PodSpec> Kubelet::SpecFor(const store::ObjectPtr& pod, const std::set<int>& gpus,
+                                          std::vector<BucketResults>& results) const {
   const CommandLine command = CommandOf(pod->body);
   runtime::PodSpec spec;
   spec.name = pod->key.ns + "/" + pod->key.name;
@@ -180,25 +228,8 @@ Result<runtime::PodSpec> Kubelet::SpecFor(const store::ObjectPtr& pod,
   for (int gpu : gpus) spec.gpu_ids.push_back(std::to_string(gpu));
   SPW_ASSIGN(const std::vector<Mount> mounts, MountsOf(pod->body));
   for (const Mount& mount : mounts) {
-    if (mount.claim.empty()) {
-      spec.volumes.push_back({mount.volume, mount.mount_path, runtime::EmptyDir{}});
-      continue;
-    }
-    SPW_ASSIGN(const ClaimTarget target, ResolveClaim(store_, pod->key.ns, mount.claim));
-    if (target.results) {
-      SPW_ASSIGN(std::string directory, PlaceBelow(options_.results_root, target.directory, true));
-      spec.volumes.push_back(
-          {mount.volume, mount.mount_path, runtime::BindReadWrite{std::move(directory)}});
-      continue;
-    }
-    const std::string name = target.dataset.substr(target.dataset.find('/') + 1);
-    const store::ObjectPtr dataset = store_.Get({"Dataset", pod->key.ns, name});
-    if (dataset == nullptr)
-      return Fail(Code::kNotFound, fmt::format("Dataset {} does not exist", target.dataset));
-    SPW_ASSIGN(const DatasetInfo info, DecodeDataset(dataset->body));
-    SPW_ASSIGN(std::string directory, PlaceBelow(options_.data_root, info.directory, false));
-    spec.volumes.push_back(
-        {mount.volume, mount.mount_path, runtime::BindReadOnly{std::move(directory)}});
+    SPW_ASSIGN(runtime::Volume volume, VolumeOf(pod, mount, results));
+    spec.volumes.push_back(std::move(volume));
   }
   return spec;
 }
@@ -217,10 +248,12 @@ Status Kubelet::StartPod(const store::ObjectPtr& pod) {
   }
   const store::ObjectKey key = pod->key;
   const std::string uid = pod->uid;
-  auto spec = SpecFor(pod, gpus);
+  std::vector<BucketResults> results;
+  auto spec = SpecFor(pod, gpus, results);
   if (!spec) {
     // A claim may still appear; until then the pod waits, as ContainerCreating does in Kubernetes.
-    store_.AddEvent(key, true, "FailedMount", spec.error().message);
+    const bool comes = spec.error().code == Code::kUnavailable;
+    store_.AddEvent(key, !comes, comes ? "FetchingData" : "FailedMount", spec.error().message);
     return Ok();
   }
   runtime::PodCallbacks callbacks;
@@ -236,7 +269,9 @@ Status Kubelet::StartPod(const store::ObjectPtr& pod) {
     if (!status)
       log::Warn("pod status not written", {{"pod", key.name}, {"error", status.error().message}});
   };
-  callbacks.on_exit = [this, key, uid](const runtime::PodExit& exit) { OnExit(key, uid, exit); };
+  callbacks.on_exit = [this, key, uid, results](const runtime::PodExit& exit) {
+    OnExit(key, uid, exit, results);
+  };
   {
     // The entry is there before the process, so that no second one is started.
     const std::lock_guard lock(mutex_);
@@ -260,7 +295,10 @@ Status Kubelet::StartPod(const store::ObjectPtr& pod) {
 }
 
 void Kubelet::OnExit(const store::ObjectKey& key, const std::string& uid,
-                     const runtime::PodExit& exit) {
+                     const runtime::PodExit& exit, const std::vector<BucketResults>& results) {
+  // Only what is in its bucket counts as a result.
+  Status home = Ok();
+  if (!results.empty() && !stopping_) home = options_.buckets->BringHome(uid, results);
   const Time now = clock_.Now();
   for (const std::string& note : exit.notes) store_.AddEvent(key, false, "NotLimited", note);
   const Status status = store_.Update(key, [&](json::value& body) {
@@ -270,6 +308,11 @@ void Kubelet::OnExit(const store::ObjectKey& key, const std::string& uid,
       return true;
     }
     const Time started = StartedAt(body).value_or(now);
+    if (!home) {
+      MarkEnded(body, {exit.code == 0 ? 1 : exit.code, "ResultsLost", home.error().message, started,
+                       now});
+      return true;
+    }
     MarkEnded(body, {exit.code, ReasonOf(exit), exit.reason, started, now});
     return true;
   });

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/quantity.h"
+#include "model/decode.h"
 
 namespace spillway::site {
 namespace {
@@ -274,7 +275,20 @@ Result<ClaimTarget> ResolveClaim(const store::Store& store, const std::string& n
   if (!results.empty()) {
     target.results = true;
     target.directory = results;
-    return target;
+    const std::string_view place = AnnotationOf(object->body, kResultsDatasetAnnotation);
+    if (place.empty()) return target;
+    target.dataset = fmt::format("{}/{}", ns, place);
+    const store::ObjectPtr bucket = store.Get({"Dataset", ns, std::string(place)});
+    if (bucket == nullptr)
+      return Fail(Code::kNotFound,
+                  fmt::format("claim {}/{}: its results go to Dataset \"{}\", which "
+                              "does not exist in namespace {}",
+                              ns, claim, place, ns));
+    SPW_ASSIGN(const DatasetInfo info, DecodeDataset(bucket->body));
+    if (info.s3) return target;
+    return Fail(Code::kInvalid,
+                fmt::format("claim {}/{}: its results go to Dataset \"{}\", which is no bucket", ns,
+                            claim, place));
   }
   if (dataset.empty())
     return Fail(Code::kInvalid,

@@ -19,6 +19,7 @@ inline constexpr std::string_view kGangAnnotation = "spillway.dev/gang";
 inline constexpr std::string_view kExpectedDuration = "spillway.dev/expected-duration";
 inline constexpr std::string_view kSelectAnnotation = "spillway.dev/select";
 inline constexpr std::string_view kDatasetAnnotation = "spillway.dev/dataset";
+inline constexpr std::string_view kResultsDatasetAnnotation = "spillway.dev/results-dataset";
 inline constexpr std::string_view kResultsAnnotation = "spillway.dev/results";
 inline constexpr std::string_view kIndexAnnotation = "batch.kubernetes.io/job-completion-index";
 inline constexpr std::string_view kJobLabel = "batch.kubernetes.io/job-name";
@@ -70,8 +71,10 @@ void MarkDisrupted(json::value& pod, std::string_view reason, std::string_view m
 // What a claim mounts. kInvalid says why a pod cannot use it.
 struct ClaimTarget {
   bool results = false;
-  std::string dataset;    // "namespace/name" when it is an input
-  std::string directory;  // results: relative to the results root
+  // "namespace/name" of the Dataset that is an input; of results, the one in whose bucket they go,
+  // or empty.
+  std::string dataset;
+  std::string directory;  // results: relative to the results root, or to that Dataset
 };
 Result<ClaimTarget> ResolveClaim(const store::Store& store, const std::string& ns,
                                  const std::string& claim);

@@ -70,6 +70,7 @@ TEST(Docs, AnnotationsInTheReferenceAreAcceptedAndNoOthers) {
   EXPECT_THAT(documented, ::testing::ElementsAre("dataset on PersistentVolumeClaim",
                                                  "expected-duration on Pod, pod template",
                                                  "gang on Job", "results on PersistentVolumeClaim",
+                                                 "results-dataset on PersistentVolumeClaim",
                                                  "select on Pod, pod template"));
   const auto problems = [](std::string_view claim, std::string_view job, std::string_view pod) {
     const std::string manifest = fmt::format(
@@ -87,6 +88,7 @@ TEST(Docs, AnnotationsInTheReferenceAreAcceptedAndNoOthers) {
                      "spillway.dev/select: \"in=a/**,b;in=c\", spillway.dev/expected-duration: 4m"),
             "");
   EXPECT_EQ(problems("spillway.dev/results: a/b", "", ""), "");
+  EXPECT_EQ(problems("spillway.dev/results: a, spillway.dev/results-dataset: d", "", ""), "");
   EXPECT_NE(problems("spillway.dev/select: in=a", "", ""), "");
   EXPECT_NE(problems("", "spillway.dev/dataset: d", ""), "");
   EXPECT_NE(problems("", "", "spillway.dev/gang: all-or-nothing"), "");

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <thread>
 
@@ -31,6 +32,7 @@
 #include "listen.h"
 #include "net/http_server.h"
 #include "runtime/pod_init.h"
+#include "s3/access.h"
 #include "server/probes.h"
 #include "server/router.h"
 #include "tunnel_mode.h"
@@ -45,7 +47,8 @@ constexpr std::int64_t kLeastRunBandwidth = 64 << 10;
 
 struct Flags {
   std::string state, data_root, results_root, evidence, catalog, socket, node_program,
-      exec_directory, openstack_clouds, log_file, listen, token_file, metrics_listen, phase_hook;
+      exec_directory, openstack_clouds, s3_credentials, s3_ca_file, log_file, listen, token_file,
+      metrics_listen, phase_hook;
   std::string cluster_id = "site", run_bandwidth;
   int time_scale = 1;
   bool inspect = false, verbose = false;
@@ -309,9 +312,18 @@ Status RunDaemon(Flags flags) {
   options.open_cloud = [&](const json::value& provider) {
     return clouds.Open(provider, flags, running->clock(), &running);
   };
-  options.open_cluster = [&flags](daemon::ClusterContext context) {
+  const SystemClock real;
+  std::optional<s3::Access> s3;
+  if (!flags.s3_credentials.empty()) {
+    s3.emplace(s3::AccessOptions{flags.s3_credentials, flags.s3_ca_file}, real);
+    SPW_TRY(s3->Check());
+    options.s3 = &*s3;
+  } else if (!flags.s3_ca_file.empty()) {
+    return Fail(Code::kInvalid, "--s3-ca-file: needs --s3-credentials");
+  }
+  options.open_cluster = [&flags, access = options.s3](daemon::ClusterContext context) {
     return embedded::EmbeddedCluster::Open(std::move(context),
-                                           {flags.data_root, flags.results_root, ""});
+                                           {flags.data_root, flags.results_root, "", access});
   };
   if (kubernetes != nullptr) {
     options.open_cluster = kubernetes->Factory();
@@ -345,6 +357,7 @@ Status RunDaemon(Flags flags) {
   // Nothing new is taken while the daemon ends.
   server.Stop();
   probes.Serve(nullptr);
+  if (s3) s3->Stop();
   daemon->Stop();
   if (kubernetes != nullptr) kubernetes->StepDown();
   return Ok();
@@ -399,6 +412,11 @@ int Main(int argc, char** argv) {
   app.add_option("--run-bandwidth", flags.run_bandwidth,
                  "bytes per second that one rented machine may fetch at most, for example 100Mi "
                  "(default: no limit)");
+  app.add_option("--s3-credentials", flags.s3_credentials,
+                 "AWS shared credentials file with the profiles that Datasets in buckets may name; "
+                 "without it there are none");
+  app.add_option("--s3-ca-file", flags.s3_ca_file,
+                 "certificates (PEM) to trust at S3 endpoints, in the place of the system's");
   AddTunnelOptions(app, flags.tunnel);
   AddKeyServiceOptions(app, flags.key_service);
   app.add_flag("--inspect-rented-disks", flags.inspect,
