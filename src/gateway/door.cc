@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::int64_t kMessageBytes = 1 << 20;
 constexpr std::int64_t kLogBytes = 1 << 20;
-// Each node fetches, sends and beats at the same time, and keeps connections for a while.
-constexpr int kConnections = 512;
+// Each node fetches with many streams, sends and beats at the same time, and keeps connections for
+// a while: a hundred nodes may stage at once. One costs a TLS connection and a piece of a chunk.
+constexpr int kConnections = 2048;
 // Of requests that are being received at one time.
 constexpr std::int64_t kBodyBytes = 64 << 20;
 constexpr std::size_t kSecretBytes = 32;
@@ -167,7 +168,8 @@ net::Handler Door::ForNode(NodeHandler handler) {
       [this, handler = std::move(handler)](const net::Request& request) -> Result<net::Response> {
         const auto caller = Caller(request);
         if (!caller) {
-          log::Warn("a call was refused", {{"id", request.id}, {"why", caller.error().message}});
+          log::Warn("a call was refused",
+                    {{"id", request.id}, {"path", request.path}, {"why", caller.error().message}});
           return Unauthorized(caller.error());
         }
         if (request.headers.Get(door::kNodeHeader) != caller->node) {

@@ -600,8 +600,9 @@ TEST_F(GatewayTest, ARunFetchesAtItsRateThroughAllStreamsTogether) {
   for (std::thread& stream : streams) stream.join();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   EXPECT_GE(came, 4 * (4 << 20));
-  // Never faster; how much slower is the machine's affair.
-  EXPECT_GE(took.count(), 0.9 * static_cast<double>(came) / static_cast<double>(run_bytes_per_s_));
+  // Never faster, but for the first 50 ms at once; how much slower is the machine's affair.
+  EXPECT_GE(took.count(),
+            static_cast<double>(came) / static_cast<double>(run_bytes_per_s_) - 0.051);
 }
 
 TEST_F(GatewayTest, BadResultsAreRefused) {

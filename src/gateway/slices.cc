@@ -27,6 +27,12 @@ net::Response Head(bool ranged, std::int64_t first, std::int64_t bytes, std::int
   return response;
 }
 
+// One clock for all streams of a limit: each SystemClock counts from its own beginning.
+Duration SteadyNow() {
+  static const SystemClock clock;
+  return clock.SteadyNow();
+}
+
 class LimitedBody final : public net::BodySource {
  public:
   LimitedBody(std::unique_ptr<SealedSlice> slice, std::shared_ptr<RateLimit> limit)
@@ -35,7 +41,7 @@ class LimitedBody final : public net::BodySource {
   std::int64_t size_bytes() const override { return slice_->bytes(); }
 
   Result<Piece> Read(std::int64_t offset, std::span<char> out) override {
-    const RateLimit::Grant grant = limit_->Take(std::ssize(out), clock_.SteadyNow());
+    const RateLimit::Grant grant = limit_->Take(std::ssize(out), SteadyNow());
     if (grant.bytes == 0) return Piece{0, grant.wait};
     const auto size = static_cast<std::size_t>(grant.bytes);
     SPW_TRY(slice_->Read(offset, out.first(size)));
@@ -45,7 +51,6 @@ class LimitedBody final : public net::BodySource {
  private:
   const std::unique_ptr<SealedSlice> slice_;
   const std::shared_ptr<RateLimit> limit_;
-  const SystemClock clock_;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "base/encoding.h"
 #include "data/node_certificate.h"
+#include "machine/first_boot_script.h"
 #include "net/http_server.h"
 
 namespace spillway::machine {
@@ -98,6 +99,26 @@ TEST_F(FilesTest, AnotherDoorGetsNoQuestion) {
   ASSERT_FALSE(got);
   EXPECT_NE(got.error().message.find("another key"), std::string::npos) << got.error().message;
   EXPECT_EQ(asked_, 0);
+}
+
+// The very line of the script, with the curl of this machine.
+TEST_F(FilesTest, TheFirstBootFetchesFromTheDoorWithThisKeyOnly) {
+  if (std::system("command -v curl >/dev/null") != 0) GTEST_SKIP() << "there is no curl here";
+  const std::string script(FirstBootScript());
+  const std::size_t begin = script.find("curl -s"), end = script.find(" >>", begin);
+  ASSERT_NE(end, std::string::npos);
+  const auto fetch = [&](const std::string& key) {
+    const std::string values = "door='" + door_.door + "' door_key='" + key + "' agent_sha256='" +
+                               Sha256Hex(served_) + "' at=0; ";
+    return std::system((values + script.substr(begin, end - begin) + " >'" +
+                        (dir_ / "out").string() + "' 2>/dev/null")
+                           .c_str());
+  };
+  EXPECT_EQ(fetch(door_.door_key), 0);
+  EXPECT_EQ(Text(dir_ / "out"), served_.substr(0, 4 << 20));
+  const int asked = asked_;
+  EXPECT_NE(fetch(data::NodeAuthority::Make(*data::TlsKey::Generate())->Pin()), 0);
+  EXPECT_EQ(asked_, asked) << "another door is not even asked";
 }
 
 TEST_F(FilesTest, PatienceEnds) {

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <thread>
 
 namespace spillway::net {
 namespace {
@@ -14,6 +15,9 @@ constexpr int kStopLookMs = 100;
 constexpr std::size_t kErrorBodyBytes = 64 << 10;
 // Of libcurl, for bodies that a sink takes: few calls for many bytes.
 constexpr long kSinkBufferBytes = 256 << 10;
+// When bytes for a sink arrive, more are waited for: a long link brings them a packet at a time,
+// and waking up for each costs more than opening them.
+constexpr Duration kGather = 4ms;
 
 // Once per process; libcurl's own initialisation is not safe to race.
 void InitCurl() {
@@ -55,7 +59,14 @@ struct Transfer {
   HttpResponse response;
   bool too_long = false;
   const BodySink* sink = nullptr;
+  std::int64_t sunk_bytes = 0;
   bool ended_by_sink = false;
+  // For OnProgress.
+  std::optional<Duration> stall_timeout;
+  const std::atomic<bool>* stop = nullptr;
+  std::int64_t moved_bytes = 0;
+  std::chrono::steady_clock::time_point moved_at = std::chrono::steady_clock::now();
+  bool stalled = false;
   Dialling dialling;
   // For event streams only.
   const HttpClient::EventCallback* on_event = nullptr;
@@ -80,6 +91,7 @@ std::size_t OnBody(char* data, std::size_t, std::size_t size, void* user) {
   auto* transfer = static_cast<Transfer*>(user);
   std::string& body = transfer->response.body;
   if (transfer->sink != nullptr && StatusOf(transfer->easy) / 100 == 2) {
+    transfer->sunk_bytes += static_cast<std::int64_t>(size);
     if ((*transfer->sink)({data, size})) return size;
     transfer->ended_by_sink = true;
     return CURL_WRITEFUNC_ERROR;
@@ -112,8 +124,19 @@ bool IsSafe(const HttpRequest& request) {
   return request.repeatable || request.method == "GET" || request.method == "HEAD";
 }
 
-int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-  return *static_cast<const std::atomic<bool>*>(user) ? 1 : 0;
+// Looked at by libcurl at least once a second. Its own limit, CURLOPT_LOW_SPEED_TIME, remembers a
+// stall while connecting (7.88) and ends every later transfer of the handle at once.
+int OnProgress(void* user, curl_off_t, curl_off_t came_bytes, curl_off_t, curl_off_t sent_bytes) {
+  auto* transfer = static_cast<Transfer*>(user);
+  const auto now = std::chrono::steady_clock::now();
+  if (const std::int64_t moved = came_bytes + sent_bytes; moved != transfer->moved_bytes) {
+    transfer->moved_bytes = moved;
+    transfer->moved_at = now;
+  }
+  transfer->stalled =
+      transfer->stall_timeout && now - transfer->moved_at >= *transfer->stall_timeout;
+  const bool stopped = transfer->stop != nullptr && *transfer->stop;
+  return transfer->stalled || stopped ? 1 : 0;
 }
 
 // Of each new connection: who we are.
@@ -225,6 +248,8 @@ class HttpClient::Impl {
   // Sets everything but the timeouts; the list must live as long as the transfer.
   Result<HeaderList> Prepare(CURL* easy, const HttpRequest& request, Transfer* transfer);
   void PrepareTls(CURL* easy, bool* fresh);
+  // Performs a transfer into a sink.
+  CURLcode Gather(CURL* easy, const Transfer& transfer);
   // Drives a stream until it ends; nullopt if `stop` ended it.
   std::optional<CURLcode> Drive(CURL* easy, const std::atomic<bool>* stop);
   Error Explain(CURL* easy, CURLcode code, const HttpRequest& request,
@@ -232,6 +257,7 @@ class HttpClient::Impl {
 
   Endpoint endpoint_;
   ClientOptions options_;
+  std::unique_ptr<CURLM, FreeMulti> gathering_;  // has the kept connection of transfers into sinks
   Easy easy_;
   std::string base_;
   std::string name_;                             // of the server, for messages
@@ -303,15 +329,12 @@ Result<HeaderList> HttpClient::Impl::Prepare(CURL* easy, const HttpRequest& requ
     transfer->sink = &request.sink;
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kSinkBufferBytes);
   }
-  if (request.stall_timeout) {
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(*request.stall_timeout);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(seconds.count()));
-  }
-  if (request.stop != nullptr) {
+  if (request.stop != nullptr || request.stall_timeout) {
+    transfer->stop = request.stop;
+    transfer->stall_timeout = request.stall_timeout;
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, &OnProgress);
-    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, const_cast<std::atomic<bool>*>(request.stop));
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, transfer);
   }
   if (request.method == "HEAD") {
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
@@ -340,6 +363,10 @@ Error HttpClient::Impl::Explain(CURL* easy, CURLcode code, const HttpRequest& re
     message += "the response is not what was asked for";
     return {IsSafe(request) ? Code::kInternal : Code::kMaybeApplied, message, {}};
   }
+  if (transfer.stalled) {
+    message += "nothing has come for " + FormatDuration(*transfer.stall_timeout);
+    return {IsSafe(request) ? Code::kUnavailable : Code::kMaybeApplied, message, {}};
+  }
   if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
     return {Code::kUnavailable, message + "another key than the server's answers there", {}};
   const bool unconnected = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
@@ -363,10 +390,35 @@ Result<HttpResponse> HttpClient::Impl::Do(const HttpRequest& request) {
   SPW_ASSIGN(const HeaderList headers, Prepare(easy_.get(), request, &transfer));
   const Duration timeout = request.timeout.value_or(options_.total_timeout);
   curl_easy_setopt(easy_.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
-  const CURLcode code = curl_easy_perform(easy_.get());
+  const CURLcode code =
+      request.sink ? Gather(easy_.get(), transfer) : curl_easy_perform(easy_.get());
   if (code != CURLE_OK) return Fail(Explain(easy_.get(), code, request, transfer));
   transfer.response.status = StatusOf(easy_.get());
   return std::move(transfer.response);
+}
+
+CURLcode HttpClient::Impl::Gather(CURL* easy, const Transfer& transfer) {
+  if (gathering_ == nullptr) {
+    gathering_.reset(curl_multi_init());
+    SPW_CHECK(gathering_ != nullptr, "curl_multi_init failed");
+    curl_multi_setopt(gathering_.get(), CURLMOPT_MAXCONNECTS, 1L);
+  }
+  curl_multi_add_handle(gathering_.get(), easy);
+  std::optional<CURLcode> result;
+  while (!result) {
+    const std::int64_t before = transfer.sunk_bytes;
+    int running = 0, left = 0;
+    const CURLMcode code = curl_multi_perform(gathering_.get(), &running);
+    if (code != CURLM_OK || running == 0) {
+      const CURLMsg* message = curl_multi_info_read(gathering_.get(), &left);
+      result = message != nullptr ? message->data.result : CURLE_FAILED_INIT;
+    } else if (transfer.sunk_bytes == before) {
+      curl_multi_poll(gathering_.get(), nullptr, 0, kStopLookMs, nullptr);
+      if (before > 0) std::this_thread::sleep_for(kGather);
+    }
+  }
+  curl_multi_remove_handle(gathering_.get(), easy);
+  return *result;
 }
 
 std::optional<CURLcode> HttpClient::Impl::Drive(CURL* easy, const std::atomic<bool>* stop) {

@@ -80,7 +80,7 @@ struct HttpRequest {
   // Carried out twice it does what it does once, as the methods GET and HEAD do anyway: it goes
   // over the kept connection and may be sent again.
   bool repeatable = false;
-  // Nothing came for so long: given up. Whole seconds; nullopt: only the timeout counts.
+  // Nothing came or went for so long: given up, within a second. nullopt: only the timeout counts.
   std::optional<Duration> stall_timeout;
   BodySink sink;  // instead of HttpResponse::body, with no limit to its length
   const std::atomic<bool>* stop = nullptr;  // true: given up, within a second

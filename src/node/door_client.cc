@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
+#include "net/request_id.h"
+
 namespace spillway::node {
 namespace {
 
@@ -97,10 +100,19 @@ bool IsDefinite(const Error& error) {
 DoorClient::DoorClient(DoorAccess& access, std::int64_t answer_bytes)
     : access_(access), http_(access.endpoint(), access.Options(answer_bytes)) {}
 
-// All of our calls do the same when they are carried out twice, except the first of all.
+// With the name under which the site's log knows it.
 Result<net::HttpResponse> DoorClient::Send(net::HttpRequest request) {
+  const std::string id = net::RequestId();
   request.headers.Add(std::string(door::kNodeHeader), access_.node());
-  return http_.Do(request);
+  request.headers.Add("X-Request-Id", id);
+  Result<net::HttpResponse> response = http_.Do(request);
+  const std::string path = request.target.substr(0, request.target.find('?'));
+  if (!response)
+    log::Info("a call had no answer",
+              {{"id", id}, {"path", path}, {"why", response.error().message}});
+  else if (response->status >= 400)
+    log::Info("a call was refused", {{"id", id}, {"path", path}, {"status", response->status}});
+  return response;
 }
 
 Result<std::string> DoorClient::Call(net::HttpRequest request) {

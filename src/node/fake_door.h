@@ -108,6 +108,7 @@ class FakeDoor {
     std::map<int, int> chunk_gets;            // by index
     std::map<int, std::int64_t> chunk_bytes;  // that were to be sent, by index
     std::string certificate;                  // the one that the calls came with last (DER)
+    std::string wrapped_key;                  // the newest that was handed out (hex)
     bool hold_receipts = false;
     int receipts_by_another = 0;            // so many are signed by a stranger
     std::map<std::string, Result> results;  // "claim/path"
@@ -145,6 +146,7 @@ class FakeDoor {
   void Stop() { server_->Stop(); }
   std::string site_key() const { return site_.public_key().Hex(); }
   const std::vector<std::string>& sealed() const { return sealed_; }
+  std::string run_key_hex() const { return Hex(run_key_.bytes()); }
   const std::string& sealed_manifest() const { return sealed_manifest_; }
   // The same manifest for another version of the data, or signed by somebody else.
   std::string OtherManifest(const std::string& version, bool by_stranger) const {
@@ -285,7 +287,7 @@ class FakeDoor {
       SPW_ASSIGN(const data::NodeKey ephemeral, data::NodeKey::Generate());
       SPW_ASSIGN(const ByteBuffer wrapped,
                  data::WrapRunKey(run_key_, *state_.node_key, {kNode, kNode}, ephemeral));
-      desired.wrapped_key = Hex(wrapped);
+      state_.wrapped_key = desired.wrapped_key = Hex(wrapped);
     }
     return net::Response::Json(door::Encode(desired));
   }

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <thread>
 
+#include "base/log.h"
 #include "node/agent.h"
 #include "node/fake_door.h"
 
@@ -236,6 +237,37 @@ TEST_F(NodeTest, EveryLieOfTheSiteIsRefusedAndNamed) {
     door_.Change([](State& s) { s.desired.want = door::Want::kPowerOff; });
     EXPECT_EQ(Finish(), End::kPowerOff);
   }
+}
+
+// Everything both ends log of a whole life, at the most talkative level.
+TEST_F(NodeTest, NoSecretIsInAnyLog) {
+  log::SetLevel(log::Level::kDebug);
+  ::testing::internal::CaptureStderr();
+  std::string certificate, wrapped;
+  door_.Change([](State& s) {
+    s.corrupt_once = {1};
+    s.cut_once = {2};
+  });
+  BeginStaged();
+  Order("echo ready; echo result > /out/r");
+  ASSERT_TRUE(WaitForPhase("Succeeded"));
+  door_.Change([&](State& s) {
+    certificate = s.certificate;
+    wrapped = s.wrapped_key;
+    s.unauthorized = true;
+  });
+  EXPECT_EQ(Finish(), End::kLeaseOver);
+  door_.Stop();
+  log::SetLevel(log::Level::kInfo);
+  const std::string logged = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(logged, HasSubstr("/node/v1/register"));
+  EXPECT_THAT(logged, HasSubstr("\"id\":"));
+  for (const std::string& secret :
+       {std::string(kToken), door_.run_key_hex(), wrapped, Hex(AsBytes(certificate))}) {
+    ASSERT_GT(secret.size(), 8u);
+    EXPECT_EQ(logged.find(secret), std::string::npos);
+  }
+  EXPECT_EQ(logged.find("PRIVATE KEY"), std::string::npos);
 }
 
 TEST_F(NodeTest, AnotherDoorLearnsNothing) {

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
@@ -363,8 +365,20 @@ Status RunDaemon(Flags flags) {
   return Ok();
 }
 
+// A connection of the door and the file it is served from: the usual 1024 would be too few.
+void AllowDescriptors() {
+  constexpr rlim_t kWanted = 8192;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kWanted) return;
+  limit.rlim_cur = std::min(limit.rlim_max, kWanted);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < kWanted)
+    log::Warn("few descriptors: not many machines can stage at one time",
+              {{"limit", static_cast<std::int64_t>(limit.rlim_cur)}});
+}
+
 int Main(int argc, char** argv) {
   log::SetProgram("spillwayd");
+  AllowDescriptors();
   Flags flags;
   CLI::App app(
       "Spillway's daemon: an embedded site with everything in one process, or with --kubernetes "
