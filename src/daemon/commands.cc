@@ -208,7 +208,8 @@ Status Daemon::Prepare(const BurstNode& node) {
         return Fail(Code::kInvalid, fmt::format("Dataset {} has no directory", target.dataset));
       known.emplace(claim, request.inputs.size());
       request.inputs.push_back({claim, target.dataset, dataset.data_class, dataset.directory,
-                                dataset.include, dataset.exclude, std::move(narrow)});
+                                dataset.include, dataset.exclude, std::move(narrow),
+                                dataset.start_when_readable});
     }
   }
   for (gateway::RunInput& input : request.inputs) {

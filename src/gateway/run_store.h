@@ -35,6 +35,7 @@ struct RunInput {
   DataClass data_class = DataClass::kRestricted;
   std::string directory;                              // where the Dataset's files are
   std::vector<std::string> include, exclude, narrow;  // see data/selection.h
+  bool start_when_readable = false;                   // see DatasetInfo
 };
 
 struct RunRequest {

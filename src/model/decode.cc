@@ -145,6 +145,7 @@ Result<DatasetInfo> DecodeDataset(const json::value& object) {
   d.data_class = data_class.value_or(DataClass::kRestricted);
   if (const json::value* source = Find(spec, "source"))
     d.directory = StringOr(*source, "directory", "");
+  d.start_when_readable = StringOr(spec, "startWhen", "Staged") == "Readable";
   d.include = DecodeStrings(spec, "include");
   d.exclude = DecodeStrings(spec, "exclude");
   return d;

@@ -87,7 +87,8 @@ struct DatasetInfo {
   DataClass data_class = DataClass::kRestricted;
   std::string directory;  // absolute, when the source is a directory
   std::vector<std::string> include, exclude;
-  std::int64_t selected_bytes = 0;  // what include/exclude select; 0 while unknown
+  bool start_when_readable = false;  // before all of it is on the machine
+  std::int64_t selected_bytes = 0;   // what include/exclude select; 0 while unknown
 };
 
 // ResourceQuota of a namespace. -1: not limited.

@@ -97,8 +97,10 @@ class FakeDoor {
     int registrations = 0;
     std::optional<data::NodePublicKey> node_key;
     door::RegisterRequest registered;
-    bool unauthorized = false;      // heartbeats are answered 401
-    std::set<int> corrupt_once;     // chunks whose next answer has a wrong byte
+    bool unauthorized = false;   // heartbeats are answered 401
+    std::set<int> corrupt_once;  // chunks whose next answer has a wrong byte
+    bool hold_chunks = false;    // answered 503, but those let through
+    std::set<int> let_through;
     std::map<int, int> chunk_gets;  // by index
     bool hold_receipts = false;
     int receipts_by_another = 0;            // so many are signed by a stranger
@@ -260,6 +262,8 @@ class FakeDoor {
   Answer OnChunk(const net::Request& request) {
     const int index = std::stoi(request.Param("i"));
     if (index >= std::ssize(sealed_)) return Fail(Code::kNotFound, "no such chunk");
+    if (state_.hold_chunks && !state_.let_through.contains(index))
+      return Fail(Code::kUnavailable, "held back");
     ++state_.chunk_gets[index];
     std::string bytes = sealed_[static_cast<std::size_t>(index)];
     if (state_.corrupt_once.erase(index) > 0) bytes[bytes.size() / 2] ^= 1;
