@@ -216,7 +216,7 @@ Status Daemon::Prepare(const BurstNode& node) {
       known.emplace(claim, request.inputs.size());
       request.inputs.push_back({claim, target.dataset, dataset.data_class, dataset.directory,
                                 dataset.include, dataset.exclude, std::move(narrow), dataset.s3,
-                                nullptr, std::nullopt});
+                                nullptr, std::nullopt, dataset.start_when_readable});
     }
   }
   for (gateway::RunInput& input : request.inputs) {

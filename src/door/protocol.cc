@@ -357,6 +357,7 @@ json::value Encode(const Desired& m) {
                       {"sealedBytes", m.sealed_bytes},
                       {"wrappedKey", m.wrapped_key},
                       {"datasetVersion", m.dataset_version},
+                      {"startWhenReadable", m.start_when_readable},
                       {"pods", std::move(pods)},
                       {"overwrite", m.overwrite},
                       {"verify", m.verify}};
@@ -376,6 +377,7 @@ Result<Desired> DecodeDesired(const json::value& v) {
   m.sealed_bytes = Count(reader, "sealedBytes");
   m.wrapped_key = reader.TextOrEmpty("wrappedKey", 1024);
   m.dataset_version = reader.TextOrEmpty("datasetVersion");
+  m.start_when_readable = reader.Bool("startWhenReadable");
   for (const json::value& item : reader.Array("pods", kMaxPods))
     m.pods.push_back(ReadOrder(item, fmt::format("pods[{}]", m.pods.size()), error));
   m.overwrite = WipeWord(reader, "overwrite", m.want, "used", "whole");

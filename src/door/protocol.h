@@ -82,7 +82,8 @@ struct Heartbeat {
   std::int64_t sequence = 0;
   std::int64_t staged_chunks = 0, staged_bytes = 0;
   std::int64_t stage_bytes_per_s = 0;  // lately, in real time; 0: nothing comes
-  bool staged = false;                 // manifest verified and every chunk there and verified
+  bool staged = false;  // pods may start: manifest verified and every chunk there and verified, or
+                        // as Desired::start_when_readable says
   std::vector<PodStatus> pods;
   int results = 0;                // result files it had to send so far, those sent included
   int results_pending = 0;        // of them, not receipted yet
@@ -127,6 +128,8 @@ struct Desired {
   std::int64_t chunks = 0, sealed_bytes = 0;
   std::string wrapped_key;      // hex, while the node may hold it (stage, run, return)
   std::string dataset_version;  // of the run's manifest
+  // The node may say "staged" once its pods can read, if it can fetch what they read first.
+  bool start_when_readable = false;
   std::vector<PodOrder> pods;
   std::string overwrite, verify;  // "used"/"whole", "full"/"sample"
 };

@@ -45,6 +45,7 @@ Desired SampleDesired() {
   m.sealed_bytes = 54321;
   m.wrapped_key = "00ff";
   m.dataset_version = "v1";
+  m.start_when_readable = true;
   PodOrder pod;
   pod.key = "vision/sweep-0";
   pod.uid = "u-1";

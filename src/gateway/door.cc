@@ -325,6 +325,7 @@ Result<door::Desired> Door::DesiredAnswer(const std::string& node) {
   answer.chunks = static_cast<std::int64_t>(run->chunk_ends.size());
   answer.sealed_bytes = run->SealedBytes();
   answer.dataset_version = run->dataset_version;
+  answer.start_when_readable = run->start_when_readable;
   answer.wrapped_key = std::move(*wrapped);
   return answer;
 }

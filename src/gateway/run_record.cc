@@ -44,6 +44,7 @@ std::string EncodeRunRecord(const RunRecord& record) {
                                     {"datasetVersion", record.dataset_version},
                                     {"class", Name(record.data_class)},
                                     {"datasets", std::move(datasets)},
+                                    {"startWhenReadable", record.start_when_readable},
                                     {"manifestRoot", Hex(record.manifest_root)},
                                     {"files", record.files},
                                     {"plainBytes", record.plain_bytes},
@@ -68,6 +69,7 @@ Result<RunRecord> DecodeRunRecord(std::string_view text) {
   else
     reader.Complain("class", "is not a data class");
   record.datasets = reader.Texts("datasets", kMaxClaims);
+  record.start_when_readable = reader.Bool("startWhenReadable");
   record.manifest_root = reader.Hash("manifestRoot");
   record.files = reader.Int("files", 0, INT64_MAX);
   record.plain_bytes = reader.Int("plainBytes", 0, INT64_MAX);

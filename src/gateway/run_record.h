@@ -32,6 +32,7 @@ struct RunRecord {
   std::string dataset_version;  // hex SHA-256 over path, size and mtime of every file that leaves
   DataClass data_class = DataClass::kPublic;
   std::vector<std::string> datasets;  // "namespace/name", sorted
+  bool start_when_readable = true;    // pods need not wait for all of it: every dataset says so
   Digest manifest_root{};
   std::int64_t files = 0, plain_bytes = 0;
   std::vector<std::int64_t> chunk_ends;  // in the file of sealed chunks: where each one ends

@@ -41,6 +41,7 @@ struct RunInput {
   std::optional<S3Place> s3;                          // where they are instead, if it is a bucket
   std::shared_ptr<Source> source;  // where they are read from; nullptr: that directory
   std::optional<Error> unopened;   // why it could not be opened, which ends the run's preparation
+  bool start_when_readable = false;                   // see DatasetInfo
 };
 
 struct RunRequest {

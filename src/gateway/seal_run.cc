@@ -46,6 +46,7 @@ Status AddInput(const RunInput& input, RunPlan& plan) {
                             "{} for claim {}",
                             input.dataset, source->Name(), input.claim));
   plan.record.data_class = std::max(plan.record.data_class, input.data_class);
+  plan.record.start_when_readable = plan.record.start_when_readable && input.start_when_readable;
   plan.record.datasets.push_back(input.dataset);
   plan.inputs.push_back({name + "/", source, std::move(*selection), std::move(*listing)});
   return Ok();

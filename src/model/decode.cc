@@ -160,6 +160,7 @@ Result<DatasetInfo> DecodeDataset(const json::value& object) {
     d.directory = StringOr(*source, "directory", "");
     if (const json::value* s3 = Find(*source, "s3")) d.s3 = DecodeS3Place(*s3);
   }
+  d.start_when_readable = StringOr(spec, "startWhen", "Staged") == "Readable";
   d.include = DecodeStrings(spec, "include");
   d.exclude = DecodeStrings(spec, "exclude");
   return d;

@@ -102,7 +102,8 @@ struct DatasetInfo {
   std::string directory;      // relative to the site's data root, when the source is a directory
   std::optional<S3Place> s3;  // when it is a bucket
   std::vector<std::string> include, exclude;
-  std::int64_t selected_bytes = 0;  // what include/exclude select; 0 while unknown
+  bool start_when_readable = false;  // before all of it is on the machine
+  std::int64_t selected_bytes = 0;   // what include/exclude select; 0 while unknown
 
   // In one line, for people.
   std::string SourceName() const { return s3 ? s3->Name() : "directory " + directory; }

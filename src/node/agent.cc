@@ -291,7 +291,8 @@ door::Heartbeat Agent::Describe() {
     heartbeat.staged_chunks = progress.chunks;
     heartbeat.staged_bytes = progress.bytes;
     heartbeat.stage_bytes_per_s = progress.bytes_per_s;
-    heartbeat.staged = progress.staged && !destroyed_;
+    heartbeat.staged =
+        (progress.staged || (start_when_readable_ && services_ && mount_)) && !destroyed_;
     heartbeat.problem = progress.problem;
   }
   if (results_) {
@@ -360,14 +361,19 @@ void Agent::Stage(const door::Desired& desired) {
     places = std::move(it->second.fds.front());
   StagerOptions stage = options_.stage;
   // A copy in memory needs every chunk at once; a mount does not.
-  stage.cache.may_evict = !options_.inputs_directory.empty() && MayServeInputs().has_value();
+  const bool may_mount = !options_.inputs_directory.empty() && MayServeInputs().has_value();
+  stage.cache.may_evict = may_mount;
+  start_when_readable_ = desired.start_when_readable && may_mount;
   stager_ = std::make_unique<Stager>(
       *access_, key_, *site_, RunNames{options_.user_data.name, desired.dataset_version},
       options_.disk, stage, [this] { Wake(); }, std::move(places));
 }
 
 void Agent::OpenForPods() {
-  if (services_ || !stager_ || !stager_->Now().staged) return;
+  if (services_ || !stager_) return;
+  const Stager::Progress progress = stager_->Now();
+  // Only a mount can serve what is not here yet.
+  if (!progress.staged && !(progress.readable && start_when_readable_)) return;
   const std::shared_ptr<const StagedData> staged = stager_->data();
   OpenInputs();
   auto store = std::make_shared<ResultStore>(stager_->cache(), staged->cache->results_at(),

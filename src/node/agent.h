@@ -144,6 +144,7 @@ class Agent {
   // Everything that has threads, in the order in which it must outlive what follows.
   std::unique_ptr<Volumes> volumes_;  // only with a kubelet; uses what follows until Close()
   std::unique_ptr<Stager> stager_;
+  bool start_when_readable_ = false;       // the newest answer's wish, if it can be met here
   std::unique_ptr<InputContent> content_;  // once there is something to read
   std::unique_ptr<InputMount> mount_;
   std::unique_ptr<LogSender> logs_;

@@ -39,7 +39,7 @@ std::int64_t WholeBlocks(std::int64_t bytes) {
   return (bytes + CacheFile::kBlock - 1) / CacheFile::kBlock * CacheFile::kBlock;
 }
 
-tl::unexpected<Error> Failed(std::string_view what) {
+tl::unexpected<Error> Broken(std::string_view what) {
   return Fail(Code::kInternal, fmt::format("the cache: {}: {}", what, std::strerror(errno)));
 }
 
@@ -125,7 +125,7 @@ Status ChunkCache::MapPlaces() {
   memory_bytes_ = sizeof(Head) + sizes_.size() * sizeof(std::uint32_t);
   void* mapped =
       ::mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, memory_.get(), 0);
-  if (mapped == MAP_FAILED) return Failed("map its places");
+  if (mapped == MAP_FAILED) return Broken("map its places");
   place_of_ = reinterpret_cast<std::uint32_t*>(static_cast<std::uint8_t*>(mapped) + sizeof(Head));
   return Ok();
 }
@@ -138,13 +138,13 @@ Status ChunkCache::MakePlaces() {
   const auto size = static_cast<off_t>(sizeof head + sizes_.size() * sizeof(std::uint32_t));
   if (!memory_ || ::ftruncate(memory_.get(), size) != 0 ||
       ::pwrite(memory_.get(), &head, sizeof head, 0) != sizeof head)
-    return Failed("memory for its places");
+    return Broken("memory for its places");
   return MapPlaces();
 }
 
 Status ChunkCache::TakePlaces(const std::string& directory, Fd places) {
   Head head;
-  if (::pread(places.get(), &head, sizeof head, 0) != sizeof head) return Failed("read its places");
+  if (::pread(places.get(), &head, sizeof head, 0) != sizeof head) return Broken("read its places");
   LayOut(head.places == 0 ? -1 : static_cast<std::int64_t>(head.places * head.place_bytes));
   const Head expected{.chunks = sizes_.size(),
                       .places = evicts_ ? places_count_ : 0,
@@ -226,6 +226,7 @@ void ChunkCache::Unpin(std::uint32_t place) {
 void ChunkCache::Want(std::uint32_t chunk) {
   const std::lock_guard lock(mutex_);
   const auto want = [this](std::uint32_t which, std::deque<std::uint32_t>& queue) {
+    if (states_[which] == State::kFetching) states_[which] = State::kFetchingWanted;
     if (states_[which] != State::kAbsent) return;
     states_[which] = State::kWanted;
     queue.push_back(which);
@@ -250,7 +251,7 @@ std::optional<std::uint32_t> ChunkCache::NextToFetch() {
       if (queue->empty()) continue;
       const std::uint32_t chunk = queue->front();
       queue->pop_front();
-      states_[chunk] = State::kFetching;
+      states_[chunk] = queue == &wanted_ ? State::kFetchingWanted : State::kFetching;
       return chunk;
     }
     while (next_ < sizes_.size() && states_[next_] != State::kAbsent) ++next_;
@@ -258,6 +259,13 @@ std::optional<std::uint32_t> ChunkCache::NextToFetch() {
     if (next_ < sizes_.size() && (!evicts_ || next_ < places_count_)) {
       states_[next_] = State::kFetching;
       return next_++;
+    }
+    while (!again_.empty()) {
+      const std::uint32_t chunk = again_.front();
+      again_.pop_front();
+      if (states_[chunk] != State::kAbsent) continue;  // wanted meanwhile
+      states_[chunk] = State::kFetching;
+      return chunk;
     }
     if (!evicts_ && next_ == sizes_.size()) return std::nullopt;
     changed_.wait(lock);
@@ -312,6 +320,14 @@ Status ChunkCache::Store(std::uint32_t chunk, ByteView sealed) {
   }
   if (arrived) arrived();
   return Ok();
+}
+
+void ChunkCache::Failed(std::uint32_t chunk) {
+  const std::lock_guard lock(mutex_);
+  const bool wanted = states_[chunk] == State::kFetchingWanted;
+  states_[chunk] = wanted ? State::kWanted : State::kAbsent;
+  (wanted ? wanted_ : again_).push_back(chunk);
+  changed_.notify_all();
 }
 
 ChunkCache::Progress ChunkCache::Now() const {

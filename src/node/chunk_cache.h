@@ -83,6 +83,9 @@ class ChunkCache {
   // Waits for something to fetch; nothing once Close() was called, or all is there and stays.
   std::optional<std::uint32_t> NextToFetch();
   Status Store(std::uint32_t chunk, ByteView sealed);
+  // It could not be fetched or stored: it comes again after all others, or if somebody waits for
+  // it as soon as it can.
+  void Failed(std::uint32_t chunk);
 
   struct Progress {
     std::int64_t chunks = 0, bytes = 0;  // here now
@@ -117,7 +120,7 @@ class ChunkCache {
   std::uint32_t* place_of_ = nullptr;  // in memory_: place + 1 of each chunk, 0: not here
   std::size_t memory_bytes_ = 0;
 
-  enum class State : std::uint8_t { kAbsent, kWanted, kFetching, kHere };
+  enum class State : std::uint8_t { kAbsent, kWanted, kFetching, kFetchingWanted, kHere };
   struct Slot {  // if it evicts
     std::uint32_t chunk = 0;
     std::uint32_t pins = 0;
@@ -127,7 +130,7 @@ class ChunkCache {
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable changed_;
   std::vector<State> states_;
-  std::deque<std::uint32_t> wanted_, ahead_;
+  std::deque<std::uint32_t> wanted_, ahead_, again_;
   std::uint32_t next_ = 0;  // in the order of the manifest
   std::int64_t here_ = 0, here_bytes_ = 0;
   std::vector<Slot> slots_;

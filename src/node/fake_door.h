@@ -101,6 +101,8 @@ class FakeDoor {
     door::RegisterRequest registered;
     bool unauthorized = false;   // heartbeats are answered 401
     std::set<int> corrupt_once;  // chunks whose next answer has a wrong byte
+    bool hold_chunks = false;    // answered 503, but those let through
+    std::set<int> let_through;
     std::set<int> cut_once;      // chunks whose next answer ends in the middle
     std::set<int> stall_once;    // and those whose next answer stops there for ever
     // What a site that lies makes of a chunk or of the manifest (index -1); null: nothing.
@@ -312,6 +314,8 @@ class FakeDoor {
   Answer OnChunk(const net::Request& request) {
     const int index = std::stoi(request.Param("i"));
     if (index >= std::ssize(sealed_)) return Fail(Code::kNotFound, "no such chunk");
+    if (state_.hold_chunks && !state_.let_through.contains(index))
+      return Fail(Code::kUnavailable, "held back");
     ++state_.chunk_gets[index];
     std::string bytes = sealed_[static_cast<std::size_t>(index)];
     if (state_.lie) state_.lie(index, bytes);

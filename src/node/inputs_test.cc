@@ -180,6 +180,52 @@ TEST_F(InputsTest, AWipeTakesThemFromWhoeverHasThemOpen) {
   EXPECT_EQ(Publish(Message("dataset", "digits")).error_code(), StatusCode::PERMISSION_DENIED);
 }
 
+TEST_F(InputsTest, PodsMayStartBeforeAnythingHasArrivedAndAMissIsFetchedFirst) {
+  door_.Change([](State& s) {
+    s.desired.start_when_readable = true;
+    s.hold_chunks = true;
+  });
+  BeginPublished();
+  door_.Change([](State& s) { EXPECT_EQ(s.Last()->staged_chunks, 0); });
+  const std::vector<std::uint32_t> chunks = ChunksOf("digits/sub/big.bin");
+  const auto wanted = static_cast<int>(chunks.at(3));
+  std::string got(4096, '\0');
+  std::thread reader([&] {
+    const Fd file(::open((Target("digits") + "/sub/big.bin").c_str(), O_RDONLY | O_CLOEXEC));
+    ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_RANDOM);  // no read-ahead
+    if (::pread(file.get(), got.data(), got.size(), 3 * 65536 + 8192) != 4096) got.clear();
+  });
+  EXPECT_EQ(fs::file_size(Target("digits") + "/a.txt"), 1000u) << "names are here at once";
+  door_.Change([&](State& s) { s.let_through = {wanted}; });
+  reader.join();
+  EXPECT_TRUE(got == files_.at("digits/sub/big.bin").substr(3 * 65536 + 8192, 4096));
+  door_.Change([&](State& s) {
+    EXPECT_EQ(s.chunk_gets.size(), 1u) << "it was the first to arrive";
+    s.hold_chunks = false;
+  });
+  EXPECT_TRUE(door_.WaitFor([&](const State& s) {
+    return s.Last()->staged_chunks == std::ssize(door_.sealed()) && s.Last()->problem.empty();
+  }));
+  EXPECT_TRUE(ReadFile(Target("digits") + "/sub/big.bin") == files_.at("digits/sub/big.bin"));
+}
+
+// Without a mount nothing starts early.
+TEST_F(InputsTest, ACopyInMemoryWaitsForAll) {
+  door_.Change([](State& s) {
+    s.desired.start_when_readable = true;
+    s.hold_chunks = true;
+  });
+  for (const char* uid : {"u1", "u2"}) fs::create_directories(Parent(uid));
+  agent_ = std::make_unique<Agent>(Options());
+  thread_ = std::thread([this] { end_ = agent_->Run(); });
+  ASSERT_TRUE(door_.WaitForBeats(5));
+  door_.Change([](State& s) {
+    EXPECT_FALSE(s.Last()->staged);
+    s.hold_chunks = false;
+  });
+  EXPECT_TRUE(door_.WaitFor([](const State& s) { return s.Last()->staged; }));
+}
+
 // 160 chunks, and places for 80.
 class SmallDiskTest : public InputsTest {
  protected:

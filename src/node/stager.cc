@@ -132,8 +132,8 @@ Status Stager::FetchManifest() {
   return Ok();
 }
 
-// One worker: takes chunks until none is left. A chunk that fails is tried again by the same
-// worker, so a bad one occupies one worker and the others go on.
+// One worker: takes chunks until none is left. One that fails comes again after the others, so that
+// it holds up nobody who waits for another.
 void Stager::FetchChunks() {
   std::int64_t longest = 0;
   for (const data::ManifestChunk& chunk : data_->manifest.chunks)
@@ -141,21 +141,28 @@ void Stager::FetchChunks() {
   DoorClient client(access_, longest + kAnswerRoom);
   Backoff backoff(options_.retry_first, options_.retry_most);
   std::string sealed;
+  std::optional<std::uint32_t> begun;
   while (!stopper_.Stopped()) {
     const std::optional<std::uint32_t> index = data_->cache->NextToFetch();
     if (!index) return;
-    bool failed = false;
-    while (true) {
-      const Status there = FetchChunk(client, *index, sealed);
-      if (there) break;
-      failed = true;
+    // What came of a chunk is worth something for that chunk only.
+    if (begun != index) sealed.clear();
+    begun = index;
+    if (const Status there = FetchChunk(client, *index, sealed); !there) {
+      {
+        const std::lock_guard lock(mutex_);
+        failing_.insert(*index);
+      }
       Report(fmt::format("chunk {}: {}", *index, there.error().message));
+      // Nobody else tries it meanwhile.
       if (!backoff.Wait(stopper_)) return;
+      data_->cache->Failed(*index);
+      continue;
     }
     backoff.Reset();
-    if (failed) {
+    {
       const std::lock_guard lock(mutex_);
-      progress_.problem.clear();
+      if (failing_.erase(*index) > 0 && failing_.empty()) progress_.problem.clear();
     }
     on_change_();
     Arrived();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -85,9 +86,10 @@ class Stager {
   std::atomic<bool> stop_requests_ = false;
   RateMeter arrived_;
   std::shared_ptr<StagedData> data_;  // filled by the first thread before the others start
-  mutable std::mutex mutex_;          // guards the one below
+  mutable std::mutex mutex_;          // guards the two below
   Progress progress_;
-  std::thread thread_;  // last: it uses everything above
+  std::set<std::uint32_t> failing_;  // chunks whose last attempt failed
+  std::thread thread_;               // last: it uses everything above
 };
 
 }  // namespace spillway::node

@@ -12,6 +12,7 @@
 
 #include "data/receipt.h"
 #include "door/protocol.h"
+#include "gateway/key_files.h"
 #include "gateway/files.h"
 #include "gateway/gateway_test_util.h"
 #include "gateway/results.h"
@@ -49,7 +50,9 @@ class ResultsBench {
   void Restart() {
     results_.reset();
     runs_.reset();
-    keys_ = std::move(*KeyStore::Open(directory_ + "/keys", kNow));
+    keys_.reset();
+    key_files_ = std::move(*KeyFiles::Open(directory_ + "/keys"));
+    keys_ = std::move(*KeyStore::Open(directory_ + "/keys", *key_files_, kNow));
     runs_ = std::move(*Runs::Open(directory_ + "/runs", *keys_, site_));
     results_ = std::make_unique<Results>(stage_.options(), *runs_, site_);
   }
@@ -105,6 +108,7 @@ class ResultsBench {
   HomeStage& stage_;
   const std::string directory_;
   const data::SigningKey site_;
+  std::shared_ptr<ports::KeyService> key_files_;
   std::unique_ptr<KeyStore> keys_;
   std::unique_ptr<Runs> runs_;
   std::unique_ptr<Results> results_;
