@@ -66,6 +66,18 @@ Status Empty(int fd) {
   return Ok();
 }
 
+void EmptyFiles(const std::string& directory) {
+  const runtime::TreeVisitor visitor{
+      .file = [](const std::string&, int fd, const struct stat&) { return Empty(fd); },
+      .skipped = [](const std::string&, const std::string&) { return Ok(); }};
+  if (const Status emptied = runtime::WalkTree(directory, visitor); !emptied)
+    log::Warn("a volume could not be emptied", {{"why", emptied.error().message}});
+}
+
+tl::unexpected<Error> StillWritten() {
+  return Fail(Code::kUnavailable, "a process still has a file of the volume open for writing");
+}
+
 }  // namespace
 
 Status MakeTarget(const std::string& target) {
@@ -100,17 +112,31 @@ Status BindMount(const std::string& source, const std::string& target, bool read
 
 Status MakeMountReadOnly(const std::string& target) {
   const unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY | kFlags;
-  if (::mount(nullptr, target.c_str(), nullptr, flags, nullptr) != 0)
-    return Failed("make read-only", target);
-  return Ok();
+  if (::mount(nullptr, target.c_str(), nullptr, flags, nullptr) == 0) return Ok();
+  if (errno == EBUSY) return StillWritten();
+  return Failed("make read-only", target);
 }
 
 Status FreezeMemory(const std::string& target) {
   if (::mount(nullptr, target.c_str(), nullptr, MS_REMOUNT | MS_RDONLY | kFlags, nullptr) == 0)
     return Ok();
-  if (errno == EBUSY)
-    return Fail(Code::kUnavailable, "a process still has a file of the volume open for writing");
+  if (errno == EBUSY) return StillWritten();
   return Failed("freeze", target);
+}
+
+Result<std::string> MakeDirectoryIn(const std::string& parent, mode_t mode) {
+  if (::mkdir(parent.c_str(), 0700) != 0 && errno != EEXIST) return Failed("make", parent);
+  std::string path = parent + "/XXXXXX";
+  if (::mkdtemp(path.data()) == nullptr) return Failed("make a directory in", parent);
+  if (::chmod(path.c_str(), mode) != 0) return Failed("open to everybody", path);
+  return path;
+}
+
+void DropDirectory(const std::string& path) {
+  EmptyFiles(path);
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) log::Warn("a volume's directory stays", {{"why", error.message()}});
 }
 
 Result<bool> IsMountPoint(const std::string& path) {
@@ -143,13 +169,8 @@ void DropMemory(const std::string& target) {
   const unsigned long writable = MS_REMOUNT | kFlags;
   struct statfs info{};
   const bool memory = ::statfs(target.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC;
-  if (memory && ::mount(nullptr, target.c_str(), nullptr, writable, nullptr) == 0) {
-    const runtime::TreeVisitor visitor{
-        .file = [](const std::string&, int fd, const struct stat&) { return Empty(fd); },
-        .skipped = [](const std::string&, const std::string&) { return Ok(); }};
-    if (const Status emptied = runtime::WalkTree(target, visitor); !emptied)
-      log::Warn("a volume could not be emptied", {{"why", emptied.error().message}});
-  }
+  if (memory && ::mount(nullptr, target.c_str(), nullptr, writable, nullptr) == 0)
+    EmptyFiles(target);
   ::umount2(target.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   if (const Status gone = Unmount(target); !gone)
     log::Warn("a volume's place stays", {{"why", gone.error().message}});

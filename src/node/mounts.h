@@ -25,11 +25,17 @@ Status MountMemory(const std::string& target, std::int64_t size_bytes, mode_t mo
 
 // Shows the directory `source` at `target` as well. A descriptor's /proc/self/fd path is followed.
 Status BindMount(const std::string& source, const std::string& target, bool read_only);
-// This mount only: other mounts of the same file system stay as they are.
+// This mount only: other mounts of the same file system stay as they are. kUnavailable while a file
+// that was opened through it is open for writing.
 Status MakeMountReadOnly(const std::string& target);
 // The whole file system, for every process that sees it. kUnavailable while a file in it is open
 // for writing.
 Status FreezeMemory(const std::string& target);
+
+// A new directory with a name of its own below `parent`, which is made if it is missing.
+Result<std::string> MakeDirectoryIn(const std::string& parent, mode_t mode);
+// Empties every file in it, for who has one open, and removes it. Best effort.
+void DropDirectory(const std::string& path);
 
 // False also if the path does not exist.
 Result<bool> IsMountPoint(const std::string& path);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr mode_t kInputMode = 0755, kResultsMode = 0777;  // a pod may run as any user
 constexpr std::int64_t kDirectoryRoom = 1 << 20;          // beside the files' pages
+constexpr std::int64_t kWhatFits = std::int64_t{1} << 60;
 
 VolumeLimits Complete(VolumeLimits limits) {
   if (limits.input_bytes == 0)
@@ -70,7 +71,10 @@ void Volumes::Close() {
     services_ = nullptr;
     left.swap(volumes_);
   }
-  for (const auto& [target, volume] : left) DropMemory(target);
+  for (const auto& [target, volume] : left) {
+    DropMemory(target);
+    if (!volume.sealed.empty()) DropDirectory(volume.sealed);
+  }
 }
 
 bool Volumes::Empty() const {
@@ -157,8 +161,8 @@ Status Volumes::Mount(const csi::PublishRequest& request, Volume& volume) {
   SPW_TRY(MakeTarget(target));
   const bool results = volume.asked.kind == VolumeRequest::Kind::kResults;
   volume.gives_results = results && !request.read_only;
-  Status mounted = results ? MountMemory(target, limits_.output_bytes, kResultsMode)
-                           : MountInput(target, volume);
+  volume.collection.limit_bytes = limits_.output_bytes;
+  Status mounted = results ? MountResults(target, volume) : MountInput(target, volume);
   if (mounted && results && request.read_only) mounted = MakeMountReadOnly(target);
   if (mounted) {
     auto identity = IdentityOf(target);
@@ -171,12 +175,21 @@ Status Volumes::Mount(const csi::PublishRequest& request, Volume& volume) {
   if (mounted) {
     volume.collection.root = target;
     volume.collection.claim = volume.asked.claim;
-    volume.collection.limit_bytes = limits_.output_bytes;
     return Ok();
   }
   if (const Status cleared = Unmount(target); !cleared)
     log::Warn("a volume that failed stays", {{"why", cleared.error().message}});
   return mounted;
+}
+
+Status Volumes::MountResults(const std::string& target, Volume& volume) {
+  if (limits_.sealed_directory.empty())
+    return MountMemory(target, limits_.output_bytes, kResultsMode);
+  SPW_ASSIGN(volume.sealed, MakeDirectoryIn(limits_.sealed_directory, kResultsMode));
+  volume.collection.limit_bytes = kWhatFits;
+  const Status shown = BindMount(volume.sealed, target, false);
+  if (!shown) DropDirectory(volume.sealed);
+  return shown;
 }
 
 std::optional<std::pair<std::string, Volumes::Volume>> Volumes::Mounted(
@@ -291,8 +304,9 @@ Status Volumes::Leave(Lock& lock, const std::string& target) {
     it->second.stage = it->second.gives_results ? Stage::kCollected : Stage::kPublished;
     return gone;
   }
-  const std::string uid = it->second.asked.uid;
+  const std::string uid = it->second.asked.uid, sealed = it->second.sealed;
   volumes_.erase(it);
+  if (!sealed.empty()) DropDirectory(sealed);
   if (kept_ != nullptr) kept_->Drop(kKeptVolume + target);
   const bool last = std::none_of(volumes_.begin(), volumes_.end(),
                                  [&](const auto& entry) { return entry.second.asked.uid == uid; });
@@ -321,6 +335,7 @@ void Volumes::Keep(const std::string& target, const Volume& volume) const {
                               {"uid", volume.asked.uid},
                               {"device", static_cast<std::int64_t>(volume.identity.device)},
                               {"inode", static_cast<std::int64_t>(volume.identity.inode)},
+                              {"sealed", volume.sealed},
                               {"bytes", volume.bytes}};
   kept_->Put(kKeptVolume + target, AsBytes(json::serialize(about)));
 }
@@ -359,7 +374,12 @@ void Volumes::Restore(const KeptItems& left) {
     volume.identity = {static_cast<dev_t>(about.at("device").as_int64()),
                        static_cast<ino_t>(about.at("inode").as_int64())};
     volume.bytes = about.at("bytes").as_int64();
-    volume.collection = {target, volume.asked.claim, limits_.output_bytes, {}, {}};
+    volume.sealed = text("sealed");
+    volume.collection = {target,
+                         volume.asked.claim,
+                         volume.sealed.empty() ? limits_.output_bytes : kWhatFits,
+                         {},
+                         {}};
     volumes_.emplace(target, std::move(volume));
   }
 }
@@ -376,7 +396,7 @@ void Volumes::CollectAll() {
     // The entry stays where it is: only Leave() and Close() remove it, not while it is collecting.
     Volume& volume = volumes_.at(target);
     lock.unlock();
-    const Status done = CollectOne(volume.asked, volume.collection);
+    const Status done = CollectOne(volume.asked, volume.sealed.empty(), volume.collection);
     lock.lock();
     volume.stage = done ? Stage::kCollected : Stage::kFailed;
     volume.error = done ? std::nullopt : std::optional(done.error());
@@ -385,8 +405,8 @@ void Volumes::CollectAll() {
   }
 }
 
-Status Volumes::CollectOne(const VolumeRequest& asked, Collection& collection) {
-  SPW_TRY(FreezeMemory(collection.root));
+Status Volumes::CollectOne(const VolumeRequest& asked, bool in_memory, Collection& collection) {
+  SPW_TRY(in_memory ? FreezeMemory(collection.root) : MakeMountReadOnly(collection.root));
   ResultWriter writer(*services_->results, *services_->key, services_->names, asked.pod, asked.uid);
   SPW_TRY(CollectResults(collection, writer));
   for (const std::string& skipped : collection.skipped)

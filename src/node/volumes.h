@@ -24,7 +24,10 @@ namespace spillway::node {
 
 struct VolumeLimits {
   std::int64_t input_bytes = 0;  // plaintext of all mounted claims; 0: 3/4 of the memory
-  std::int64_t output_bytes = std::int64_t{8} << 30;  // of one results volume
+  std::int64_t output_bytes = std::int64_t{8} << 30;  // of one results volume in memory
+  // On a volume that is sealed with a key in memory only: results volumes are directories below
+  // it, as large as it has room. Empty: they are in memory.
+  std::string sealed_directory;
   std::size_t volumes = 256;
   Duration longest_call = 20s;  // then the kubelet is told to ask again
 };
@@ -76,6 +79,7 @@ class Volumes final : public csi::VolumeHandler {
     VolumeRequest asked;
     bool gives_results = false;
     Identity identity;       // of the mounted directory
+    std::string sealed;      // the directory of a results volume that is not in memory
     std::int64_t bytes = 0;  // of an input claim
     Stage stage = Stage::kPublished;
     Collection collection;
@@ -88,13 +92,14 @@ class Volumes final : public csi::VolumeHandler {
   Status Mount(const csi::PublishRequest& request, Volume& volume);
   Status MountInput(const std::string& target, Volume& volume);
   Status FillInput(const std::string& target, Volume& volume);
+  Status MountResults(const std::string& target, Volume& volume);
   // Another mount of the same claim.
   std::optional<std::pair<std::string, Volume>> Mounted(const VolumeRequest& asked) const;
   Status CheckRoom(std::int64_t bytes) const;
   Status AwaitReceipts(Lock& lock, const std::string& target);
   Status Leave(Lock& lock, const std::string& target);
   void CollectAll();
-  Status CollectOne(const VolumeRequest& asked, Collection& collection);
+  Status CollectOne(const VolumeRequest& asked, bool in_memory, Collection& collection);
   void Note(const std::string& what, const Status& status);
   void Keep(const std::string& target, const Volume& volume) const;
   void KeepReleased() const;

@@ -116,6 +116,39 @@ TEST_F(VolumesTest, ResultsWaitForTheLastWriter) {
   door_.Change([](State& s) { EXPECT_EQ(s.results["models/model"].bytes, "half and half"); });
 }
 
+TEST_F(VolumesTest, ResultsOfAMachineWithASealedVolumeTakeNoMemory) {
+  AgentOptions options = Options();
+  options.volumes.output_bytes = 1 << 20;
+  options.volumes.sealed_directory = dir_.File("sealed");
+  Begin(options);
+  ASSERT_TRUE(Publish(Message("results", "models")).ok());
+  struct statfs info{}, below{};
+  ASSERT_EQ(::statfs(Target("models").c_str(), &info), 0);
+  ASSERT_EQ(::statfs(dir_.File("sealed").c_str(), &below), 0);
+  EXPECT_EQ(info.f_type, below.f_type);
+  const std::string big = Noise(5'000'000, 9);
+  Put(Target("models") + "/big", big);
+  {
+    const std::ofstream writer(Target("models") + "/late");
+    const grpc::Status status = Unpublish("models");
+    EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
+    EXPECT_THAT(status.error_message(), HasSubstr("open for writing"));
+  }
+  const grpc::Status done = UnpublishPatiently("models");
+  ASSERT_TRUE(done.ok()) << done.error_message();
+  door_.Change([&](State& s) { EXPECT_TRUE(s.results["models/big"].bytes == big); });
+  EXPECT_TRUE(fs::is_empty(dir_.File("sealed")));
+  EXPECT_TRUE(WaitForReleased({"u1"}));
+
+  ASSERT_TRUE(Publish(Message("results", "models", "u2")).ok());
+  Put(Target("models", "u2") + "/model", "weights");
+  std::ifstream open(Target("models", "u2") + "/model");
+  Want(door::Want::kWipe);
+  ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last()->wiped; }));
+  EXPECT_EQ(open.peek(), EOF);
+  EXPECT_TRUE(fs::is_empty(dir_.File("sealed")));
+}
+
 TEST_F(VolumesTest, ResultsThatFindNoRoomGoOnWhereTheyStopped) {
   AgentOptions options = Options();
   options.results.memory_bytes = 3'000'000;

@@ -24,6 +24,7 @@
 #include "data/aead.h"
 #include "machine/machine.h"
 #include "machine/sealed.h"
+#include "machine/texts.h"
 #include "model/rules.h"
 #include "node/agent.h"
 #include "node/keeper.h"
@@ -288,6 +289,7 @@ Result<std::unique_ptr<machine::Machine>> MakeMachine(const Arguments& arguments
   if (!follows) SPW_TRY(machine->Seal());
   options.hardware.labels[kScratchLabel] = kScratchSealed;
   options.disk = DiskOf(arguments);
+  options.volumes.sealed_directory = fmt::format("{}/results", machine::kSealed);
   std::filesystem::create_directories(options.disk);
   options.tunnel_key = machine->tunnel_key();
   options.on_registered = [&machine = *machine] { return machine.Join(); };
