@@ -333,20 +333,6 @@ TEST(Provisioned, LessThanPromisedIsReturned) {
   EXPECT_EQ(Advance(node, o, now).node.failure, Failure::kWrongHardware);
 }
 
-TEST(Provisioned, PlainScratchIsReturnedWhereThePolicyWantsItSealed) {
-  BurstNode node = NodeIn(Phase::kProvisioned);
-  const Time now = kStart + 1h + 1min;
-  Observation o = AllWell(node, now);
-  o.node = GoodReport(now);
-  EXPECT_EQ(Advance(node, o, now).node.failure, Failure::kNone) << "nobody asked";
-  node.scratch = Scratch::kSealed;
-  const Step step = Advance(node, o, now);
-  EXPECT_EQ(step.node.failure, Failure::kWrongHardware);
-  EXPECT_THAT(step.node.failure_detail, ::testing::HasSubstr("scratch is not sealed"));
-  o.node->labels[kScratchLabel] = kScratchSealed;
-  EXPECT_EQ(Advance(node, o, now).node.failure, Failure::kNone);
-}
-
 TEST(Provisioned, TheMachineThatRegisteredIsOurs) {
   const BurstNode node = NodeIn(Phase::kProvisioned);
   const Time now = kStart + 1h + 1min;

@@ -1,4 +1,5 @@
 // The moments from which offers are learned, and what ends a machine that stands still in between.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "control/test_node.h"
@@ -84,6 +85,20 @@ TEST(Moments, AnImageThatNeverComesEndsIt) {
   for (PodReport& pod : *o.pods) pod.taken = taken;
   o.watching_since = taken + 20min;
   EXPECT_FALSE(Advance(node, o, taken + 40min).node.Failed()) << "nobody watched";
+}
+
+TEST(Scratch, PlainScratchIsReturnedWhereThePolicyWantsItSealed) {
+  BurstNode node = NodeIn(Phase::kProvisioned);
+  const Time now = kStart + 1h + 1min;
+  Observation o = AllWell(node, now);
+  o.node = GoodReport(now);
+  EXPECT_EQ(Advance(node, o, now).node.failure, Failure::kNone) << "nobody asked";
+  node.scratch = Scratch::kSealed;
+  const Step step = Advance(node, o, now);
+  EXPECT_EQ(step.node.failure, Failure::kWrongHardware);
+  EXPECT_THAT(step.node.failure_detail, ::testing::HasSubstr("scratch is not sealed"));
+  o.node->labels[kScratchLabel] = kScratchSealed;
+  EXPECT_EQ(Advance(node, o, now).node.failure, Failure::kNone);
 }
 
 }  // namespace

@@ -108,7 +108,7 @@ class ResultsBench {
   HomeStage& stage_;
   const std::string directory_;
   const data::SigningKey site_;
-  std::shared_ptr<ports::KeyService> key_files_;
+  std::unique_ptr<KeyFiles> key_files_;
   std::unique_ptr<KeyStore> keys_;
   std::unique_ptr<Runs> runs_;
   std::unique_ptr<Results> results_;
