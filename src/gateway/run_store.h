@@ -39,9 +39,9 @@ struct RunInput {
   std::string directory;                              // where the Dataset's files are
   std::vector<std::string> include, exclude, narrow;  // see data/selection.h
   std::optional<S3Place> s3;                          // where they are instead, if it is a bucket
-  std::shared_ptr<Source> source;  // where they are read from; nullptr: that directory
-  std::optional<Error> unopened;   // why it could not be opened, which ends the run's preparation
-  bool start_when_readable = false;                   // see DatasetInfo
+  std::shared_ptr<Source> source;    // where they are read from; nullptr: that directory
+  std::optional<Error> unopened;     // why it could not be opened, which ends the run's preparation
+  bool start_when_readable = false;  // see DatasetInfo
 };
 
 struct RunRequest {

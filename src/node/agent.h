@@ -122,7 +122,7 @@ class Agent {
   std::optional<data::VerifyKey> site_;
   std::unique_ptr<DoorAccess> access_;
   std::optional<data::NodeKey> node_key_;
-  std::string certificate_;  // the newest, as the site sent it
+  std::string certificate_;                  // the newest, as the site sent it
   std::optional<data::Secret> node_secret_;  // of node_key_, until it is kept
   RunKey key_;
   Duration lease_{0}, heartbeat_{0};

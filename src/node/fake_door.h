@@ -103,8 +103,8 @@ class FakeDoor {
     std::set<int> corrupt_once;  // chunks whose next answer has a wrong byte
     bool hold_chunks = false;    // answered 503, but those let through
     std::set<int> let_through;
-    std::set<int> cut_once;      // chunks whose next answer ends in the middle
-    std::set<int> stall_once;    // and those whose next answer stops there for ever
+    std::set<int> cut_once;    // chunks whose next answer ends in the middle
+    std::set<int> stall_once;  // and those whose next answer stops there for ever
     // What a site that lies makes of a chunk or of the manifest (index -1); null: nothing.
     std::function<void(int, std::string&)> lie;
     std::map<int, int> chunk_gets;            // by index

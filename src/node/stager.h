@@ -13,8 +13,8 @@
 
 #include "node/chunk_cache.h"
 #include "node/door_client.h"
-#include "node/run_files.h"
 #include "node/rate_meter.h"
+#include "node/run_files.h"
 #include "node/run_key.h"
 #include "node/stopper.h"
 

@@ -330,6 +330,7 @@ void Volumes::Keep(const std::string& target, const Volume& volume) const {
                               {"gives", volume.gives_results},
                               {"claim", volume.asked.claim},
                               {"namespace", volume.asked.name_space},
+                              {"bucket", volume.asked.bucket},
                               {"directory", volume.asked.directory},
                               {"pod", volume.asked.pod},
                               {"uid", volume.asked.uid},
@@ -363,13 +364,14 @@ void Volumes::Restore(const KeptItems& left) {
     const std::string target = name.substr(kKeptVolume.size());
     Volume volume;
     volume.volume_id = text("volume");
-    volume.asked = {about.at("results").as_bool() ? VolumeRequest::Kind::kResults
-                                                  : VolumeRequest::Kind::kDataset,
-                    text("claim"),
-                    text("namespace"),
-                    text("directory"),
-                    text("pod"),
-                    text("uid")};
+    volume.asked = {.kind = about.at("results").as_bool() ? VolumeRequest::Kind::kResults
+                                                          : VolumeRequest::Kind::kDataset,
+                    .claim = text("claim"),
+                    .name_space = text("namespace"),
+                    .bucket = text("bucket"),
+                    .directory = text("directory"),
+                    .pod = text("pod"),
+                    .uid = text("uid")};
     volume.gives_results = about.at("gives").as_bool();
     volume.identity = {static_cast<dev_t>(about.at("device").as_int64()),
                        static_cast<ino_t>(about.at("inode").as_int64())};

@@ -12,9 +12,9 @@
 
 #include "data/receipt.h"
 #include "door/protocol.h"
-#include "gateway/key_files.h"
 #include "gateway/files.h"
 #include "gateway/gateway_test_util.h"
+#include "gateway/key_files.h"
 #include "gateway/results.h"
 
 namespace spillway::gateway {
