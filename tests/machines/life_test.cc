@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "base/encoding.h"
+#include "data/node_certificate.h"
 #include "door/user_data.h"
 #include "machine/first_boot.h"
 #include "net/http_client.h"
@@ -63,12 +64,15 @@ TEST_F(LifeTest, AJobRunsOnAMachineThatBootedFromOurUserData) {
   net::Endpoint door;
   door.base_url = stolen.door;
   door.tunnelled = true;
-  net::HttpClient thief(door, {});
+  net::ClientOptions trusting;
+  trusting.pinned_key = stolen.door_key;
+  net::HttpClient thief(door, trusting);
   const auto second = thief.Do(
       net::HttpRequest::Json("POST", "/node/v1/register",
                              json::object{{"name", stolen.name},
                                           {"token", stolen.token},
                                           {"publicKey", std::string(64, '1')},
+                                          {"tlsKey", Hex(data::TlsKey::Generate()->PublicKey())},
                                           {"hardware", json::object{{"cpuMilli", 1},
                                                                     {"memoryBytes", 1},
                                                                     {"ephemeralBytes", 1},
