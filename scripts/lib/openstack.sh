@@ -16,8 +16,7 @@ DEMO_TUNNEL=spwdemo0
 DEMO_ADJUST=(--adjust=--hold-seconds=300 --adjust=--epochs=20)
 
 # spillwayd calls it at every phase of a BurstNode: looks at the disk of its machine from outside, as a provider
-# could. A look while the job runs begins when its pods run, beside everything else. The first machine of
-# workload 7 loses its power then.
+# could. A look while the job runs begins when its pods run, beside everything else.
 write_scan_hook() {
   local repository=$1 directory=$2
   cat >"$directory/look" <<SH
@@ -38,12 +37,6 @@ look() {
       windows: (\$said | capture(": (?<n>[0-9]+) found").n | tonumber)}' >'$directory/scans/'\$node-\$1.json
   rm -f "\$raw"
 }
-take_power() {
-  [ "\$(kubectl --kubeconfig '$DEMO_CLUSTER/admin.kubeconfig' get burstnode "\$node" \
-    -o jsonpath='{.spec.workload}')" = nlp/Job/survivor ] || return 0
-  mkdir '$directory/power-taken' 2>/dev/null || return 0
-  disk_of && kill -9 "\$(cut -d' ' -f1 '$DEMO_MACHINES'/"\$id"/pid)"
-}
 case \$phase in
   Running)
     (
@@ -54,7 +47,6 @@ case \$phase in
         sleep 1
       done
       look running
-      take_power
     ) &
     ;;
   Returning) look returning ;;
@@ -89,7 +81,6 @@ openstack_site_node() {
 openstack_demo() {
   local repository=$1 partners=$1/scripts/partners directory=$1/build/demo-openstack keep='' code=0 job
   local -a arguments=() jobs=(0-base-load 1-stays-home 2-sweep 4-restricted 5-budget)
-  local machines=2
   shift
   [[ " $* " != *" --keep "* ]] || keep=yes
   "$partners/kubernetes-ready" || return
@@ -100,13 +91,7 @@ openstack_demo() {
   "$partners/openstack-packages"
   "$partners/machine-packages"
   "$partners/machine-image" >/dev/null
-  # Five rented machines at once, with 2 GiB each.
-  if [ "$(awk '/^MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)" -ge 14 ]; then
-    machines=5 jobs+=(3-gang 6-fails 7-machine-dies)
-  else
-    echo "Less than 14 GiB of memory are free: workloads 3, 6 and 7, which rent five machines, are left out."
-  fi
-  rm -rf "$directory/scans" "$directory/machine-files" "$directory/power-taken"
+  rm -rf "$directory/scans" "$directory/machine-files"
   mkdir -p "$directory/results" "$directory/scans"
 
   # Whatever happens from here on: nothing is left running.
@@ -121,7 +106,7 @@ openstack_demo() {
   openstack_site_node "$repository" "$directory" a100-01
   openstack_site_node "$repository" "$directory" a100-02
   "$partners/openstack-machines" --openstack "$DEMO_CLOUD" --dir "$DEMO_MACHINES" \
-    --hub "100.64.0.1:$DEMO_TUNNEL_PORT" --max "$machines" --down-on-exit >"$directory/machines.log" 2>&1 &
+    --hub "100.64.0.1:$DEMO_TUNNEL_PORT" --down-on-exit >"$directory/machines.log" 2>&1 &
   MACHINES_DRIVER=$!
 
   step "what a bare machine gets from the site: kubelet, CNI plug-ins, spillway-node"
