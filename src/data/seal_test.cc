@@ -160,9 +160,7 @@ TEST(Seal, OpensWhatItSealedAtEverySegmentBoundary) {
   }
 }
 
-TEST(Seal, RefusesEveryFlippedBit) {
-  const Secret key = CountingSecret(0);
-  ByteBuffer sealed = *SealChunk(key, Context(), AsBytes("sixteen training images"), Salt());
+void ExpectEveryFlippedBitRefused(const Secret& key, ByteBuffer sealed) {
   for (std::size_t bit = 0; bit < sealed.size() * 8; ++bit) {
     sealed[bit / 8] ^= static_cast<std::uint8_t>(1 << (bit % 8));
     const auto opened = OpenChunk(key, Context(), sealed);
@@ -170,6 +168,13 @@ TEST(Seal, RefusesEveryFlippedBit) {
     ASSERT_EQ(opened.error().code, Code::kCorrupt) << "bit " << bit;
     sealed[bit / 8] ^= static_cast<std::uint8_t>(1 << (bit % 8));
   }
+}
+
+TEST(Seal, RefusesEveryFlippedBit) {
+  const Secret key = CountingSecret(0);
+  const ByteBuffer sealed = *SealChunk(key, Context(), AsBytes("sixteen training images"), Salt());
+  ExpectEveryFlippedBitRefused(key, sealed);
+  if (::testing::Test::HasFatalFailure()) return;
   EXPECT_TRUE(OpenChunk(key, Context(), sealed));
 }
 
@@ -373,13 +378,8 @@ TEST(Compressed, RefusesEveryChange) {
   ByteBuffer sealed =
       *SealChunk(key, Context(), Compressible(2'000), Salt(), Compression::kWherePays);
   ASSERT_EQ(sealed[5], 1);
-  for (std::size_t bit = 0; bit < sealed.size() * 8; ++bit) {
-    sealed[bit / 8] ^= static_cast<std::uint8_t>(1 << (bit % 8));
-    const auto opened = OpenChunk(key, Context(), sealed);
-    ASSERT_FALSE(opened) << "bit " << bit;
-    ASSERT_EQ(opened.error().code, Code::kCorrupt) << "bit " << bit;
-    sealed[bit / 8] ^= static_cast<std::uint8_t>(1 << (bit % 8));
-  }
+  ExpectEveryFlippedBitRefused(key, sealed);
+  if (::testing::Test::HasFatalFailure()) return;
   // A plaintext length that would be a bomb is authenticated before memory is taken for it.
   sealed[16] = 0x0f;
   EXPECT_THAT(OpenChunk(key, Context(), sealed).error().message, HasSubstr("segment 0"));

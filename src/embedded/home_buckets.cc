@@ -9,7 +9,6 @@
 #include <filesystem>
 
 #include "base/log.h"
-#include "base/sha256_stream.h"
 #include "data/path.h"
 #include "gateway/files.h"
 #include "gateway/incoming_file.h"
@@ -42,19 +41,6 @@ Status FetchFile(gateway::SourceReader& reader, const gateway::SourceFile& file,
     SPW_TRY(gateway::WriteAt(out.get(), path, at, piece));
   }
   return Ok();
-}
-
-Result<std::pair<Digest, std::int64_t>> HashOf(int fd, const std::string& path) {
-  struct stat info{};
-  if (fstat(fd, &info) != 0) return Fail(gateway::FileError("stat", path, errno));
-  Sha256Stream hash;
-  ByteBuffer piece;
-  for (std::int64_t at = 0; at < info.st_size; at += std::ssize(piece)) {
-    piece.resize(static_cast<std::size_t>(std::min<std::int64_t>(info.st_size - at, kPieceBytes)));
-    SPW_TRY(gateway::ReadAt(fd, path, at, piece));
-    hash.Add(piece);
-  }
-  return std::pair(hash.Finish(), std::int64_t{info.st_size});
 }
 
 }  // namespace
@@ -178,8 +164,10 @@ Status HomeBuckets::BringFile(const site::BucketResults& place, const std::strin
   if (auto good = data::CheckRelativePath(path); !good) return Fail(good.error().In("result"));
   const Fd in(open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!in.valid()) return Fail(gateway::FileError("open", file, errno));
-  SPW_ASSIGN(const auto hashed, HashOf(in.get(), file));
-  const auto [hash, size] = hashed;
+  struct stat info{};
+  if (fstat(in.get(), &info) != 0) return Fail(gateway::FileError("stat", file, errno));
+  const std::int64_t size = info.st_size;
+  SPW_ASSIGN(const Digest hash, gateway::HashFile(in.get(), file, size));
   SPW_ASSIGN(s3::Client client, gateway::OpenBucket(place.bucket, access_));
   SPW_ASSIGN(const std::unique_ptr<gateway::IncomingFile> incoming,
              gateway::ReceiveIntoBucket(

@@ -8,20 +8,17 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <string>
 
 #include "base/fd.h"
 
 namespace spillway::fuse {
 
-// Empty if this process may mount FUSE file systems, else why not. From the first call on, this
-// thread and every thread it starts are in a mount name space of their own.
-inline std::string MayMount() {
+// Empty if this thread, and every thread it starts from now on, may mount without anybody else
+// seeing it; otherwise why not.
+inline std::string PrivateMounts() {
   static const std::string why_not = []() -> std::string {
     if (::geteuid() != 0) return "mounting needs root";
-    if (const Fd device(::open("/dev/fuse", O_RDWR | O_CLOEXEC)); !device)
-      return std::string("/dev/fuse: ") + std::strerror(errno);
     if (::unshare(CLONE_NEWNS) != 0)
       return std::string("no mount name space here: ") + std::strerror(errno);
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
@@ -29,6 +26,13 @@ inline std::string MayMount() {
     return "";
   }();
   return why_not;
+}
+
+// The same for FUSE file systems.
+inline std::string MayMount() {
+  if (std::string why_not = PrivateMounts(); !why_not.empty()) return why_not;
+  const Fd device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  return device ? "" : std::string("/dev/fuse: ") + std::strerror(errno);
 }
 
 // Unmounts and removes it at the end.

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/log.h"
+#include "base/number.h"
 #include "data/wrap.h"
 #include "gateway/files.h"
 #include "gateway/slices.h"
@@ -33,12 +33,9 @@ bool HoldsKey(door::Want want) {
 }
 
 Result<std::int64_t> QueryInt(const net::Request& request, std::string_view name) {
-  const std::string_view text = request.Query(name);
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size() || value < 0)
-    return Fail(Code::kInvalid, fmt::format("query: {} must be a whole number", name));
-  return value;
+  const auto value = ParseCount(request.Query(name));
+  if (!value) return Fail(Code::kInvalid, fmt::format("query: {} must be a whole number", name));
+  return *value;
 }
 
 // `read` gives the slice, and what else SliceResponse() needs follows.
@@ -147,19 +144,20 @@ net::Router Door::MakeRouter() {
                    request, [&](const SliceRequest& slice) { return runs_.Manifest(node, slice); },
                    LimitOf(node));
              }));
-  router.Add(
-      "GET", "/node/v1/chunks/{i}",
-      ForNode([this](const std::string& node,
-                     const net::Request& request) -> Result<net::Response> {
-        const std::string& text = request.Param("i");
-        std::size_t index = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
-        if (error != std::errc() || end != text.data() + text.size())
-          return Fail(Code::kInvalid, fmt::format("\"{}\" is not a chunk's number", text));
-        return Sliced(
-            request, [&](const SliceRequest& slice) { return runs_.Chunk(node, index, slice); },
-            LimitOf(node));
-      }));
+  router.Add("GET", "/node/v1/chunks/{i}",
+             ForNode([this](const std::string& node,
+                            const net::Request& request) -> Result<net::Response> {
+               const std::string& text = request.Param("i");
+               const auto index = ParseCount(text);
+               if (!index)
+                 return Fail(Code::kInvalid, fmt::format("\"{}\" is not a chunk's number", text));
+               return Sliced(
+                   request,
+                   [&](const SliceRequest& slice) {
+                     return runs_.Chunk(node, static_cast<std::size_t>(*index), slice);
+                   },
+                   LimitOf(node));
+             }));
   return router;
 }
 

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/sha256_stream.h"
 #include "net/socket.h"
 
 namespace spillway::gateway {
@@ -128,6 +129,19 @@ Status ReadAt(int fd, const std::string& path, std::int64_t offset, std::span<st
     offset += got;
   }
   return Ok();
+}
+
+Result<Digest> HashFile(int fd, const std::string& path, std::int64_t bytes) {
+  Sha256Stream hash;
+  ByteBuffer buffer(1 << 20);
+  for (std::int64_t at = 0; at < bytes;) {
+    const auto part = std::span(buffer).first(
+        static_cast<std::size_t>(std::min<std::int64_t>(bytes - at, std::ssize(buffer))));
+    SPW_TRY(ReadAt(fd, path, at, part));
+    hash.Add(part);
+    at += std::ssize(part);
+  }
+  return hash.Finish();
 }
 
 ByteBuffer RandomBytes(std::size_t count) {

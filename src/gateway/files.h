@@ -42,6 +42,9 @@ Result<std::vector<std::string>> ListFiles(const std::string& directory, std::st
 Status WriteAt(int fd, const std::string& path, std::int64_t offset, ByteView bytes);
 Status ReadAt(int fd, const std::string& path, std::int64_t offset, std::span<std::uint8_t> out);
 
+// SHA-256 of the first `bytes` of an open file; errors as ReadAt.
+Result<Digest> HashFile(int fd, const std::string& path, std::int64_t bytes);
+
 // From the operating system's generator, for salts, tokens and credentials.
 ByteBuffer RandomBytes(std::size_t count);
 

@@ -59,20 +59,18 @@ KeyFacts Decode(const json::value& value) {
   return facts;
 }
 
-// nullopt when there is no such file; what cannot be read as JSON is `damaged`.
-Result<std::optional<json::value>> ReadJsonFile(const std::string& path, bool& damaged) {
+// nullopt when there is no such file; null when it is not JSON.
+Result<std::optional<json::value>> ReadJsonFile(const std::string& path) {
   const auto text = ReadFile(path, kMaxFileBytes);
   if (!text && text.error().code == Code::kNotFound) return std::nullopt;
   if (!text) return Fail(text.error());
   auto parsed = ParseJson(*text);
-  damaged = !parsed;
   return parsed ? std::move(*parsed) : json::value(nullptr);
 }
 
 // Whatever a tombstone says, its being there ends the key.
 Result<std::optional<KeyFacts>> ReadTombstone(const std::string& path) {
-  bool damaged = false;
-  SPW_ASSIGN(const std::optional<json::value> value, ReadJsonFile(path, damaged));
+  SPW_ASSIGN(const std::optional<json::value> value, ReadJsonFile(path));
   if (!value) return std::nullopt;
   return Decode(*value);
 }
@@ -83,10 +81,9 @@ struct WrappedKey {
 };
 
 Result<std::optional<WrappedKey>> ReadWrapped(const std::string& path) {
-  bool damaged = false;
-  SPW_ASSIGN(const std::optional<json::value> value, ReadJsonFile(path, damaged));
+  SPW_ASSIGN(const std::optional<json::value> value, ReadJsonFile(path));
   if (!value) return std::nullopt;
-  if (damaged || Find(*value, "wrapped") == nullptr)
+  if (Find(*value, "wrapped") == nullptr)
     return Fail(Code::kCorrupt, fmt::format("{}: is damaged; the run key is lost", path));
   WrappedKey key{Decode(*value), std::string(StringOr(*value, "wrapped", ""))};
   key.facts.usable = true;

@@ -2,18 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include "base/number.h"
 
 namespace spillway::gateway {
 namespace {
-
-std::optional<std::int64_t> Number(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size() || value < 0)
-    return std::nullopt;
-  return value;
-}
 
 net::Response Head(bool ranged, std::int64_t first, std::int64_t bytes, std::int64_t total) {
   net::Response response;
@@ -59,9 +51,9 @@ Result<SliceRequest> ParseRange(std::string_view header) {
   constexpr std::string_view kUnit = "bytes=";
   const std::size_t dash = header.find('-');
   if (!header.starts_with(kUnit) || dash == std::string_view::npos) return SliceRequest{};
-  const auto first = Number(header.substr(kUnit.size(), dash - kUnit.size()));
+  const auto first = ParseCount(header.substr(kUnit.size(), dash - kUnit.size()));
   const std::string_view end = header.substr(dash + 1);
-  const auto last = Number(end);
+  const auto last = ParseCount(end);
   if (!first || (!last && !end.empty())) return SliceRequest{};
   if (last && *last < *first)
     return Fail(Code::kInvalid, fmt::format("Range: {} ends before it begins", header));

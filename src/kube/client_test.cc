@@ -57,7 +57,7 @@ class ClientTest : public testing::Test {
   Client& Start(TestServer::Handler handler, ClientOptions options = {}) {
     server_ = std::make_unique<TestServer>(std::move(handler));
     Access access = server_->MakeAccess();
-    access.token = Secret("hush-token");
+    access.token = data::SecretText("hush-token");
     client_ = std::make_unique<Client>(access, time_.timing, options);
     return *client_;
   }

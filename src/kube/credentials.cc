@@ -57,9 +57,10 @@ Result<ExecCredential> ParseExecCredential(std::string_view text, std::string_vi
   const json::object* status = FindObject(*value, "status");
   if (status == nullptr) return Fail(Code::kDenied, "its ExecCredential has no status");
   ExecCredential result;
-  result.credentials.token = Secret(Trimmed(std::string(StringOr(*status, "token", ""))));
+  result.credentials.token = data::SecretText(Trimmed(std::string(StringOr(*status, "token", ""))));
   result.credentials.certificate_pem = StringOr(*status, "clientCertificateData", "");
-  result.credentials.key_pem = Secret(std::string(StringOr(*status, "clientKeyData", "")));
+  result.credentials.key_pem =
+      data::SecretText(std::string(StringOr(*status, "clientKeyData", "")));
   if (result.credentials.certificate_pem.empty() != result.credentials.key_pem.empty())
     return Fail(Code::kDenied, "its ExecCredential has a certificate or a key without the other");
   if (result.credentials.token.empty() && result.credentials.certificate_pem.empty())
@@ -90,11 +91,11 @@ Result<Credentials> CredentialSource::ReadFiles() const {
   }
   if (!access_.client_key_file.empty()) {
     SPW_ASSIGN(std::string key, file(access_.client_key_file));
-    read.key_pem = Secret(std::move(key));
+    read.key_pem = data::SecretText(std::move(key));
   }
   if (!access_.token_file.empty()) {
     SPW_ASSIGN(std::string token, file(access_.token_file));
-    read.token = Secret(Trimmed(std::move(token)));
+    read.token = data::SecretText(Trimmed(std::move(token)));
   }
   if (!net::IsHeaderSafe(read.token.Reveal()))
     return Fail(Code::kDenied, access_.origin + ": the token has control characters");

@@ -13,8 +13,8 @@ namespace spillway::kube {
 
 struct Credentials {
   std::string certificate_pem;
-  Secret key_pem;
-  Secret token;
+  data::SecretText key_pem;
+  data::SecretText token;
 };
 
 struct CredentialLimits {

@@ -211,7 +211,7 @@ Status ReadCertificate(const Entry& user, Access* access) {
   if (has_certificate != has_key)
     return user.Wrong(has_key ? "client-certificate" : "client-key", "is missing",
                       "a client certificate and its key go together");
-  access->client_key_pem = Secret(std::move(key));
+  access->client_key_pem = data::SecretText(std::move(key));
   return Ok();
 }
 
@@ -224,7 +224,7 @@ Status ReadUser(const Entry& user, Access* access) {
   SPW_ASSIGN(access->token_file, user.Path("tokenFile"));
   SPW_ASSIGN(std::string token, user.Text("token"));
   // The file takes precedence: it is what gets renewed.
-  if (access->token_file.empty()) access->token = Secret(std::move(token));
+  if (access->token_file.empty()) access->token = data::SecretText(std::move(token));
   if (const json::value* exec = user.body.if_contains("exec"); exec && exec->is_object())
     SPW_TRY(ReadExec(user, exec->get_object(), access));
   SPW_ASSIGN(const std::string as, user.Text("as"));

@@ -9,8 +9,8 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "data/secret_text.h"
 #include "kube/object.h"
-#include "kube/secret.h"
 
 namespace spillway::kube {
 
@@ -38,9 +38,9 @@ struct Access {
 
   // At most one way of each kind; see credentials.h for how they are used.
   std::string client_certificate_pem, client_certificate_file;
-  Secret client_key_pem;
+  data::SecretText client_key_pem;
   std::string client_key_file;
-  Secret token;
+  data::SecretText token;
   std::string token_file;
   std::optional<ExecPlugin> exec;
   std::vector<std::pair<std::string, std::string>> impersonate;  // header fields

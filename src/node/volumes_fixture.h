@@ -3,7 +3,12 @@
 
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 
+#include <chrono>
+#include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -111,23 +116,41 @@ class VolumesTest : public ::testing::Test {
     return stub_->NodeUnpublishVolume(&context, message, &response);
   }
   // As the kubelet: again while it is answered UNAVAILABLE.
-  grpc::Status PublishPatiently(const pb::NodePublishVolumeRequest& message) {
+  static grpc::Status Patiently(const std::function<grpc::Status()>& call) {
     const auto give_up = std::chrono::steady_clock::now() + 20s;
     grpc::Status status;
     do {
-      status = Publish(message);
+      status = call();
     } while (status.error_code() == StatusCode::UNAVAILABLE &&
              std::chrono::steady_clock::now() < give_up);
     return status;
   }
+  grpc::Status PublishPatiently(const pb::NodePublishVolumeRequest& message) {
+    return Patiently([&] { return Publish(message); });
+  }
   grpc::Status UnpublishPatiently(const std::string& claim) {
-    const auto give_up = std::chrono::steady_clock::now() + 20s;
-    grpc::Status status;
-    do {
-      status = Unpublish(claim);
-    } while (status.error_code() == StatusCode::UNAVAILABLE &&
-             std::chrono::steady_clock::now() < give_up);
-    return status;
+    return Patiently([&] { return Unpublish(claim); });
+  }
+  // The claim "digits" is shown to u1 on a file system of this type: its files and nothing else,
+  // read only, and nothing of it lies open on the disk.
+  void ExpectDigitsShown(long type) {
+    for (const auto& [path, bytes] : files_) {
+      if (!path.starts_with("digits/")) continue;
+      EXPECT_TRUE(ReadFile(Parent("u1") + "/" + path) == bytes) << path;
+    }
+    EXPECT_FALSE(fs::exists(Target("digits") + "/l")) << "another claim's file";
+    struct statfs info{};
+    ASSERT_EQ(::statfs(Target("digits").c_str(), &info), 0);
+    EXPECT_EQ(info.f_type, type);
+    EXPECT_FALSE(std::ofstream(Target("digits") + "/new").is_open());
+    EXPECT_FALSE(std::ofstream(Target("digits") + "/a.txt").is_open());
+    struct stat file{};
+    ASSERT_EQ(::stat((Target("digits") + "/sub/big.bin").c_str(), &file), 0);
+    EXPECT_EQ(file.st_mode & 0777, 0444u);
+    EXPECT_EQ(file.st_mtime, 1);
+    std::vector<std::string> plaintext;
+    for (const auto& [path, bytes] : files_) plaintext.push_back(bytes);
+    EXPECT_EQ(FoundOnDisk(dir_.disk(), plaintext), 0);
   }
   bool WaitForReleased(const std::vector<std::string>& uids) {
     return door_.WaitFor([&](const State& s) { return s.Last()->released == uids; });

@@ -212,7 +212,8 @@ TEST(Client, RequestsAreSignedAndSecretsStayOutOfErrors) {
     return FakeS3::Refusal(403, "SignatureDoesNotMatch");
   };
   means.credentials = [](const std::string& profile) -> Result<Credentials> {
-    return Credentials{profile, SecretText("hidden-secret"), SecretText("hidden-token")};
+    return Credentials{profile, data::SecretText("hidden-secret"),
+                       data::SecretText("hidden-token")};
   };
   const auto client = Client::Open({.endpoint = "https://s3.example.org:443",
                                     .name = "data",
@@ -238,7 +239,8 @@ TEST(Client, KeysOfOneStoreAreNotShownToAnother) {
   FakeS3 store;
   Means means = store.Reach();
   means.credentials = [](const std::string&) -> Result<Credentials> {
-    return Credentials{"key", SecretText("s"), SecretText("t"), "https://ceph.example.org"};
+    return Credentials{"key", data::SecretText("s"), data::SecretText("t"),
+                       "https://ceph.example.org"};
   };
   const auto client = Client::Open({.endpoint = "http://127.0.0.1:7480", .name = "data"}, means);
   const auto head = client->Head("k");

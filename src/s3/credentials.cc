@@ -34,11 +34,11 @@ Status TakeSetting(std::string_view name, std::string_view value, std::string_vi
   if (name == "aws_access_key_id")
     profile.access_key_id = value;
   else if (name == "aws_secret_access_key")
-    profile.secret_access_key = SecretText(std::string(value));
+    profile.secret_access_key = data::SecretText(std::string(value));
   else if (name == "endpoint_url")
     profile.endpoint = value.substr(0, value.find_last_not_of('/') + 1);
   else
-    profile.session_token = SecretText(std::string(value));
+    profile.session_token = data::SecretText(std::string(value));
   return Ok();
 }
 

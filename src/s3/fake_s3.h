@@ -52,7 +52,7 @@ class FakeS3 {
     Means means;
     means.send = [this](const net::WebRequest& request) { return Handle(request); };
     means.credentials = [](const std::string&) -> Result<Credentials> {
-      return Credentials{"key", SecretText("secret"), SecretText()};
+      return Credentials{"key", data::SecretText("secret"), data::SecretText()};
     };
     means.now = [] { return *ParseTime("2026-11-30T00:00:00Z"); };
     means.wait = [this](Duration wait) {

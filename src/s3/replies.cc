@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
+#include "base/encoding.h"
+#include "base/number.h"
 #include "s3/xml.h"
 #include "schema/problem.h"
 
@@ -27,22 +28,8 @@ Result<XmlElement> RootNamed(std::string_view xml, std::string_view name) {
   return root;
 }
 
-std::optional<std::int64_t> Number(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size() || value < 0)
-    return std::nullopt;
-  return value;
-}
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// Keys in answers to encoding-type=url: percent-encoded bytes, some stores with + for a space.
+// Keys in answers to encoding-type=url: percent-encoded bytes, some stores with + for a space. Any
+// byte may be in a key, so this is not what net::PercentDecode() takes.
 Result<std::string> DecodeKey(std::string_view text) {
   std::string key;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -50,10 +37,9 @@ Result<std::string> DecodeKey(std::string_view text) {
       key += text[i] == '+' ? ' ' : text[i];
       continue;
     }
-    const int high = i + 2 < text.size() ? HexDigit(text[i + 1]) : -1;
-    const int low = high < 0 ? -1 : HexDigit(text[i + 2]);
-    if (low < 0) return Unreadable("readable key: " + schema::Printable(text));
-    key += static_cast<char>(high << 4 | low);
+    const auto byte = ParseHex(text.substr(i + 1, 2));
+    if (!byte || byte->empty()) return Unreadable("readable key: " + schema::Printable(text));
+    key += AsText(*byte);
     i += 2;
   }
   return key;
@@ -103,7 +89,7 @@ Result<ListPage> ReadListPage(std::string_view xml) {
     if (element.name != "Contents") continue;
     ObjectInfo object;
     SPW_ASSIGN(object.key, KeyOf(element, encoded));
-    const auto size = Number(element.Text("Size"));
+    const auto size = ParseCount(element.Text("Size"));
     const auto modified = ParseTime(element.Text("LastModified"));
     object.etag = PlainTag(element.Text("ETag"));
     if (!size || !modified || object.etag.empty())
@@ -177,7 +163,7 @@ Error ErrorOf(const net::HttpResponse& response, std::string_view what) {
       fmt::format("{}: HTTP {}{}{}{}{}{}", what, response.status, said.empty() ? "" : " ", said,
                   message.empty() ? "" : ": ", message, Remedy(response.status, said));
   if (error.code == Code::kThrottled || error.code == Code::kUnavailable)
-    if (const auto seconds = Number(response.headers.Get("Retry-After")))
+    if (const auto seconds = ParseCount(response.headers.Get("Retry-After")))
       error.retry_after = std::chrono::seconds(std::min(*seconds, kMostRetryAfter));
   return error;
 }

@@ -95,7 +95,7 @@ std::string Authorization(const ToSign& request, const Credentials& credentials,
   const std::string range = fmt::format("{}/{}/{}/aws4_request", date, scope.region, scope.service);
   const std::string text = fmt::format("AWS4-HMAC-SHA256\n{}\n{}\n{}", time, range,
                                        Sha256Hex(CanonicalRequest(request)));
-  const SecretText first("AWS4" + credentials.secret_access_key.Reveal());
+  const data::SecretText first("AWS4" + credentials.secret_access_key.Reveal());
   Digest key{}, next{}, signature{};
   const data::CleanseGuard wipe_key(key), wipe_next(next);
   Hmac(AsBytes(first.Reveal()), date, key);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/time.h"
-#include "s3/secret_text.h"
+#include "data/secret_text.h"
 
 namespace spillway::s3 {
 
@@ -17,9 +17,9 @@ inline constexpr std::string_view kUnsignedPayload = "UNSIGNED-PAYLOAD";
 
 struct Credentials {
   std::string access_key_id;
-  SecretText secret_access_key;
-  SecretText session_token;   // of temporary credentials (STS); else empty
-  std::string endpoint = {};  // the only one they may be used at; empty: any
+  data::SecretText secret_access_key;
+  data::SecretText session_token;  // of temporary credentials (STS); else empty
+  std::string endpoint = {};       // the only one they may be used at; empty: any
 };
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;

@@ -16,10 +16,11 @@ std::string SignedAsInTheS3Reference(ToSign request) {
   request.headers.emplace_back("Host", "examplebucket.s3.amazonaws.com");
   request.headers.emplace_back("x-amz-content-sha256", request.payload);
   request.headers.emplace_back("x-amz-date", "20130524T000000Z");
-  return Authorization(request,
-                       {"AKIAIOSFODNN7EXAMPLE",
-                        SecretText("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), SecretText()},
-                       {"us-east-1", "s3", *ParseTime("2013-05-24T00:00:00Z")});
+  return Authorization(
+      request,
+      {"AKIAIOSFODNN7EXAMPLE", data::SecretText("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+       data::SecretText()},
+      {"us-east-1", "s3", *ParseTime("2013-05-24T00:00:00Z")});
 }
 
 TEST(Signer, S3ReferenceGetObject) {
@@ -60,10 +61,10 @@ std::string SignedAsInTheSuite(ToSign request, bool token = false) {
       "7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlz"
       "m8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA==";
   if (token) request.headers.emplace_back("X-Amz-Security-Token", session);
-  return Authorization(
-      request,
-      {"AKIDEXAMPLE", SecretText("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), SecretText(session)},
-      {"us-east-1", "service", *ParseTime("2015-08-30T12:36:00Z")});
+  return Authorization(request,
+                       {"AKIDEXAMPLE", data::SecretText("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+                        data::SecretText(session)},
+                       {"us-east-1", "service", *ParseTime("2015-08-30T12:36:00Z")});
 }
 
 TEST(Signer, SuiteVanilla) {

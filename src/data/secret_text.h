@@ -1,4 +1,4 @@
-// Text that must not be seen: a secret key, a session token.
+// Text that must not be seen: a token, a secret key, a private key in PEM.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 #include "data/secret.h"
 
-namespace spillway::s3 {
+namespace spillway::data {
 
 // Wiped when it is destroyed or assigned to. It has no conversion to a log field or to JSON, so
 // that it cannot slip into either. Not thread-safe to assign.
@@ -26,14 +26,15 @@ class SecretText {
   bool empty() const { return text_.empty(); }
   // For a signature or the wire only.
   const std::string& Reveal() const { return text_; }
+  bool operator==(const SecretText&) const = default;
 
  private:
   void Wipe() {
-    data::Cleanse({reinterpret_cast<std::uint8_t*>(text_.data()), text_.capacity()});
+    Cleanse({reinterpret_cast<std::uint8_t*>(text_.data()), text_.capacity()});
     text_.clear();
   }
 
   std::string text_;
 };
 
-}  // namespace spillway::s3
+}  // namespace spillway::data
