@@ -8,6 +8,7 @@
 #include "gateway/files.h"
 #include "gateway/gateway_test_util.h"
 #include "gateway/key_files.h"
+#include "gateway/sent_result.h"
 
 namespace spillway::gateway {
 namespace {
@@ -37,35 +38,14 @@ class ResultsTest : public ::testing::Test {
   // Chunk `index` of a file with this content, as a node describes and seals it.
   static ResultChunk Describe(const std::string& path, std::string_view content,
                               std::int64_t index = 0) {
-    ResultChunk chunk;
-    chunk.run = "bn-1";
-    chunk.pod = "vision/train-0";
-    chunk.uid = "uid-1";
-    chunk.claim = "models";
-    chunk.path = path;
+    ResultChunk chunk = DescribeResult(path, content, index);
     chunk.mode = 0640;
-    chunk.size_bytes = static_cast<std::int64_t>(content.size());
-    chunk.sha256 = Sha256(AsBytes(content));
-    chunk.chunk = index;
-    chunk.chunks = std::max<std::int64_t>(
-        1, (chunk.size_bytes + door::kResultChunkBytes - 1) / door::kResultChunkBytes);
     return chunk;
   }
   ByteBuffer Seal(const ResultChunk& chunk, std::string_view content) {
-    const auto at = static_cast<std::size_t>(chunk.chunk * door::kResultChunkBytes);
-    const std::string_view part = content.substr(at, door::kResultChunkBytes);
-    ByteBuffer sealed;
-    const Status used = keys_->Use(chunk.run, [&](const data::Secret& key) -> Status {
-      SPW_ASSIGN(sealed,
-                 data::SealChunk(key,
-                                 {chunk.run, "vision/" + chunk.claim,
-                                  runs_->Find(chunk.run)->dataset_version, data::Direction::kUp,
-                                  "result/" + chunk.path, static_cast<std::uint32_t>(chunk.chunk)},
-                                 AsBytes(part), RandomBytes(data::kSaltBytes)));
-      return Ok();
-    });
-    EXPECT_TRUE(used) << used.error().message;
-    return sealed;
+    const auto sealed = SealResult(*keys_, *runs_, chunk, content);
+    EXPECT_TRUE(sealed) << sealed.error().message;
+    return sealed.value_or(ByteBuffer());
   }
   Result<std::optional<std::string>> Send(const std::string& path, std::string_view content,
                                           std::int64_t index = 0) {

@@ -16,6 +16,7 @@
 #include "gateway/gateway_test_util.h"
 #include "gateway/key_files.h"
 #include "gateway/results.h"
+#include "gateway/sent_result.h"
 
 namespace spillway::gateway {
 
@@ -58,39 +59,15 @@ class ResultsBench {
   }
 
   Results& results() { return *results_; }
-  static std::int64_t Chunks(std::string_view content) {
-    return std::max<std::int64_t>(
-        1, (std::ssize(content) + door::kResultChunkBytes - 1) / door::kResultChunkBytes);
-  }
   Result<std::optional<std::string>> Send(const std::string& path, std::string_view content,
                                           std::int64_t index) {
-    ResultChunk chunk;
-    chunk.run = "bn-1";
-    chunk.pod = "vision/train-0";
-    chunk.uid = "uid-1";
-    chunk.claim = "models";
-    chunk.path = path;
-    chunk.size_bytes = std::ssize(content);
-    chunk.sha256 = Sha256(AsBytes(content));
-    chunk.chunk = index;
-    chunk.chunks = Chunks(content);
-    const std::string_view part = content.substr(
-        static_cast<std::size_t>(index * door::kResultChunkBytes), door::kResultChunkBytes);
-    ByteBuffer sealed;
-    SPW_TRY(keys_->Use("bn-1", [&](const data::Secret& key) -> Status {
-      SPW_ASSIGN(sealed,
-                 data::SealChunk(
-                     key,
-                     {"bn-1", "vision/models", runs_->Find("bn-1")->dataset_version,
-                      data::Direction::kUp, "result/" + path, static_cast<std::uint32_t>(index)},
-                     AsBytes(part), RandomBytes(data::kSaltBytes)));
-      return Ok();
-    }));
+    const ResultChunk chunk = DescribeResult(path, content, index);
+    SPW_ASSIGN(const ByteBuffer sealed, SealResult(*keys_, *runs_, chunk, content));
     return results_->Put(chunk, sealed, kNow);
   }
   // As a node does: from the first chunk on. The receipt.
   Result<std::string> SendAll(const std::string& path, std::string_view content) {
-    for (std::int64_t i = 0; i < Chunks(content); ++i) {
+    for (std::int64_t i = 0; i < ResultChunks(content); ++i) {
       SPW_ASSIGN(const std::optional<std::string> receipt, Send(path, content, i));
       if (receipt) return *receipt;
     }
@@ -155,7 +132,7 @@ TEST_P(ResultsConformance, EmptyAndBigFilesAndOddNames) {
 
 TEST_P(ResultsConformance, NobodySeesHalfAFile) {
   const std::string content = Big();
-  const std::int64_t chunks = ResultsBench::Chunks(content);
+  const std::int64_t chunks = ResultChunks(content);
   for (std::int64_t i = chunks - 1; i > 0; --i) {
     const auto sent = bench_->Send("big", content, i);
     ASSERT_TRUE(sent) << sent.error().message;
