@@ -95,6 +95,11 @@ class FuseServerTest : public ::testing::Test {
   void SetUp() override {
     if (const std::string why = MayMount(); !why.empty()) GTEST_SKIP() << why;
   }
+  // What is served; it outlives the server, as Server asks.
+  Memory& Holding(const Files& files) {
+    memory_ = std::make_unique<Memory>(files);
+    return *memory_;
+  }
   void Serve(Memory& memory, ServerOptions options = {}) {
     auto connection = Mount(directory_.path());
     ASSERT_TRUE(connection) << connection.error().message;
@@ -114,6 +119,7 @@ class FuseServerTest : public ::testing::Test {
   }
 
   TestDirectory directory_;
+  std::unique_ptr<Memory> memory_;
   Connection connection_;
   std::unique_ptr<Server> server_;
 };
@@ -124,7 +130,7 @@ TEST_F(FuseServerTest, FilesAreReadAndNothingIsWritten) {
                        {"d/e/f/g/h", "deep"},
                        {"big", Pattern(5'000'001, 1)},
                        {"page", Pattern(4096, 2)}};
-  Memory memory(files);
+  Memory& memory = Holding(files);
   Serve(memory);
   for (const auto& [path, bytes] : files) EXPECT_TRUE(ReadAll(directory_ / path) == bytes) << path;
   EXPECT_THAT(List(directory_.path()), ElementsAre("a.txt", "big", "d", "page"));
@@ -151,7 +157,7 @@ TEST_F(FuseServerTest, FilesAreReadAndNothingIsWritten) {
 
 TEST_F(FuseServerTest, PartsOfFilesWithAndWithoutThePageCache) {
   const std::string bytes = Pattern(3'000'000, 3);
-  Memory memory(Files{{"f", bytes}});
+  Memory& memory = Holding(Files{{"f", bytes}});
   Serve(memory);
   void* aligned = nullptr;
   ASSERT_EQ(::posix_memalign(&aligned, 4096, 1 << 20), 0);
@@ -185,7 +191,7 @@ TEST_F(FuseServerTest, EveryLegalName) {
   expected.insert(std::string(255, 'x'));
   files["d/ "] = "blank";
   expected.insert(" ");
-  Memory memory(files);
+  Memory& memory = Holding(files);
   Serve(memory);
   EXPECT_THAT(List(directory_ / "d"), UnorderedElementsAreArray(expected));
   for (const auto& [path, bytes] : files) EXPECT_EQ(ReadAll(directory_ / path), bytes);
@@ -194,7 +200,7 @@ TEST_F(FuseServerTest, EveryLegalName) {
 TEST_F(FuseServerTest, TwoHundredThousandFilesAreListedWithoutALookUpEach) {
   Files files;
   for (int i = 0; i < 200'000; ++i) files[fmt::format("train/{:06}.bin", i)] = "x";
-  Memory memory(files);
+  Memory& memory = Holding(files);
   Serve(memory);
   std::size_t seen = 0;
   for (const auto& entry : std::filesystem::directory_iterator(directory_ / "train")) {
@@ -205,7 +211,7 @@ TEST_F(FuseServerTest, TwoHundredThousandFilesAreListedWithoutALookUpEach) {
 }
 
 TEST_F(FuseServerTest, AReadWaitsForItsBytesAndOthersDoNot) {
-  Memory memory(Files{{"a", "late"}, {"b", ""}});
+  Memory& memory = Holding(Files{{"a", "late"}, {"b", ""}});
   memory.hold = true;
   Serve(memory);
   std::vector<std::thread> readers;
@@ -228,7 +234,7 @@ TEST_F(FuseServerTest, AReadWaitsForItsBytesAndOthersDoNot) {
 }
 
 TEST_F(FuseServerTest, AReadThatWaitsTooLongFails) {
-  Memory memory(Files{{"a", "never"}});
+  Memory& memory = Holding(Files{{"a", "never"}});
   memory.hold = true;
   Serve(memory, {.patience = 50ms});
   const Fd file(::open((directory_ / "a").c_str(), O_RDONLY));
@@ -239,7 +245,7 @@ TEST_F(FuseServerTest, AReadThatWaitsTooLongFails) {
 }
 
 TEST_F(FuseServerTest, AReaderThatIsKilledDoesNotHang) {
-  Memory memory(Files{{"a", "never"}});
+  Memory& memory = Holding(Files{{"a", "never"}});
   memory.hold = true;
   Serve(memory, {.patience = 1h});
   const pid_t child = ::fork();
@@ -256,7 +262,7 @@ TEST_F(FuseServerTest, AReaderThatIsKilledDoesNotHang) {
 }
 
 TEST_F(FuseServerTest, ForgottenPagesAreReadAgainAlsoWhereTheyAreMapped) {
-  Memory memory(Files{{"a", Pattern(100'000, 4)}});
+  Memory& memory = Holding(Files{{"a", Pattern(100'000, 4)}});
   Serve(memory);
   const Fd file(::open((directory_ / "a").c_str(), O_RDONLY));
   std::array<char, 4096> bytes;
@@ -276,7 +282,7 @@ TEST_F(FuseServerTest, ForgottenPagesAreReadAgainAlsoWhereTheyAreMapped) {
 }
 
 TEST_F(FuseServerTest, WithoutAnybodyTheMountIsDead) {
-  Memory memory(Files{{"a", "x"}});
+  Memory& memory = Holding(Files{{"a", "x"}});
   Serve(memory);
   const Fd file(::open((directory_ / "a").c_str(), O_RDONLY));
   server_.reset();
@@ -290,7 +296,7 @@ TEST_F(FuseServerTest, WithoutAnybodyTheMountIsDead) {
 // another one.
 TEST_F(FuseServerTest, AKilledServerIsFollowedByAnother) {
   const std::string bytes = Pattern(2'000'000, 5);
-  Memory memory(Files{{"f", bytes}});
+  Memory& memory = Holding(Files{{"f", bytes}});
   auto connection = Mount(directory_.path());
   ASSERT_TRUE(connection);
   connection_ = std::move(*connection);
@@ -334,7 +340,7 @@ TEST_F(FuseServerTest, AKilledServerIsFollowedByAnother) {
 }
 
 TEST_F(FuseServerTest, ParkedReadsOutliveTheServer) {
-  Memory memory(Files{{"a", "late"}});
+  Memory& memory = Holding(Files{{"a", "late"}});
   memory.hold = true;
   Serve(memory);
   std::string got;
