@@ -16,7 +16,8 @@ DEMO_TUNNEL=spwdemo0
 DEMO_ADJUST=(--adjust=--hold-seconds=300 --adjust=--epochs=20)
 
 # spillwayd calls it at every phase of a BurstNode: looks at the disk of its machine from outside, as a provider
-# could. A look while the job runs begins when its pods run, beside everything else.
+# could. A look while the job runs begins when its pods run, beside everything else. The first machine of
+# workload 7 loses its power then.
 write_scan_hook() {
   local repository=$1 directory=$2
   cat >"$directory/look" <<SH
@@ -37,6 +38,12 @@ look() {
       windows: (\$said | capture(": (?<n>[0-9]+) found").n | tonumber)}' >'$directory/scans/'\$node-\$1.json
   rm -f "\$raw"
 }
+take_power() {
+  [ "\$(kubectl --kubeconfig '$DEMO_CLUSTER/admin.kubeconfig' get burstnode "\$node" \
+    -o jsonpath='{.spec.workload}')" = nlp/Job/survivor ] || return 0
+  mkdir '$directory/power-taken' 2>/dev/null || return 0
+  disk_of && kill -9 "\$(cut -d' ' -f1 '$DEMO_MACHINES'/"\$id"/pid)"
+}
 case \$phase in
   Running)
     (
@@ -46,6 +53,7 @@ case \$phase in
           --field-selector "spec.nodeName=\$node,status.phase=Running" -o name | wc -l)" -eq 0 ] || break
         sleep 1
       done
+      take_power
       look running
     ) &
     ;;
@@ -79,8 +87,8 @@ openstack_site_node() {
 }
 
 openstack_demo() {
-  local repository=$1 partners=$1/scripts/partners directory=$1/build/demo-openstack keep='' code=0 job
-  local -a arguments=() jobs=(0-base-load 1-stays-home 2-sweep 4-restricted 5-budget)
+  local repository=$1 partners=$1/scripts/partners directory=$1/build/demo-openstack keep='' code=0
+  local -a arguments=()
   shift
   [[ " $* " != *" --keep "* ]] || keep=yes
   "$partners/kubernetes-ready" || return
@@ -91,7 +99,7 @@ openstack_demo() {
   "$partners/openstack-packages"
   "$partners/machine-packages"
   "$partners/machine-image" >/dev/null
-  rm -rf "$directory/scans" "$directory/machine-files"
+  rm -rf "$directory/scans" "$directory/machine-files" "$directory/power-taken"
   mkdir -p "$directory/results" "$directory/scans"
 
   # Whatever happens from here on: nothing is left running.
@@ -119,7 +127,6 @@ openstack_demo() {
   ip link add "$DEMO_TUNNEL" type wireguard 2>/dev/null || setsid --wait wireguard-go "$DEMO_TUNNEL" >/dev/null 2>&1
 
   step "the demonstration"
-  for job in "${jobs[@]}"; do arguments+=(--job "$job.yaml"); done
   for argument in --node-api-server "$KUBERNETES_API" --openstack-clouds "$DEMO_CLOUD/clouds.yaml" \
     --tunnel-endpoint "100.64.0.1:$DEMO_TUNNEL_PORT" --tunnel-interface "$DEMO_TUNNEL" \
     --machine-files "$directory/machine-files" --phase-hook "$directory/look"; do
@@ -127,7 +134,7 @@ openstack_demo() {
   done
   "$repository/build/bin/spillway-demo" --directory "$directory" --data "$repository/build/demo/data" \
     --time-scale 1 --kubeconfig "$KUBECONFIG" --providers "$repository/examples/openstack/providers.yaml" \
-    --scans "$directory/scans" "${DEMO_ADJUST[@]}" --limit 40 "${arguments[@]}" "$@" || code=$?
+    --scans "$directory/scans" "${DEMO_ADJUST[@]}" --limit 60 "${arguments[@]}" "$@" || code=$?
   if [ -n "$keep" ]; then
     echo "Everything stays: . $DEMO_CLUSTER/env && kubectl get burstnodes; OS_CLIENT_CONFIG_FILE=$DEMO_CLOUD/clouds.yaml"
     echo "openstack --os-cloud lab server list; end it with scripts/partners/kubernetes-down --dir $DEMO_CLUSTER;"

@@ -14,6 +14,7 @@ DIR, PASSWORD = os.environ['DIR'], os.environ['ADMIN_PASSWORD']
 KEYSTONE, PLACEMENT, GLANCE, NEUTRON, NOVA = (
     os.environ[name] for name in ('KEYSTONE', 'PLACEMENT', 'GLANCE', 'NEUTRON', 'NOVA'))
 USER, USER_PASSWORD, PROJECT = 'adapter', 'adapter-secret', 'gpu-demo'
+SECOND, SECOND_PROJECT = 'second', 'gpu-second'
 TIMEOUT = 60
 
 session = requests.Session()
@@ -72,6 +73,7 @@ def identity():
     make_user('svc', PASSWORD, make_project('service'), (roles['admin'], roles['service']))
     project = make_project(PROJECT)
     user = make_user(USER, USER_PASSWORD, project, (roles['member'],))
+    make_user(SECOND, USER_PASSWORD, make_project(SECOND_PROJECT), (roles['member'],))
     login(USER, USER_PASSWORD, PROJECT)
     credential = call('POST', '%s/v3/users/%s/application_credentials' % (KEYSTONE, user),
                       {'application_credential': {'name': 'adapter'}})['application_credential']
@@ -89,6 +91,12 @@ def make_flavors():
             ('gpu.vm.1', 2, 2, 22, {'pci_passthrough:alias': 'a100:1', **a100}),
             ('gpu.vm.4', 2, 2, 22, {'pci_passthrough:alias': 'a100:4', **a100}),
             ('gpu.vm.2', 2, 2, 22, {'pci_passthrough:alias': 'a100:2', **a100}),
+            ('gpu.vm.h100', 2, 2, 22, {'pci_passthrough:alias': 'h100:4', **h100}),
+            ('gpu.vm.l40s', 2, 2, 22, {'pci_passthrough:alias': 'l40s:1'}),
+            ('gpu.vm.a40', 2, 2, 22, {'pci_passthrough:alias': 'a40:1'}),
+            # Sold out: no host has what it wants.
+            ('gpu.vm.h100.full', 2, 2, 22,
+             {'pci_passthrough:alias': 'h100:4', 'trait:CUSTOM_GPU_ABSENT': 'required'}),
             ('cpu.small', 2, 4, 20, {}),
             ('gpu.a100.1', 12, 120, 200, {'pci_passthrough:alias': 'a100:1', **a100}),
             ('gpu.a100.8', 96, 960, 1600, {'pci_passthrough:alias': 'a100:8', **a100}),
@@ -103,8 +111,8 @@ def make_flavors():
         if extra:
             call('POST', '%s/v2.1/flavors/%s/os-extra_specs' % (NOVA, ids[name]),
                  {'extra_specs': extra}, **version)
-    for trait in ('CUSTOM_GPU_A100', 'CUSTOM_GPU_H100', 'CUSTOM_GPU_ABSENT',
-                  'CUSTOM_VGPU_NVIDIA_10C'):
+    for trait in ('CUSTOM_GPU_A100', 'CUSTOM_GPU_H100', 'CUSTOM_GPU_L40S', 'CUSTOM_GPU_A40',
+                  'CUSTOM_GPU_ABSENT', 'CUSTOM_VGPU_NVIDIA_10C'):
         call('PUT', PLACEMENT + '/traits/' + trait,
              headers={'OpenStack-API-Version': 'placement 1.39'})
     return ids
@@ -141,6 +149,9 @@ def resources():
         'name': 'public', 'router:external': True, 'provider:network_type': 'flat',
         'provider:physical_network': 'public'}})['network']['id']
     make_subnet(outside, '203.0.113.0/24', enable_dhcp=False)
+    login(SECOND, USER_PASSWORD, SECOND_PROJECT)
+    make_subnet(call('POST', NEUTRON + '/v2.0/networks',
+                     {'network': {'name': 'private'}})['network']['id'], '10.24.0.0/22')
     login(USER, USER_PASSWORD, PROJECT)
     inside = call('POST', NEUTRON + '/v2.0/networks',
                   {'network': {'name': 'private'}})['network']['id']

@@ -12,7 +12,8 @@ from nova import exception
 from nova.virt import fake
 
 HARDWARE = json.loads(os.environ.get('PRETEND_HARDWARE', '{}'))
-MODELS = {'a100': ('20b5', 'CUSTOM_GPU_A100'), 'h100': ('2330', 'CUSTOM_GPU_H100')}
+MODELS = {'a100': ('20b5', 'CUSTOM_GPU_A100'), 'h100': ('2330', 'CUSTOM_GPU_H100'),
+          'l40s': ('26b9', 'CUSTOM_GPU_L40S'), 'a40': ('2235', 'CUSTOM_GPU_A40')}
 
 
 class GpuFakeDriver(fake.FakeDriver):

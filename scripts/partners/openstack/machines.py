@@ -17,7 +17,8 @@ DOWN_ON_EXIT = bool(sys.argv[7])
 HOLD = sys.argv[8]  # while this file is there and we run, the machines' bridge stays
 FILTER = sys.argv[9]
 KEPT = 4
-PRODUCTS = {'a100': 'NVIDIA-A100-SXM4-80GB', 'h100': 'NVIDIA-H100-80GB-HBM3'}
+PRODUCTS = {'a100': 'NVIDIA-A100-SXM4-80GB', 'h100': 'NVIDIA-H100-80GB-HBM3',
+            'l40s': 'NVIDIA-L40S', 'a40': 'NVIDIA-A40'}
 # The flavor is in the server from 2.47 on.
 VERSION = 'compute 2.47'
 
