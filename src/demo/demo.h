@@ -31,6 +31,10 @@ struct DemoOptions {
   // examples/providers.yaml.
   std::vector<std::string> jobs;
   std::string providers;
+  // A file of objects in the place of those of the same name in examples/.
+  std::string overlay;
+  // With it: AWS shared credentials for results that are in buckets.
+  std::string s3_credentials;
   // "--hold-seconds=420": stands in the examples' jobs wherever that argument has another value.
   std::vector<std::string> adjust;
   // Directory in which somebody else puts what a look at the disks of rented machines found, as
