@@ -3,9 +3,13 @@
 #
 #   kubernetes_demo REPOSITORY [options of spillway-demo...]
 #
-# The cluster is made anew each time and taken down at the end, unless --keep is among the options.
+# The cluster is made anew each time and taken down at the end, unless --keep is among the options. Where a
+# Ceph can run, the data and the results of team vision are in its buckets (examples/ceph); elsewhere all is in
+# directories.
 
 DEMO_CLUSTER=${DEMO_CLUSTER:-${TMPDIR:-/tmp}/spillway-demo-kubernetes}
+DEMO_CEPH=${DEMO_CEPH:-${TMPDIR:-/tmp}/spillway-demo-ceph}
+DEMO_CEPH_PORT=${DEMO_CEPH_PORT:-27480}
 DEMO_NET=${DEMO_NET:-64}
 DEMO_TIME_SCALE=15
 
@@ -26,6 +30,42 @@ SH
     >"$2/machines.log" 2>&1 </dev/null &
   MACHINES_SERVER=$!
   disown
+}
+
+# A real Ceph with the data of team vision in it. Sets CEPH to its credentials file, or to nothing where there
+# can be none.
+demo_ceph() {
+  local partners="$1" data="$2" why
+  CEPH=''
+  if ! why=$("$partners/ceph-ready"); then
+    echo "No Ceph: $why. All data and results are in directories."
+    return
+  fi
+  "$partners/ceph-packages"
+  # On the cluster's bridge, where pods reach it.
+  "$partners/ceph-up" --dir "$DEMO_CEPH" --port "$DEMO_CEPH_PORT" --address "10.$KUBERNETES_NET.0.1"
+  "$partners/ceph-bucket" --dir "$DEMO_CEPH" training-data "$data/digits" digits
+  "$partners/ceph-bucket" --dir "$DEMO_CEPH" models
+  CEPH=$DEMO_CEPH/credentials
+}
+
+# The objects of examples/ceph with the store's address, and its keys as Secrets of the installation.
+write_bucket_settings() {
+  local repository="$1" directory="$2" into="$2/install" endpoint namespace
+  endpoint=$(sed -n 's/^S3_ENDPOINT=//p' "$DEMO_CEPH/s3.env")
+  sed "s|http://ceph.example:27480|$endpoint|" "$repository/examples/ceph/vision.yaml" >"$directory/ceph.yaml"
+  (umask 077 && cp "$CEPH" "$into/credentials")
+  cat >>"$into/kustomization.yaml" <<YAML
+components: ["$(realpath --relative-to="$into" "$repository/deploy/buckets")"]
+generatorOptions: {disableNameSuffixHash: true}
+secretGenerator:
+YAML
+  for namespace in spillway-system spillway-volumes; do
+    echo "  - {name: spillway-s3, namespace: $namespace, files: [credentials]}" >>"$into/kustomization.yaml"
+  done
+  # The demonstration's own arguments take the place of what the component adds.
+  sed -i 's|^\( *\)- --inspect-rented-disks$|&\n\1- --s3-credentials=/etc/spillway/s3/credentials|' \
+    "$into/spillwayd.yaml"
 }
 
 # What a site's own settings are: its storage, the address of the API server for rented machines. The rest is
@@ -135,18 +175,30 @@ kubernetes_demo() {
   site_node "$partners" a100-02 "$image"
   machines_server "$repository" "$directory"
   write_kustomization "$repository" "$directory"
+  rm -f "$directory/ceph.yaml"
+  local in_buckets=()
+
+  step "a store: Ceph with its S3 gateway, and the data of one team in a bucket"
+  demo_ceph "$partners" "$repository/build/demo/data"
+  if [ -n "$CEPH" ]; then
+    write_bucket_settings "$repository" "$directory"
+    in_buckets=(--overlay "$directory/ceph.yaml" --s3-credentials "$CEPH")
+  fi
 
   step "the demonstration"
   "$repository/build/bin/spillway-demo" --directory "$directory" --data "$repository/build/demo/data" \
-    --time-scale "$DEMO_TIME_SCALE" --kubeconfig "$KUBECONFIG" --install "$directory/install" "$@" || code=$?
+    --time-scale "$DEMO_TIME_SCALE" --kubeconfig "$KUBECONFIG" --install "$directory/install" \
+    ${in_buckets[@]+"${in_buckets[@]}"} "$@" || code=$?
   if [ -n "$keep" ]; then
     echo "The cluster stays: . $DEMO_CLUSTER/env && kubectl get burstnodes; end it with"
     echo "  scripts/partners/kubernetes-down --dir $DEMO_CLUSTER; kill $MACHINES_SERVER"
+    [ -z "$CEPH" ] || echo "  scripts/partners/ceph-down --dir $DEMO_CEPH"
   fi
   return "$code"
 }
 
 demo_down() {
   "$1/kubernetes-down" --dir "$DEMO_CLUSTER" || true
+  [ ! -f "$DEMO_CEPH/.ceph-up" ] || { "$1/ceph-down" --dir "$DEMO_CEPH" && rm -rf "$DEMO_CEPH"; } || true
   [ -z "${MACHINES_SERVER:-}" ] || kill "$MACHINES_SERVER" 2>/dev/null || true
 }

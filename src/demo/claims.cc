@@ -46,6 +46,7 @@ class Checker {
     NoPlaintext();
     Audit();
     Certificates();
+    if (!e_.buckets.empty()) Buckets();
     if (Shown(kStaysHome)) StaysHome();
     if (Shown(kSweep)) Sweep();
     if (Shown(kGang)) Gang();
@@ -112,6 +113,31 @@ class Checker {
     }
     Add("every result is bit-identical to a reference run at the site", wrong.empty() && same > 0,
         wrong.empty() ? fmt::format("{} workloads, {} files", same, files) : "different: " + wrong);
+  }
+
+  // Each result of a rented machine has its receipt, which is given for what is in the bucket.
+  void Buckets() {
+    bool home = false, away = false, same = true;
+    std::string shown;
+    for (const auto& [job, use] : e_.buckets) {
+      const auto it = e_.results.find(job);
+      const std::size_t files = it == e_.results.end() ? 0 : it->second.results.size();
+      same = same && files > 0 && it->second.results == it->second.expected;
+      home = home || use.runs.contains("site");
+      std::string from;
+      for (const std::string& run : use.runs) from += (from.empty() ? "" : ", ") + run;
+      std::int64_t receipts = 0;
+      for (const json::value& node : ItemsOf(e_.nodes, "items"))
+        if (use.runs.contains(NameOf(node)))
+          receipts += IntOr(Part(node, "status"), "resultsReceipted", 0);
+      away = away || receipts >= static_cast<std::int64_t>(std::max<std::size_t>(files, 1));
+      shown += fmt::format("{}{}: {} from {}{}", shown.empty() ? "" : "; ", use.place,
+                           cli::Count(static_cast<std::int64_t>(files), "file"),
+                           from.empty() ? "nobody" : from,
+                           receipts == 0 ? "" : fmt::format(" with {} receipts", receipts));
+    }
+    Add("a Ceph was read from and written to, at the site and away, by the same Jobs",
+        home && away && same, shown);
   }
 
   void NothingLeft() {

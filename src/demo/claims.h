@@ -26,12 +26,19 @@ struct ResultFiles {
   FileHashes results, expected;
 };
 
+// Results of one workload that are in a bucket.
+struct BucketUse {
+  std::string place;           // "s3://models/vision/sweep"
+  std::set<std::string> runs;  // who brought them: "site", or the BurstNode's name
+};
+
 struct Evidence {
   json::value report;                                         // GET /report
   json::value nodes;                                          // list of BurstNodes
   std::map<std::string, json::value> offers;                  // policy -> GET /offers
   std::map<std::string, std::vector<json::value>> decisions;  // as Story::decisions()
   std::map<std::string, ResultFiles> results;                 // "vision/sweep"
+  std::map<std::string, BucketUse> buckets;                   // likewise, where there are any
   std::vector<LedgerEntry> ledger;
   store::AuditReport exported, stored;  // of the ledger's export, and of the SQLite file
   std::vector<CertificateCheck> certificates;

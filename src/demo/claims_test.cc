@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "demo/outcome.h"
 #include "demo/test_evidence.h"
 
 namespace spillway::demo {
@@ -12,6 +13,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 std::vector<std::string> Broken(const Evidence& evidence) {
   std::vector<std::string> out;
@@ -99,6 +101,24 @@ TEST(Claims, EachFallsWithItsEvidence) {
     counter.spoil(evidence);
     EXPECT_THAT(Broken(evidence), ElementsAre(HasSubstr(counter.claim))) << counter.claim;
   }
+}
+
+TEST(Claims, ABucketIsUsedAtTheSiteAndAway) {
+  Evidence evidence = GoodEvidence();
+  evidence.buckets = {{"vision/baseline", {"s3://models/vision/baseline", {"site"}}},
+                      {"vision/sweep", {"s3://models/vision/sweep", {"bn-1"}}}};
+  const auto files = static_cast<std::int64_t>(evidence.results["vision/sweep"].results.size());
+  const auto receipts = [](Evidence& e) -> json::value& {
+    return e.nodes.at("items").as_array()[0].at("status").as_object()["resultsReceipted"];
+  };
+  ASSERT_GT(files, 0);
+  EXPECT_THAT(Broken(evidence), ElementsAre(HasSubstr("a Ceph was"))) << "no receipt";
+  receipts(evidence) = files;
+  EXPECT_THAT(Broken(evidence), IsEmpty());
+  EXPECT_EQ(FinalReport(evidence, true).at("buckets").as_array().size(), 2u);
+  Evidence nobody_home = evidence;
+  nobody_home.buckets.erase("vision/baseline");
+  EXPECT_THAT(Broken(nobody_home), ElementsAre(HasSubstr("a Ceph was")));
 }
 
 TEST(Claims, AnotherTryByTheSameNodeIsNoNextOffer) {

@@ -13,14 +13,17 @@
 #include "cli/fields.h"
 #include "client/client.h"
 #include "data/certificate.h"
+#include "demo/buckets.h"
 #include "demo/claims.h"
 #include "demo/daemon.h"
 #include "demo/outcome.h"
+#include "demo/overlay.h"
 #include "demo/process.h"
 #include "demo/reference.h"
 #include "demo/stage.h"
 #include "demo/story.h"
 #include "net/http_client.h"
+#include "s3/access.h"
 
 namespace spillway::demo {
 namespace {
@@ -156,12 +159,25 @@ class Demonstration {
         SPW_TRY(ReadExample(path, others_));
     for (auto* sources : {&first_, &others_, &later_})
       for (schema::Source& source : *sources) SPW_TRY(Adjust(source));
+    if (!o_.overlay.empty()) SPW_TRY(PutOver());
     std::vector<schema::Source> all = general_;
     all.insert(all.end(), first_.begin(), first_.end());
     all.insert(all.end(), others_.begin(), others_.end());
     all.insert(all.end(), later_.begin(), later_.end());
     manifests_ = schema::ReadManifests(schema::Schemas::Embedded(), all, "default");
     if (!manifests_.ok()) return Fail(Code::kInvalid, schema::FormatProblems(manifests_.problems));
+    return Ok();
+  }
+
+  // The examples without what the overlay has, and the overlay.
+  Status PutOver() {
+    std::vector<schema::Source> over;
+    SPW_TRY(ReadExample(o_.overlay, over));
+    SPW_ASSIGN(const std::set<std::string> objects, ObjectsIn(over[0]));
+    for (auto* sources : {&general_, &first_, &others_, &later_})
+      for (schema::Source& source : *sources)
+        SPW_TRY(Replace(source, Without(source.text, objects)));
+    general_.push_back(std::move(over[0]));
     return Ok();
   }
 
@@ -172,6 +188,11 @@ class Demonstration {
       const std::string name = argument.substr(0, argument.find('=') + 1);
       text = std::regex_replace(text, std::regex(name + "[0-9]+"), argument);
     }
+    return Replace(source, text);
+  }
+
+  // The example, as it is applied here: a copy of it, if it is another one.
+  Status Replace(schema::Source& source, const std::string& text) {
     if (text == source.text) return Ok();
     source = {o_.directory + "/" + fs::path(source.file).filename().string(), text};
     std::ofstream file(source.file, std::ios::trunc);
@@ -382,13 +403,30 @@ class Demonstration {
       }
     for (const auto& [job, place] : ResultsPlaces(manifests_.objects)) {
       ResultFiles& files = evidence_.results[job];
-      files.expected = HashFiles(reference_ + "/" + place).value_or(FileHashes{});
-      files.results = HashFiles(o_.directory + "/results/" + place).value_or(FileHashes{});
+      files.expected = HashFiles(reference_ + "/" + place.path).value_or(FileHashes{});
+      if (place.bucket)
+        SPW_TRY(CollectFromBucket(job, place, files));
+      else
+        files.results = HashFiles(o_.directory + "/results/" + place.path).value_or(FileHashes{});
     }
     evidence_.failed_log = LogOf("vision", "broken");
     SPW_TRY(CollectMetrics());
     SPW_TRY(CollectLedger());
     return CollectCertificates();
+  }
+
+  Status CollectFromBucket(const std::string& job, const ResultsPlace& place, ResultFiles& files) {
+    const S3Place& at = *place.bucket;
+    s3::Access access({.credentials_file = o_.s3_credentials, .ca_file = ""}, clock_);
+    SPW_ASSIGN(const s3::Client client, access.Open({.endpoint = at.endpoint,
+                                                     .name = at.bucket,
+                                                     .region = at.region,
+                                                     .path_style = at.path_style,
+                                                     .profile = at.profile}));
+    SPW_ASSIGN(BucketFiles read, ReadBucket(client, at.prefix + place.path + "/"));
+    files.results = std::move(read.files);
+    evidence_.buckets[job] = {at.Name() + place.path, std::move(read.runs)};
+    return Ok();
   }
 
   // In the place of what the daemon found: of these machines it sees no disk.

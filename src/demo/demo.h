@@ -31,6 +31,10 @@ struct DemoOptions {
   // examples/providers.yaml.
   std::vector<std::string> jobs;
   std::string providers;
+  // A file of objects in the place of those of the same name in examples/.
+  std::string overlay;
+  // With it: AWS shared credentials for results that are in buckets.
+  std::string s3_credentials;
   // Files of examples/jobs that begin, one after the other, only when everything before them has
   // ended: where too few machines can be rented at once for all of them.
   std::vector<std::string> later;

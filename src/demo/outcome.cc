@@ -53,6 +53,22 @@ json::array Timeline(const Evidence& evidence) {
   return timeline;
 }
 
+// Where results went into a bucket, and who brought them.
+json::array Buckets(const Evidence& evidence) {
+  json::array buckets;
+  for (const auto& [job, use] : evidence.buckets) {
+    const auto files = evidence.results.find(job);
+    json::array runs;
+    for (const std::string& run : use.runs) runs.emplace_back(run);
+    buckets.push_back(
+        json::object{{"workload", job},
+                     {"place", use.place},
+                     {"files", files == evidence.results.end() ? 0 : files->second.results.size()},
+                     {"from", std::move(runs)}});
+  }
+  return buckets;
+}
+
 }  // namespace
 
 json::value FinalReport(const Evidence& evidence, bool ok) {
@@ -78,6 +94,7 @@ json::value FinalReport(const Evidence& evidence, bool ok) {
   report["simulated"] = Member(evidence.report, "simulated");
   if (Find(evidence.report, "scans") != nullptr) report["scans"] = Member(evidence.report, "scans");
   report["timeline"] = Timeline(evidence);
+  if (!evidence.buckets.empty()) report["buckets"] = Buckets(evidence);
   return report;
 }
 

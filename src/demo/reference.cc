@@ -14,6 +14,7 @@
 
 #include "base/encoding.h"
 #include "demo/results.h"
+#include "model/decode.h"
 
 namespace spillway::demo {
 namespace {
@@ -47,10 +48,18 @@ std::string ClaimAt(const json::value& pod_spec, const json::value& mount) {
   return {};
 }
 
+// Of a Dataset of the manifests; nullopt: there is none, or it is in no bucket.
+std::optional<S3Place> BucketOf(const schema::Manifest* dataset) {
+  if (dataset == nullptr) return std::nullopt;
+  const auto info = DecodeDataset(dataset->document.value);
+  return info ? info->s3 : std::nullopt;
+}
+
 // What a Job's container mounts, in this machine's paths.
 struct Mounts {
-  std::string data_at, data_directory;    // "/data" -> directory of the Dataset
-  std::string results_at, results_place;  // "/results" -> "vision/sweep"
+  std::string data_at, data_directory;  // "/data" -> directory of the Dataset
+  std::string results_at;               // "/results" ->
+  ResultsPlace results;                 // "vision/sweep"
 };
 
 Mounts MountsOf(const std::vector<schema::Manifest>& manifests, const schema::Manifest& job,
@@ -66,17 +75,20 @@ Mounts MountsOf(const std::vector<schema::Manifest>& manifests, const schema::Ma
     const std::string_view results = Annotation(claim->document.value, "spillway.dev/results");
     if (!results.empty()) {
       mounts.results_at = at;
-      mounts.results_place = results;
+      mounts.results = {std::string(results),
+                        BucketOf(FindManifest(
+                            manifests, "Dataset", job.ns,
+                            Annotation(claim->document.value, "spillway.dev/results-dataset")))};
       continue;
     }
     const schema::Manifest* dataset = FindManifest(
         manifests, "Dataset", job.ns, Annotation(claim->document.value, "spillway.dev/dataset"));
     if (dataset == nullptr) continue;
-    const json::value* directory =
-        FindPath(dataset->document.value, {"spec", "source", "directory"});
-    if (directory == nullptr || !directory->is_string()) continue;
+    const auto info = DecodeDataset(dataset->document.value);
+    if (!info) continue;
     mounts.data_at = at;
-    mounts.data_directory = View(directory->get_string());
+    mounts.data_directory = info->s3 ? info->s3->prefix : info->directory;
+    if (mounts.data_directory.ends_with('/')) mounts.data_directory.pop_back();
   }
   return mounts;
 }
@@ -140,14 +152,14 @@ pid_t Start(const Training& training) {
 
 }  // namespace
 
-std::map<std::string, std::string> ResultsPlaces(const std::vector<schema::Manifest>& manifests) {
-  std::map<std::string, std::string> places;
+std::map<std::string, ResultsPlace> ResultsPlaces(const std::vector<schema::Manifest>& manifests) {
+  std::map<std::string, ResultsPlace> places;
   for (const schema::Manifest& m : manifests) {
     if (m.kind->kind != "Job") continue;
     const JobParts parts = PartsOf(m);
     if (parts.container == nullptr) continue;
     const Mounts mounts = MountsOf(manifests, m, *parts.pod_spec, *parts.container);
-    if (!mounts.results_place.empty()) places[m.ns + "/" + m.name] = mounts.results_place;
+    if (!mounts.results.path.empty()) places[m.ns + "/" + m.name] = mounts.results;
   }
   return places;
 }
@@ -166,14 +178,14 @@ Result<std::vector<Training>> TrainingsOf(const std::vector<schema::Manifest>& m
     const bool fails = std::any_of(words.begin(), words.end(), [](const std::string& word) {
       return word.starts_with("--fail-with-code");
     });
-    if (mounts.results_place.empty() || fails) continue;
+    if (mounts.results.path.empty() || fails) continue;
     if (mounts.data_directory.empty() || words.empty())
       return Fail(Code::kInvalid,
                   fmt::format("Job {}: it needs a command and a claim of a Dataset", label));
     Training training;
     training.job = label;
     training.data_directory = places.data_root + "/" + mounts.data_directory;
-    training.output_directory = places.reference_root + "/" + mounts.results_place;
+    training.output_directory = places.reference_root + "/" + mounts.results.path;
     std::erase_if(words, OnlyHolds);
     for (std::string& word : words)
       training.argv.push_back(

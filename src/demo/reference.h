@@ -4,11 +4,13 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "model/rules.h"
 #include "schema/manifest.h"
 
 namespace spillway::demo {
@@ -22,7 +24,8 @@ struct Training {
 };
 
 struct ReferencePlaces {
-  std::string data_root;       // Dataset directories are relative to it
+  // Dataset directories are relative to it; what is in a bucket lies below its prefix here too.
+  std::string data_root;
   std::string reference_root;  // results go to reference_root/<key>/<results place>
 };
 
@@ -32,9 +35,13 @@ struct ReferencePlaces {
 Result<std::vector<Training>> TrainingsOf(const std::vector<schema::Manifest>& manifests,
                                           const ReferencePlaces& places);
 
-// Where the results of each Job of the manifests go below a root of results: "vision/sweep" ->
-// "vision/sweep" (the annotation's value).
-std::map<std::string, std::string> ResultsPlaces(const std::vector<schema::Manifest>& manifests);
+struct ResultsPlace {
+  std::string path;               // the annotation's value: below a root of results, or the prefix
+  std::optional<S3Place> bucket;  // where they go instead of a directory
+};
+
+// Where the results of each Job of the manifests go, by "vision/sweep".
+std::map<std::string, ResultsPlace> ResultsPlaces(const std::vector<schema::Manifest>& manifests);
 
 // Names the inputs: equal keys give equal results. Covers arguments, environment, train.py and
 // data.

@@ -29,7 +29,10 @@ class Reference : public ::testing::Test {
 
   // A Job of `completions`, whose container runs /bin/sh with these arguments.
   static schema::Manifests Manifests(const std::string& args, const std::string& extra = "") {
-    const std::string text = R"(
+    return Read(Text(args, extra));
+  }
+  static std::string Text(const std::string& args, const std::string& extra) {
+    return R"(
 apiVersion: spillway.dev/v1alpha1
 kind: Dataset
 metadata: {name: digits, namespace: vision}
@@ -49,7 +52,8 @@ apiVersion: batch/v1
 kind: Job
 metadata: {name: sweep, namespace: vision}
 spec:
-  )" + extra + R"(
+  )" + extra +
+           R"(
   template:
     spec:
       restartPolicy: Never
@@ -57,12 +61,15 @@ spec:
         - name: train
           image: x
           command: [/bin/sh, -c]
-          args: )" + args + R"(
+          args: )" +
+           args + R"(
           volumeMounts: [{name: d, mountPath: /data, readOnly: true}, {name: r, mountPath: /results}]
       volumes:
         - {name: d, persistentVolumeClaim: {claimName: input, readOnly: true}}
         - {name: r, persistentVolumeClaim: {claimName: out}}
 )";
+  }
+  static schema::Manifests Read(const std::string& text) {
     schema::Manifests manifests = schema::ReadManifests("test", text, "default");
     EXPECT_TRUE(manifests.ok()) << schema::FormatProblems(manifests.problems);
     return manifests;
@@ -87,7 +94,34 @@ TEST_F(Reference, OneTrainingPerCompletionWithThePathsOfThisMachine) {
   EXPECT_THAT(trainings[0].argv, ElementsAre("/bin/sh", "-c", "--data=" + data, "--out=" + out,
                                              data + "/x", "/dataset"));
   EXPECT_THAT(trainings[1].environment, ElementsAre(Pair("JOB_COMPLETION_INDEX", "1")));
-  EXPECT_THAT(ResultsPlaces(manifests.objects), ElementsAre(Pair("vision/sweep", "vision/sweep")));
+  const auto places = ResultsPlaces(manifests.objects);
+  ASSERT_EQ(places.size(), 1u);
+  EXPECT_EQ(places.at("vision/sweep").path, "vision/sweep");
+  EXPECT_FALSE(places.at("vision/sweep").bucket);
+}
+
+TEST_F(Reference, WhatIsInABucketIsBelowItsPrefixHere) {
+  std::string text = Text("[--data=/data, --out=/results]", "completions: 1");
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    const std::size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos);
+    text.replace(at, from.size(), to);
+  };
+  const std::string store = "source: {s3: {endpoint: \"http://ceph:1\", bucket: ";
+  replace("source: {directory: digits}", store + "data, prefix: digits}}");
+  replace("spillway.dev/results: vision/sweep",
+          "spillway.dev/results: vision/sweep, spillway.dev/results-dataset: models");
+  const auto manifests = Read(text +
+                              "---\napiVersion: spillway.dev/v1alpha1\nkind: Dataset\n"
+                              "metadata: {name: models, namespace: vision}\nspec: {" +
+                              store + "models}}, class: internal}\n");
+  const auto trainings = Trainings(manifests);
+  ASSERT_EQ(trainings.size(), 1u);
+  EXPECT_EQ(trainings[0].data_directory, dir_ + "/data/digits");
+  const auto places = ResultsPlaces(manifests.objects);
+  EXPECT_EQ(places.at("vision/sweep").path, "vision/sweep");
+  ASSERT_TRUE(places.at("vision/sweep").bucket);
+  EXPECT_EQ(places.at("vision/sweep").bucket->bucket, "models");
 }
 
 TEST_F(Reference, JobsThatAreMeantToFailAreNotRun) {

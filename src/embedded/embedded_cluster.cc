@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "daemon/objects_api.h"
 #include "embedded/pod_orders.h"
+#include "gateway/source_s3.h"
 #include "site/cluster.h"
 #include "site/job_controller.h"
 #include "site/objects.h"
@@ -47,8 +48,12 @@ EmbeddedCluster::EmbeddedCluster(daemon::ClusterContext context, EmbeddedOptions
 
 Status EmbeddedCluster::OpenKubelet() {
   if (options_.s3 != nullptr) {
-    SPW_ASSIGN(buckets_,
-               HomeBuckets::Open(context_.state_dir + "/buckets", *options_.s3, context_.wake));
+    SPW_ASSIGN(buckets_, home::HomeBuckets::Open({.directory = context_.state_dir + "/buckets",
+                                                  .open_bucket =
+                                                      [access = options_.s3](const S3Place& place) {
+                                                        return gateway::OpenBucket(place, *access);
+                                                      },
+                                                  .changed = context_.wake}));
   }
   kubelet_ = std::make_unique<site::Kubelet>(
       store_, logs_, *context_.clock,

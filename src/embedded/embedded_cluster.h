@@ -9,7 +9,8 @@
 
 #include "base/rng.h"
 #include "daemon/cluster.h"
-#include "embedded/home_buckets.h"
+#include "home/home_buckets.h"
+#include "s3/access.h"
 #include "site/kubelet.h"
 
 namespace spillway::embedded {
@@ -77,7 +78,7 @@ class EmbeddedCluster final : public daemon::Cluster {
   const runtime::SandboxSupport sandbox_;
   Rng rng_;
   site::PodLogs logs_;
-  std::unique_ptr<HomeBuckets> buckets_;  // of the kubelet
+  std::unique_ptr<home::HomeBuckets> buckets_;  // of the kubelet
   std::unique_ptr<site::Kubelet> kubelet_;
 };
 

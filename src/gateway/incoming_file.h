@@ -77,6 +77,9 @@ std::string HiddenPath(const std::string& root, const std::string& directory,
 Result<std::unique_ptr<IncomingFile>> ReceiveIntoBucket(s3::Client client, std::string key,
                                                         const std::string& spool,
                                                         IncomingResult about);
+// Whether such an object, as ReceiveIntoBucket() puts it, is there already.
+Result<bool> IsInBucket(const s3::Client& client, const std::string& key, std::int64_t size_bytes,
+                        const Digest& sha256);
 // Ends the uploads of parts for this object that nobody will complete.
 Status AbortUploads(const s3::Client& client, const std::string& key);
 

@@ -17,6 +17,12 @@ constexpr std::int64_t kPartBytes = std::int64_t{16} << 20;
 constexpr std::int64_t kMostPartBytes = std::int64_t{64} << 20;
 constexpr std::string_view kHashName = "spillway-sha256", kRunName = "spillway-run";
 
+bool IsThis(const s3::ObjectHead& head, std::int64_t size_bytes, const Digest& sha256) {
+  const auto hash = head.metadata.find(std::string(kHashName));
+  return head.size_bytes == size_bytes && hash != head.metadata.end() &&
+         hash->second == Hex(sha256);
+}
+
 class BucketFile final : public IncomingFile {
  public:
   BucketFile(s3::Client client, std::string key, Fd file, std::string spool, IncomingResult about,
@@ -99,9 +105,7 @@ class BucketFile final : public IncomingFile {
   // What the store has is what was sent. An empty `etag`: not known.
   Status Confirm(const std::string& etag) const {
     SPW_ASSIGN(const s3::ObjectHead head, client_.Head(key_));
-    const auto hash = head.metadata.find(std::string(kHashName));
-    if (head.size_bytes == about_.size_bytes && (etag.empty() || head.etag == etag) &&
-        hash != head.metadata.end() && hash->second == Hex(about_.sha256))
+    if (IsThis(head, about_.size_bytes, about_.sha256) && (etag.empty() || head.etag == etag))
       return Ok();
     return Fail(Code::kUnavailable,
                 fmt::format("{}: the store does not have what was sent: {} bytes instead of {}, or "
@@ -140,6 +144,16 @@ Result<std::unique_ptr<IncomingFile>> ReceiveIntoBucket(s3::Client client, std::
   if (!file.valid()) return Fail(FileError("create", spool, errno));
   return std::make_unique<BucketFile>(std::move(client), std::move(key), std::move(file), spool,
                                       std::move(about), part_bytes);
+}
+
+Result<bool> IsInBucket(const s3::Client& client, const std::string& key, std::int64_t size_bytes,
+                        const Digest& sha256) {
+  const auto head = client.Head(key);
+  // Who may not list a bucket is refused where others are told that there is no such object.
+  if (!head && (head.error().code == Code::kNotFound || head.error().code == Code::kDenied))
+    return false;
+  if (!head) return Fail(head.error());
+  return IsThis(*head, size_bytes, sha256);
 }
 
 Status AbortUploads(const s3::Client& client, const std::string& key) {

@@ -103,6 +103,32 @@ TEST_F(BucketFileTest, WhatTheStoreDoesNotHaveIsNotConfirmed) {
   }
 }
 
+TEST_F(BucketFileTest, WhatIsThereIsKnownByItsHash) {
+  const auto is_there = [&](std::string_view content) {
+    const auto there = IsInBucket(store_.Open({.total = 1s}), "out/f", std::ssize(content),
+                                  Sha256(AsBytes(content)));
+    return there ? *there ? "yes" : "no" : there.error().message;
+  };
+  EXPECT_EQ(is_there("content"), "no");
+  const auto file = Begin("content");
+  ASSERT_TRUE(Write(*file, 0));
+  ASSERT_TRUE(file->Commit());
+  EXPECT_EQ(is_there("content"), "yes");
+  EXPECT_EQ(is_there("CONTENT"), "no");
+  // Put by another program.
+  store_.Set("out/f", "content");
+  EXPECT_EQ(is_there("content"), "no");
+  // To who may not list the bucket.
+  store_.before = [](const net::WebRequest&) -> std::optional<Result<net::HttpResponse>> {
+    return s3::FakeS3::Answer(403);
+  };
+  EXPECT_EQ(is_there("content"), "no");
+  store_.before = [](const net::WebRequest&) -> std::optional<Result<net::HttpResponse>> {
+    return Fail(Code::kUnavailable, "cannot connect");
+  };
+  EXPECT_THAT(is_there("content"), HasSubstr("cannot connect"));
+}
+
 TEST_F(BucketFileTest, TheSpoolIsPrivateAndCanBeDropped) {
   const auto file = Begin("content");
   struct stat info{};

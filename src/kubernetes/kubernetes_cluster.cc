@@ -330,29 +330,29 @@ void KubernetesCluster::SyncClaims() {
     if (store_.Get({"PersistentVolume", "", name}) != nullptr) continue;
     const std::string key = "PersistentVolume/" + name;
     if (worker_.Has(key)) continue;
-    std::string directory = target->directory, bucket;
+    VolumePlace place{target->results, target->directory, "", ""};
     if (!target->dataset.empty()) {
-      const auto dataset =
-          store_.Get({"Dataset", claim->key.ns, target->dataset.substr(claim->key.ns.size() + 1)});
+      const std::string called = target->dataset.substr(claim->key.ns.size() + 1);
+      const auto dataset = store_.Get({"Dataset", claim->key.ns, called});
       const auto info = dataset == nullptr ? Result<DatasetInfo>(Fail(Code::kNotFound, ""))
                                            : DecodeDataset(dataset->body);
       if (!info) continue;
-      if (!target->results) directory = info->directory;
-      if (info->s3) bucket = info->s3->Name();
-    } else if (!IsOwnPlace(claim->key.ns, directory)) {
+      if (!target->results) place.directory = info->directory;
+      if (info->s3) {
+        place.bucket = info->s3->Name();
+        place.dataset = called;
+      }
+    } else if (!IsOwnPlace(claim->key.ns, place.directory)) {
       RefuseClaim(*claim, "ResultsRefused",
                   fmt::format("results of namespace {} go below {}/, not to {}", claim->key.ns,
-                              claim->key.ns, directory));
+                              claim->key.ns, place.directory));
       continue;
     }
-    worker_.Do(
-        key,
-        [this, volume = VolumeFor(claim->body, target->results, directory, bucket)]() -> Status {
-          const auto made = options_.api->Create(kVolumes, "", volume);
-          return !made && made.error().code != Code::kConflict
-                     ? Status(tl::unexpected(made.error()))
-                     : Ok();
-        });
+    worker_.Do(key, [this, volume = VolumeFor(claim->body, place)]() -> Status {
+      const auto made = options_.api->Create(kVolumes, "", volume);
+      return !made && made.error().code != Code::kConflict ? Status(tl::unexpected(made.error()))
+                                                           : Ok();
+    });
   }
 }
 

@@ -23,17 +23,19 @@ std::string VolumeName(const json::value& claim) {
   return "spillway-" + MetadataText(claim, "uid");
 }
 
-json::value VolumeFor(const json::value& claim, bool results, const std::string& directory,
-                      const std::string& bucket) {
+json::value VolumeFor(const json::value& claim, const VolumePlace& place) {
   const std::string ns = MetadataText(claim, "namespace"), name = MetadataText(claim, "name");
   const json::value& spec = site::SpecOf(claim);
   json::array modes;
   if (const json::array* asked = FindArray(spec, "accessModes")) modes = *asked;
-  json::object attributes{{"kind", results ? "results" : "dataset"},
+  json::object attributes{{"kind", place.results ? "results" : "dataset"},
                           {"namespace", ns},
                           {"claim", name},
-                          {"directory", directory.empty() ? "." : directory}};
-  if (!bucket.empty()) attributes["bucket"] = bucket;
+                          {"directory", place.directory.empty() ? "." : place.directory}};
+  if (!place.bucket.empty()) {
+    attributes["bucket"] = place.bucket;
+    attributes["dataset"] = place.dataset;
+  }
   const json::value* storage = FindPath(spec, {"resources", "requests", "storage"});
   return json::object{
       {"apiVersion", "v1"},
@@ -53,7 +55,7 @@ json::value VolumeFor(const json::value& claim, bool results, const std::string&
                                               {"uid", MetadataText(claim, "uid")}}},
                     {"csi", json::object{{"driver", kDriver},
                                          {"volumeHandle", fmt::format("{}/{}", ns, name)},
-                                         {"readOnly", !results},
+                                         {"readOnly", !place.results},
                                          {"volumeAttributes", std::move(attributes)}}}}}};
 }
 

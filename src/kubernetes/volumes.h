@@ -21,10 +21,16 @@ bool NamesOurs(const json::value& claim);
 // And it is of our storage class.
 bool WantsVolume(const json::value& claim);
 std::string VolumeName(const json::value& claim);  // "spillway-UID"
-// `directory` is relative to the site's data or results root; or `bucket` says which bucket it is
-// ("s3://bucket/prefix").
-json::value VolumeFor(const json::value& claim, bool results, const std::string& directory,
-                      const std::string& bucket = "");
+
+// Where the files behind a claim are.
+struct VolumePlace {
+  bool results = false;
+  std::string directory;  // below the site's data or results root, or of results below the prefix
+  // When it is in a bucket: which one ("s3://bucket/prefix"), and the name of the Dataset that has
+  // the rest. A rented node sees a volume's attributes, so the store's address is not among them.
+  std::string bucket, dataset;
+};
+json::value VolumeFor(const json::value& claim, const VolumePlace& place);
 bool IsOurVolume(const json::value& volume);
 
 bool IsDaemonPod(const json::value& pod);  // made by a DaemonSet

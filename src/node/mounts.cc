@@ -117,6 +117,19 @@ Status MakeMountReadOnly(const std::string& target) {
   return Failed("make read-only", target);
 }
 
+Status ShowDirectory(const std::string& source, const std::string& target, bool read_only) {
+  SPW_ASSIGN(const bool mounted, IsMountPoint(target));
+  if (!mounted) {
+    SPW_TRY(MakeTarget(target));
+    return BindMount(source, target, read_only);
+  }
+  SPW_ASSIGN(const Identity there, IdentityOf(target));
+  SPW_ASSIGN(const Identity wanted, IdentityOf(source));
+  if (there != wanted) return Fail(Code::kConflict, "another volume is mounted there");
+  // It may have been interrupted before this.
+  return read_only ? MakeMountReadOnly(target) : Ok();
+}
+
 Status FreezeMemory(const std::string& target) {
   if (::mount(nullptr, target.c_str(), nullptr, MS_REMOUNT | MS_RDONLY | kFlags, nullptr) == 0)
     return Ok();

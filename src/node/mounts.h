@@ -25,6 +25,9 @@ Status MountMemory(const std::string& target, std::int64_t size_bytes, mode_t mo
 
 // Shows the directory `source` at `target` as well. A descriptor's /proc/self/fd path is followed.
 Status BindMount(const std::string& source, const std::string& target, bool read_only);
+// As BindMount, at a target that is made; again is harmless. kConflict: another directory is
+// mounted there.
+Status ShowDirectory(const std::string& source, const std::string& target, bool read_only);
 // This mount only: other mounts of the same file system stay as they are. kUnavailable while a file
 // that was opened through it is open for writing.
 Status MakeMountReadOnly(const std::string& target);

@@ -33,6 +33,9 @@ Result<VolumeRequest> ReadVolumeRequest(const csi::PublishRequest& request) {
   if (request.context.contains("bucket")) {
     SPW_ASSIGN(asked.bucket, Attribute(request, "bucket"));
   }
+  if (request.context.contains("dataset")) {
+    SPW_ASSIGN(asked.dataset, Attribute(request, "dataset"));
+  }
   SPW_ASSIGN(const std::string pod_space, Attribute(request, "csi.storage.k8s.io/pod.namespace"));
   SPW_ASSIGN(const std::string pod_name, Attribute(request, "csi.storage.k8s.io/pod.name"));
   SPW_ASSIGN(asked.uid, Attribute(request, "csi.storage.k8s.io/pod.uid"));

@@ -12,6 +12,7 @@ struct VolumeRequest {
   Kind kind = Kind::kDataset;
   std::string claim, name_space;
   std::string bucket;     // "s3://bucket/prefix" when it is no directory of the site
+  std::string dataset;    // then, its name in the same namespace
   std::string directory;  // relative to the site's data or results root
   std::string pod, uid;   // "namespace/name"
 };

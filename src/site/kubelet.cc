@@ -187,7 +187,7 @@ Result<DatasetInfo> Kubelet::DatasetOf(const store::ObjectPtr& pod,
 }
 
 Result<runtime::Volume> Kubelet::VolumeOf(const store::ObjectPtr& pod, const Mount& mount,
-                                          std::vector<BucketResults>& results) const {
+                                          std::vector<ports::BucketResults>& results) const {
   runtime::Volume volume{mount.volume, mount.mount_path, runtime::EmptyDir{}};
   if (mount.claim.empty()) return volume;
   SPW_ASSIGN(const ClaimTarget target, ResolveClaim(store_, pod->key.ns, mount.claim));
@@ -204,7 +204,7 @@ Result<runtime::Volume> Kubelet::VolumeOf(const store::ObjectPtr& pod, const Mou
     results.push_back({*dataset->s3, target.directory});
     SPW_ASSIGN(directory, options_.buckets->ResultsOf(pod->uid, results.back()));
   } else {
-    SPW_ASSIGN(directory, options_.buckets->Fetch(pod->uid, *dataset));
+    SPW_ASSIGN(directory, options_.buckets->Fetch(pod->uid, *dataset, Duration{0}));
   }
   if (target.results)
     volume.kind = runtime::BindReadWrite{std::move(directory)};
@@ -214,7 +214,7 @@ Result<runtime::Volume> Kubelet::VolumeOf(const store::ObjectPtr& pod, const Mou
 }
 
 Result<runtime::PodSpec> Kubelet::SpecFor(const store::ObjectPtr& pod, const std::set<int>& gpus,
-                                          std::vector<BucketResults>& results) const {
+                                          std::vector<ports::BucketResults>& results) const {
   const CommandLine command = CommandOf(pod->body);
   runtime::PodSpec spec;
   spec.name = pod->key.ns + "/" + pod->key.name;
@@ -248,7 +248,7 @@ Status Kubelet::StartPod(const store::ObjectPtr& pod) {
   }
   const store::ObjectKey key = pod->key;
   const std::string uid = pod->uid;
-  std::vector<BucketResults> results;
+  std::vector<ports::BucketResults> results;
   auto spec = SpecFor(pod, gpus, results);
   if (!spec) {
     // A claim may still appear; until then the pod waits, as ContainerCreating does in Kubernetes.
@@ -295,7 +295,8 @@ Status Kubelet::StartPod(const store::ObjectPtr& pod) {
 }
 
 void Kubelet::OnExit(const store::ObjectKey& key, const std::string& uid,
-                     const runtime::PodExit& exit, const std::vector<BucketResults>& results) {
+                     const runtime::PodExit& exit,
+                     const std::vector<ports::BucketResults>& results) {
   // Only what is in its bucket counts as a result.
   Status home = Ok();
   if (!results.empty() && !stopping_) home = options_.buckets->BringHome(uid, results);

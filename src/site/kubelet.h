@@ -12,6 +12,7 @@
 
 #include "base/time.h"
 #include "model/rules.h"
+#include "ports/buckets.h"
 #include "runtime/pod_process.h"
 #include "site/objects.h"
 #include "store/store.h"
@@ -34,36 +35,12 @@ class PodLogs {
   mutable std::mutex mutex_;
 };
 
-// Results of a claim that go into a bucket.
-struct BucketResults {
-  S3Place bucket;
-  std::string directory;  // below its prefix
-
-  std::string Name() const { return bucket.Name() + directory; }
-};
-
-// What pods of the site need of buckets, which they know as directories. Thread-safe.
-class Buckets {
- public:
-  virtual ~Buckets() = default;
-  // A directory with what the Dataset selects, for this pod alone. kUnavailable while it is being
-  // fetched: ask again. After another error the next question begins afresh.
-  virtual Result<std::string> Fetch(const std::string& uid, const DatasetInfo& dataset) = 0;
-  // A directory for results.
-  virtual Result<std::string> ResultsOf(const std::string& uid, const BucketResults& place) = 0;
-  // Puts what is in those directories into the buckets. Blocks, while a store is away for minutes.
-  // An error says where the files are kept.
-  virtual Status BringHome(const std::string& uid, const std::vector<BucketResults>& places) = 0;
-  // The pod is gone, and so are its directories.
-  virtual void Drop(const std::string& uid) = 0;
-};
-
 struct KubeletOptions {
   std::string data_root;     // Dataset directories are relative to it
   std::string results_root;  // results places are relative to it
   runtime::SandboxSupport support;
-  std::string pod_init_program;  // empty: the running program itself
-  Buckets* buckets = nullptr;    // nullptr: pods of the site reach none. Outlives the kubelet
+  std::string pod_init_program;       // empty: the running program itself
+  ports::Buckets* buckets = nullptr;  // nullptr: pods of the site reach none. Outlives the kubelet
 };
 
 class Kubelet {
@@ -94,12 +71,12 @@ class Kubelet {
   Status StartPod(const store::ObjectPtr& pod);
   // `results`: what is to be brought into buckets when the pod has ended.
   Result<runtime::PodSpec> SpecFor(const store::ObjectPtr& pod, const std::set<int>& gpus,
-                                   std::vector<BucketResults>& results) const;
+                                   std::vector<ports::BucketResults>& results) const;
   Result<runtime::Volume> VolumeOf(const store::ObjectPtr& pod, const Mount& mount,
-                                   std::vector<BucketResults>& results) const;
+                                   std::vector<ports::BucketResults>& results) const;
   Result<DatasetInfo> DatasetOf(const store::ObjectPtr& pod, const ClaimTarget& target) const;
   void OnExit(const store::ObjectKey& key, const std::string& uid, const runtime::PodExit& exit,
-              const std::vector<BucketResults>& results);
+              const std::vector<ports::BucketResults>& results);
 
   store::Store& store_;
   PodLogs& logs_;

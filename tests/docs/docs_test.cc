@@ -285,6 +285,7 @@ TEST(Docs, ReportHasTheKeysOfTheApi) {
                              "workloads[].resultSha256",
                              "workloads[].expectedSha256",
                              "audit.verified",
+                             "buckets",
                              "timeline",
                              "scans"};
   AddKeys(api, *report, "", keys);

@@ -258,8 +258,11 @@ void KubernetesTest::Apply(const std::string& yaml) const {
   ASSERT_EQ(applied.exit, 0) << applied.err;
 }
 
-void KubernetesTest::ApplyRules(const std::string& provider) const {
-  Apply(Filled(kRules, {{"NS", ns_}, {"PROVIDER", provider.empty() ? kSimulated : provider}}));
+void KubernetesTest::ApplyRules(const std::string& provider,
+                                const std::function<void(std::string&)>& change) const {
+  std::string text(kRules);
+  if (change) change(text);
+  Apply(Filled(text, {{"NS", ns_}, {"PROVIDER", provider.empty() ? kSimulated : provider}}));
 }
 
 void KubernetesTest::ApplyJob(const Job& job) const {

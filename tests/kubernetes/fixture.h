@@ -82,7 +82,9 @@ class KubernetesTest : public ::testing::Test {
   void Apply(const std::string& yaml) const;
   // Namespace, provider, policy, Dataset, claims. `provider`: spec of another than the simulated
   // one, as one line of YAML.
-  void ApplyRules(const std::string& provider = "") const;
+  // `change` may make others of them.
+  void ApplyRules(const std::string& provider = "",
+                  const std::function<void(std::string&)>& change = nullptr) const;
   void ApplyJob(const Job& job) const;
   void OpenGate(const std::string& pod) const;   // through kubectl exec
   void OpenGates(const std::string& job) const;  // of its pods that run now; none is fine

@@ -268,17 +268,45 @@ void TestCluster::AddSite() {
   const Outcome added =
       RunProgram({Partner("kubernetes-add-node"), name, "--dir", dir_, "--gpus", "1"}, "", 180s);
   ASSERT_EQ(added.exit, 0) << added.out << added.err;
-  Spawn({Partner("kubernetes-exec"), "--dir", dir_, name, Program("spillway-node"), "--site",
-         "--data-root", data(), "--results-root", results(), "--kubelet-directory",
-         "/var/lib/kubelet"},
-        work_ + "/site-volumes.log");
+  StartSiteVolumes();
+}
+
+// Its number in the node is in a file, because what is started here is not itself.
+void TestCluster::StartSiteVolumes(const std::vector<std::string>& more) const {
+  const std::string name(kSiteNode);
+  std::vector<std::string> argv = {Partner("kubernetes-exec"),
+                                   "--dir",
+                                   dir_,
+                                   name,
+                                   "/bin/sh",
+                                   "-c",
+                                   "echo $$ >/run/site-volumes.pid; exec \"$@\"",
+                                   "sh",
+                                   Program("spillway-node"),
+                                   "--site",
+                                   "--data-root",
+                                   data(),
+                                   "--results-root",
+                                   results(),
+                                   "--kubelet-directory",
+                                   "/var/lib/kubelet"};
+  argv.insert(argv.end(), more.begin(), more.end());
+  Spawn(argv, site_volumes_log());
   const bool registered = Eventually(
       [&] {
         const auto node = Find(kCsiNodes, "", name);
         return node && CanonicalJson(*node).find("data.spillway.dev") != std::string::npos;
       },
       60s);
-  ASSERT_TRUE(registered) << ReadFile(work_ + "/site-volumes.log");
+  ASSERT_TRUE(registered) << ReadFile(site_volumes_log());
+}
+
+void TestCluster::KillSiteVolumes() const {
+  const Outcome killed = RunProgram({Partner("kubernetes-exec"), "--dir", dir_,
+                                     std::string(kSiteNode), "/bin/sh", "-c",
+                                     "pid=$(cat /run/site-volumes.pid) && kill -9 $pid && "
+                                     "while [ -e /proc/$pid ]; do sleep 0.1; done"});
+  ASSERT_EQ(killed.exit, 0) << killed.out << killed.err;
 }
 
 Outcome TestCluster::Kubectl(std::vector<std::string> args, const std::string& input,

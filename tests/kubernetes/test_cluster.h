@@ -63,6 +63,12 @@ class TestCluster {
                                   const std::string& name) const;
   std::vector<json::value> List(const kube::Resource& resource, const std::string& ns = "") const;
 
+  // The volume driver of the site's node, with these arguments besides; returns when its kubelet
+  // knows it. It writes to site_volumes_log().
+  void StartSiteVolumes(const std::vector<std::string>& more = {}) const;
+  void KillSiteVolumes() const;  // kill -9, and waits
+  std::string site_volumes_log() const { return work_ + "/site-volumes.log"; }
+
   // kill -9 of a program of the control plane; StartAgain starts what died.
   void KillControlPlane(const std::vector<std::string>& programs) const;
   void StartAgain() const;
@@ -76,7 +82,8 @@ class TestCluster {
   std::vector<std::string> RentedNodes() const;
 
   kube::Client& client() const { return *client_; }
-  const std::string& dir() const { return dir_; }  // the cluster's
+  const std::string& dir() const { return dir_; }    // the cluster's
+  const std::string& work() const { return work_; }  // goes with the program
   const std::string& server() const { return client_->access().server; }
   std::string ca_file() const { return dir_ + "/pki/ca.crt"; }
   std::string audit_log() const { return work_ + "/audit.log"; }

@@ -41,6 +41,10 @@ int main(int argc, char** argv) {
   app.add_option("--later", options.later,
                  "A file of examples/jobs that begins when all before it have ended; repeatable");
   app.add_option("--providers", options.providers, "File in the place of examples/providers.yaml");
+  app.add_option("--overlay", options.overlay,
+                 "File of objects in the place of those of the same name in examples/");
+  app.add_option("--s3-credentials", options.s3_credentials,
+                 "With it: AWS shared credentials for results that are in buckets");
   app.add_option("--scans", options.scans, "Directory with what others found on rented disks");
   app.add_option("--adjust", options.adjust,
                  "--name=value that takes the place of --name=anything in the jobs; repeatable");

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -29,8 +28,8 @@
 #include "node/agent.h"
 #include "node/keeper.h"
 #include "node/mounts.h"
-#include "node/site_volumes.h"
 #include "runtime/pod_init.h"
+#include "site_mode.h"
 
 namespace {
 
@@ -44,7 +43,8 @@ constexpr const char* kHelp =
     "                     [--kubernetes [--kubelet-directory DIR]]\n"
     "       spillway-node --machine --user-data FILE --disk DIR [--boot-lease DURATION]\n"
     "       spillway-node --site --data-root DIR --results-root DIR [--kubelet-directory DIR]\n"
-    "                     [--node-name NAME]\n"
+    "                     [--node-name NAME] [--s3-credentials FILE [--s3-ca-file FILE]\n"
+    "                     [--buckets DIR] [--kubeconfig FILE]]\n"
     "\n"
     "The agent of a rented machine: dials out to the site's door named in the user data and does\n"
     "what the site wants, until it says power off or its lease ends.\n"
@@ -67,27 +67,39 @@ constexpr const char* kHelp =
     "  --data-root DIR          datasets, shown read-only\n"
     "  --results-root DIR       results places, made where they are missing\n"
     "  --node-name NAME         the Node's name (the host name)\n"
-    "Exit: 0 terminated, 1 failed, 2 usage. Mounted volumes stay.\n";
+    "  --s3-credentials FILE    AWS shared credentials file with the profiles that Datasets in\n"
+    "                           buckets may name; without it there are none\n"
+    "  --s3-ca-file FILE        certificates (PEM) to trust at S3 endpoints\n"
+    "  --buckets DIR            for what is fetched from buckets and goes to them\n"
+    "                           (plugins/data.spillway.dev/buckets of the kubelet's directory)\n"
+    "  --kubeconfig FILE        reads Datasets in buckets (KUBECONFIG, or the pod's account)\n"
+    "Exit: 0 terminated, 1 failed, 2 usage. Mounted volumes stay, and results that are in no "
+    "bucket\n"
+    "yet stay for the next start.\n";
 
 struct Arguments {
   std::string user_data, disk, hardware;
   Duration boot_lease{0};
   bool kubernetes = false, site = false, machine = false;
-  std::string data_root, results_root, node_name;
+  SiteFlags of_site;
   std::string kubelet_directory;
 };
 
 Status CheckArguments(const Arguments& arguments) {
   const bool agent = !arguments.user_data.empty() || !arguments.disk.empty() ||
                      !arguments.hardware.empty() || arguments.kubernetes || arguments.machine;
-  const bool site = !arguments.data_root.empty() || !arguments.results_root.empty() ||
-                    !arguments.node_name.empty();
+  const SiteFlags& of = arguments.of_site;
+  bool site = false;
+  for (const std::string* text : {&of.data_root, &of.results_root, &of.node_name,
+                                  &of.s3_credentials, &of.s3_ca_file, &of.buckets, &of.kubeconfig})
+    site = site || !text->empty();
   if (arguments.site && agent)
     return Fail(Code::kInvalid, "--site: the options of a rented machine do not go with it");
   if (!arguments.site && site)
-    return Fail(Code::kInvalid, "--data-root, --results-root and --node-name need --site");
-  if (arguments.site && (arguments.data_root.empty() || arguments.results_root.empty()))
-    return Fail(Code::kInvalid, "--data-root and --results-root are required");
+    return Fail(Code::kInvalid,
+                "--data-root, --results-root, --node-name, --s3-credentials, --s3-ca-file, "
+                "--buckets and --kubeconfig need --site");
+  if (arguments.site) SPW_TRY(CheckSiteFlags(of));
   if (!arguments.site && (arguments.user_data.empty() || arguments.disk.empty()))
     return Fail(Code::kInvalid, "--user-data and --disk are required");
   if (arguments.machine &&
@@ -112,9 +124,13 @@ Result<Arguments> Parse(int argc, char** argv) {
       {"--hardware", &arguments.hardware},
       {"--boot-lease", &boot_lease},
       {"--kubelet-directory", &arguments.kubelet_directory},
-      {"--data-root", &arguments.data_root},
-      {"--results-root", &arguments.results_root},
-      {"--node-name", &arguments.node_name}};
+      {"--data-root", &arguments.of_site.data_root},
+      {"--results-root", &arguments.of_site.results_root},
+      {"--node-name", &arguments.of_site.node_name},
+      {"--s3-credentials", &arguments.of_site.s3_credentials},
+      {"--s3-ca-file", &arguments.of_site.s3_ca_file},
+      {"--buckets", &arguments.of_site.buckets},
+      {"--kubeconfig", &arguments.of_site.kubeconfig}};
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];  // "--name value" or "--name=value"
     const std::size_t equals = word.find('=');
@@ -136,6 +152,7 @@ Result<Arguments> Parse(int argc, char** argv) {
   if (arguments.kubelet_directory.empty() &&
       (arguments.kubernetes || arguments.site || arguments.machine))
     arguments.kubelet_directory = "/var/lib/kubelet";
+  arguments.of_site.kubelet_directory = arguments.kubelet_directory;
   return arguments;
 }
 
@@ -222,30 +239,6 @@ sigset_t BlockSignals() {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
-}
-
-std::string HostName() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
-
-int RunSite(const Arguments& arguments) {
-  const sigset_t signals = BlockSignals();
-  csi::PluginOptions options;
-  options.kubelet_directory = arguments.kubelet_directory;
-  options.node_id = arguments.node_name.empty() ? HostName() : arguments.node_name;
-  const auto serve = [&]() -> Status {
-    SPW_ASSIGN(const auto volumes,
-               node::SiteVolumes::Open(arguments.data_root, arguments.results_root));
-    SPW_ASSIGN(const auto plugin, csi::Plugin::Start(options, *volumes));
-    log::Info("serving volumes of the site", {{"node", options.node_id}});
-    int signal = 0;
-    ::sigwait(&signals, &signal);
-    return Ok();
-  };
-  const Status served = serve();
-  if (!served) log::Error("volumes cannot be served", {{"why", served.error().message}});
-  return served ? 0 : 1;
 }
 
 // Where inputs are mounted that pods are then shown. Without a kubelet a directory of this process.
@@ -375,7 +368,7 @@ int main(int argc, char** argv) {
     return kUsage;
   }
   if (!ChooseCipher()) return kUsage;
-  if (arguments->site) return RunSite(*arguments);
+  if (arguments->site) return RunSite(arguments->of_site, BlockSignals());
   DropLeftVolumes(*arguments);
   Result<door::UserData> user_data = TakeUserData(arguments->user_data);
   if (!user_data) return EndWithoutUserData(*arguments, user_data.error());

@@ -1,4 +1,4 @@
-#include "node/site_volumes.h"
+#include "home/site_volumes.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -14,7 +14,7 @@
 #include "node/volume_request.h"
 #include "runtime/frames.h"
 
-namespace spillway::node {
+namespace spillway::home {
 namespace {
 
 using runtime::Fd;
@@ -74,24 +74,26 @@ Result<Fd> MakeDirectory(const Fd& root, const std::string& path) {
 }  // namespace
 
 Result<std::unique_ptr<SiteVolumes>> SiteVolumes::Open(const std::string& data_root,
-                                                       const std::string& results_root) {
+                                                       const std::string& results_root,
+                                                       BucketVolumes* buckets) {
   SPW_ASSIGN(Fd data, OpenRoot("the data root", data_root));
   SPW_ASSIGN(Fd results, OpenRoot("the results root", results_root));
-  return std::unique_ptr<SiteVolumes>(new SiteVolumes(std::move(data), std::move(results)));
+  return std::unique_ptr<SiteVolumes>(
+      new SiteVolumes(std::move(data), std::move(results), buckets));
 }
 
 Status SiteVolumes::Publish(const csi::PublishRequest& request) {
-  SPW_ASSIGN(const VolumeRequest asked, ReadVolumeRequest(request));
-  if (!asked.bucket.empty())
-    return Fail(
-        Code::kInvalid,
-        fmt::format("volume {}: is {}, and the site's own nodes mount directories only: use "
-                    "the site's driver for buckets there, or let the pod run on a rented "
-                    "machine",
-                    request.volume_id, asked.bucket));
+  SPW_ASSIGN(const node::VolumeRequest asked, node::ReadVolumeRequest(request));
+  if (!asked.bucket.empty()) {
+    if (buckets_ != nullptr) return buckets_->Publish(asked, request);
+    return Fail(Code::kInvalid,
+                fmt::format("volume {}: is {}, and this node uses no buckets: start spillway-node "
+                            "--site with --s3-credentials, or let the pod run on a rented machine",
+                            request.volume_id, asked.bucket));
+  }
   if (const Status fits = runtime::CheckRelativePath(asked.directory); !fits)
     return Fail(fits.error().In(fmt::format("volume {}: directory", request.volume_id)));
-  const bool dataset = asked.kind == VolumeRequest::Kind::kDataset;
+  const bool dataset = asked.kind == node::VolumeRequest::Kind::kDataset;
   Fd directory;
   if (dataset) {
     directory = OpenDirectory(data_, asked.directory);
@@ -99,22 +101,13 @@ Status SiteVolumes::Publish(const csi::PublishRequest& request) {
   } else {
     SPW_ASSIGN(directory, MakeDirectory(results_, asked.directory));
   }
-  const std::string source = fmt::format("/proc/self/fd/{}", directory.get());
-  const std::string& target = request.target_path;
-  SPW_ASSIGN(const bool mounted, IsMountPoint(target));
-  if (mounted) {
-    SPW_ASSIGN(const Identity there, IdentityOf(target));
-    SPW_ASSIGN(const Identity wanted, IdentityOf(source));
-    if (there != wanted) return Fail(Code::kConflict, "another volume is mounted there");
-    // It may have been interrupted before this.
-    return dataset || request.read_only ? MakeMountReadOnly(target) : Ok();
-  }
-  SPW_TRY(MakeTarget(target));
-  return BindMount(source, target, dataset || request.read_only);
+  return node::ShowDirectory(fmt::format("/proc/self/fd/{}", directory.get()), request.target_path,
+                             dataset || request.read_only);
 }
 
 Status SiteVolumes::Unpublish(const std::string& /*volume_id*/, const std::string& target_path) {
-  return Unmount(target_path);
+  if (buckets_ != nullptr && buckets_->Has(target_path)) return buckets_->Unpublish(target_path);
+  return node::Unmount(target_path);
 }
 
-}  // namespace spillway::node
+}  // namespace spillway::home

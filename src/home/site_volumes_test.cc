@@ -1,4 +1,4 @@
-#include "node/site_volumes.h"
+#include "home/site_volumes.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,10 +8,16 @@
 #include "node/mount_test_util.h"
 #include "node/mounts.h"
 
-namespace spillway::node {
+namespace spillway::home {
 namespace {
 
 namespace fs = std::filesystem;
+using node::IsMountPoint;
+using node::PrivateMounts;
+using node::Put;
+using node::ReadFile;
+using node::TempDir;
+using node::Unmount;
 using ::testing::HasSubstr;
 
 class SiteVolumesTest : public ::testing::Test {
@@ -22,7 +28,7 @@ class SiteVolumesTest : public ::testing::Test {
     fs::create_directory(dir_.File("results"));
     fs::create_directory(dir_.File("pods"));
     Put(dir_.File("data/vision/digits/a.txt"), "seven");
-    auto opened = SiteVolumes::Open(dir_.File("data"), dir_.File("results"));
+    auto opened = SiteVolumes::Open(dir_.File("data"), dir_.File("results"), nullptr);
     ASSERT_TRUE(opened) << opened.error().message;
     volumes_ = std::move(*opened);
   }
@@ -125,11 +131,11 @@ TEST_F(SiteVolumesTest, ContradictingAttributesAreNamed) {
 
 TEST(SiteVolumesRoots, MustBeDirectories) {
   TempDir dir;
-  const auto opened = SiteVolumes::Open(dir.disk(), dir.File("missing"));
+  const auto opened = SiteVolumes::Open(dir.disk(), dir.File("missing"), nullptr);
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, Code::kInvalid);
   EXPECT_THAT(opened.error().message, HasSubstr("results root"));
 }
 
 }  // namespace
-}  // namespace spillway::node
+}  // namespace spillway::home
