@@ -234,6 +234,8 @@ class Screen {
 // Rate and time left are of real time: a demonstration's clock does not change them.
 std::string Staging(const json::value& progress) {
   std::string text = Labelled("stage", static_cast<int>(IntOr(progress, "stagedPercent", 0)));
+  if (const std::int64_t total = IntOr(progress, "totalBytes", 0); total > 0)
+    text += fmt::format(" of {}", HumanBytes(total));
   const std::int64_t rate = IntOr(progress, "stagedBytesPerSecond", 0);
   if (rate > 0) text += fmt::format("  {}/s", HumanBytes(rate));
   const std::int64_t left = IntOr(progress, "stagedSecondsLeft", 0);
@@ -253,7 +255,9 @@ std::string ProgressOf(const json::value& rented, const json::value& node, Time 
     const Time created = TimeOf(rented, "createdAt").value_or(now);
     return Labelled("boot", Expected(now - created, ForecastOf(node, "boot")));
   }
-  if (phase == "Joined") return Staging(progress);
+  // Pods may begin before all of their data is there.
+  const bool missing = IntOr(progress, "stagedBytes", 0) < IntOr(progress, "totalBytes", 0);
+  if (phase == "Joined" || (phase == "Running" && missing)) return Staging(progress);
   if (phase == "Running") return Labelled("run", Expected(in_phase, ForecastOf(node, "run")));
   if (phase == "Returning") {
     const std::int64_t pending = IntOr(progress, "resultsPending", 0);

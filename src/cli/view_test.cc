@@ -105,6 +105,13 @@ TEST(StatusView, ProgressOfEveryPhase) {
   EXPECT_EQ(of("Joined", R"({"stagedPercent":50,"stagedBytesPerSecond":1048576,)"
                          R"("stagedSecondsLeft":70})"),
             "stage █████░░░░░  50 %  1.0 MiB/s  1m10s left");
+  EXPECT_EQ(of("Joined", R"({"stagedBytes":1,"totalBytes":2097152,"stagedPercent":50})"),
+            "stage █████░░░░░  50 % of 2.0 MiB");
+  EXPECT_EQ(of("Running", R"({"stagedBytes":1,"totalBytes":2097152,"stagedPercent":50})"),
+            "stage █████░░░░░  50 % of 2.0 MiB")
+      << "its pods began before all was there";
+  EXPECT_EQ(of("Running", R"({"stagedBytes":2,"totalBytes":2,"stagedPercent":100})"),
+            "run   ██░░░░░░░░  25 %");
   EXPECT_EQ(of("Running", "null"), "run   ██░░░░░░░░  25 %");
   EXPECT_EQ(of("Returning", R"({"resultsPending":2})"), "2 results to come");
   EXPECT_EQ(of("Wiping", R"({"wipePercent":100})"), "wipe  ██████████ 100 %");

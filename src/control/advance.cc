@@ -127,15 +127,14 @@ void Turn::Fail(Failure failure, std::string detail) {
   MoveTo(next, fmt::format("after failure {}", Name(failure)));
 }
 
-Duration Turn::Waited() const {
-  const Time since = std::max(node().phase_since, std::min(seen.watching_since, now));
-  return std::max(now - since, Duration{0});
+bool Turn::Over(Duration limit) {
+  return OverSince(node().phase_since, limit);
 }
 
-bool Turn::Over(Duration limit) {
-  const Duration waited = Waited();
-  if (waited >= limit) return true;
-  LookAgain(now + (limit - waited));
+bool Turn::OverSince(Time since, Duration limit) {
+  const Time from = std::min(std::max(since, seen.watching_since), now);
+  if (now - from >= limit) return true;
+  LookAgain(from + limit);
   return false;
 }
 
@@ -166,6 +165,13 @@ const ports::Instance* Turn::instance() const {
   if (seen.create && seen.create->instance && seen.create->instance->id == node().instance_id)
     return &*seen.create->instance;
   return nullptr;
+}
+
+bool Turn::IsShown(ports::InstanceState state) const {
+  const ports::Instance* shown = instance();
+  if (shown == nullptr || shown->state != state || !seen.seen) return false;
+  const auto heartbeat = LastHeartbeat();
+  return !heartbeat || *heartbeat <= seen.seen->read_at;
 }
 
 CreateOutcome Turn::create_outcome() const {

@@ -19,7 +19,9 @@
 //  * Deleting ends only when the instance and every side object are confirmed gone: the adapter
 //    said so and two later listings agree. It is retried for ever.
 //  * The run key is destroyed before wiping counts and before the instance is deleted, on every
-//    path on which the run may have been prepared.
+//    path on which the run may have been prepared. A key service that does not do it within
+//    deadlines.key is waited for no longer: the instance is deleted, and the destruction stays owed
+//    (key_owed_since), is asked for until it is done, and only then the node is Gone.
 //  * Results are receipted before anything is destroyed; each wait has a deadline with an honest
 //    lesser outcome.
 //  * The budget is reserved (worst case) in the step that stores Planned, and settled in the step

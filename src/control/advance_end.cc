@@ -45,11 +45,60 @@ void CorrectMeter(Turn& turn) {
 // has its certificate. Neither costs money, so both are waited for, but not for ever.
 bool DebtsPaid(Turn& turn) {
   const BurstNode& node = turn.node();
+  // A certificate cannot be written before the key is destroyed.
+  const Time since = std::max(node.phase_since, node.key_destroyed_at);
   const bool certified =
       node.wipe_class != WipeClass::kCryptoEraseOnly || !node.certificate.empty();
   const bool pods_back =
       !node.Failed() || !node.pods_admitted || (turn.seen.pods && ToEvict(turn).empty());
-  return (certified && pods_back) || turn.Over(node.deadlines.wipe);
+  return (certified && pods_back) || turn.OverSince(since, node.deadlines.wipe);
+}
+
+// True if the key service was given its time and the run key lives.
+bool KeyOverdue(Turn& turn) {
+  const BurstNode& node = turn.node();
+  if (node.key_destroyed) return false;
+  Time wanted = node.phase_since;
+  for (const auto& [phase, at] : node.history)
+    if (phase == Phase::kWiping) wanted = at;
+  return turn.OverSince(wanted, node.deadlines.key);
+}
+
+void OweKey(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (node.instance_id.empty() || node.key_owed_since || !KeyOverdue(turn)) return;
+  turn.Set(node.key_owed_since, turn.now);
+  turn.Record("key-owed",
+              fmt::format("the key service did not destroy the run key within {}: the machine is "
+                          "given back without that, and the destruction is asked for until it is "
+                          "done",
+                          FormatDuration(node.deadlines.key)));
+}
+
+// A machine that vanished before it was deleted costs nothing while its key is waited for: from the
+// first listing without it on its meter stands still (CorrectMeter sees to the second thought), and
+// if nothing else is left either, listings are counted as after a claim of the adapter.
+void NoteVanished(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (node.key_destroyed || node.instance_id.empty() || !turn.seen.seen) return;
+  const Seen& seen = *turn.seen.seen;
+  if (seen.read_at <= node.phase_since || !seen.instances.empty()) return;
+  if (node.meter_start && !node.meter_stop) turn.Set(node.meter_stop, turn.now);
+  if (node.last_list_seen != Time{} || !seen.stray.empty()) return;
+  turn.Set(node.absent_lists, 0);
+  turn.Set(node.last_list_seen, node.phase_since);
+}
+
+// Nothing exists any more, so nothing costs.
+void StopMeters(Turn& turn) {
+  BurstNode& node = turn.node();
+  if (node.meter_start && !node.meter_stop) turn.Set(node.meter_stop, turn.now);
+  for (SideObject& object : node.side_objects) {
+    if (object.gone) continue;
+    object.gone = true;
+    object.gone_at = turn.now;
+    turn.step.changed = true;
+  }
 }
 
 }  // namespace
@@ -58,7 +107,8 @@ void AdvanceWiping(Turn& turn) {
   BurstNode& node = turn.node();
   // Its results are home or given up, so a node lost here is no failure: only the wipe is lesser.
   const Time heard = turn.LastHeard();
-  const bool lost = node.absent_lists >= kAbsentLists || turn.now - heard >= node.deadlines.lease;
+  const bool lost =
+      node.absent_lists >= kAbsentLists || turn.IsOff() || turn.now - heard >= node.deadlines.lease;
   if (node.key_destroyed && turn.seen.node && turn.seen.node->wiped) {
     // The record claims what the certificate claims: full only if every byte was read back.
     node.wipe_verified = turn.seen.node->wipe_verified;
@@ -68,11 +118,14 @@ void AdvanceWiping(Turn& turn) {
                              : "crypto-erase only: the overwrite could not be verified");
     return turn.MoveTo(Phase::kDeleting, "deleting " + node.instance_id);
   }
+  // It did its part, and only the key service is waited for.
+  const bool key_late = turn.seen.node && turn.seen.node->overwritten && KeyOverdue(turn);
   turn.LookAgain(heard + node.deadlines.lease);
-  if (!lost && !turn.Over(node.deadlines.wipe)) return;
+  if (!lost && !key_late && !turn.Over(node.deadlines.wipe)) return;
   node.wipe_class = WipeClass::kCryptoEraseOnly;
-  turn.Record("wiped", lost ? "crypto-erase only: the node is lost"
-                            : "crypto-erase only: the wipe did not end in time");
+  turn.Record("wiped", lost       ? "crypto-erase only: the node is lost"
+                       : key_late ? "it overwrote its cache, and its run key is not destroyed yet"
+                                  : "crypto-erase only: the wipe did not end in time");
   turn.MoveTo(Phase::kDeleting, "deleting " + node.instance_id);
 }
 
@@ -86,11 +139,13 @@ void AdvanceDeleting(Turn& turn) {
   }
   NoteDeletion(turn);
   CorrectMeter(turn);
+  NoteVanished(turn);
   CountGone(turn);
   if (node.absent_lists >= kAbsentLists) turn.Set(node.instance_may_exist, false);
+  OweKey(turn);
   if (node.instance_may_exist) return;
   // PrepareRun is sent only once the instance is known, so without one there is no key.
-  if (!node.instance_id.empty() && !node.key_destroyed) return;
+  if (!node.instance_id.empty() && !node.key_destroyed) return StopMeters(turn);
   if (!DebtsPaid(turn)) return;
   Settle(turn);
   turn.MoveTo(Phase::kGone, "the provider confirmed twice that nothing is left");
@@ -98,12 +153,7 @@ void AdvanceDeleting(Turn& turn) {
 
 void Settle(Turn& turn) {
   BurstNode& node = turn.node();
-  if (node.meter_start && !node.meter_stop) node.meter_stop = turn.now;
-  for (SideObject& object : node.side_objects)
-    if (!object.gone) {
-      object.gone = true;
-      object.gone_at = turn.now;
-    }
+  StopMeters(turn);
   const CostNow cost = CostAt(node, turn.now);
   node.paid = cost.paid;
   node.cost_compute = cost.compute;

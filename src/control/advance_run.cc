@@ -123,11 +123,9 @@ std::vector<PodRef> ToEvict(const Turn& turn) {
 
 bool FailIfLost(Turn& turn) {
   const BurstNode& node = turn.node();
-  const auto heartbeat = turn.LastHeartbeat();
-  const ports::Instance* instance = turn.instance();
-  if (instance != nullptr && instance->state == ports::InstanceState::kError && turn.seen.seen &&
-      (!heartbeat || *heartbeat <= turn.seen.seen->read_at)) {
-    turn.Fail(Failure::kNodeLost, "the provider says that the instance broke down");
+  if (turn.IsShown(ports::InstanceState::kError) || turn.IsOff()) {
+    turn.Fail(Failure::kNodeLost, turn.IsOff() ? "the provider says that the machine is off"
+                                               : "the provider says that the instance broke down");
     return true;
   }
   if (node.absent_lists >= kAbsentLists) {

@@ -35,6 +35,13 @@ bool FailIfBroken(Turn& turn) {
   return true;
 }
 
+// Whatever it does when it is started again, it registers no more: the image or the agent failed.
+bool FailIfOff(Turn& turn) {
+  if (!turn.IsOff()) return false;
+  turn.Fail(Failure::kBootTimeout, "the machine switched itself off before it joined");
+  return true;
+}
+
 bool FailIfVanished(Turn& turn) {
   if (turn.node().absent_lists < kAbsentLists || turn.node().instance_id.empty()) return false;
   turn.Fail(Failure::kNodeLost, "the instance vanished from the provider's listings");
@@ -118,7 +125,7 @@ void AdvanceRequested(Turn& turn) {
     const Error& error = *turn.seen.create->error;
     return turn.Fail(FailureOf(error.code), error.message);
   }
-  if (FailIfBroken(turn) || FailIfUseless(turn) || FailIfExpired(turn)) return;
+  if (FailIfBroken(turn) || FailIfOff(turn) || FailIfUseless(turn) || FailIfExpired(turn)) return;
 
   if (node.instance_id.empty()) {
     // A registered node is a proof of existence; only its id is missing.
@@ -151,7 +158,8 @@ void AdvanceRequested(Turn& turn) {
 
 void AdvanceProvisioned(Turn& turn) {
   BurstNode& node = turn.node();
-  if (FailIfBroken(turn) || FailIfUseless(turn) || FailIfExpired(turn) || FailIfVanished(turn))
+  if (FailIfBroken(turn) || FailIfOff(turn) || FailIfUseless(turn) || FailIfExpired(turn) ||
+      FailIfVanished(turn))
     return;
   // A machine of ours under another id than the adopted one is waited for until a listing shows it.
   const bool ours = turn.seen.node && (turn.seen.node->instance_id.empty() ||

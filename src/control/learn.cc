@@ -1,4 +1,6 @@
 // What an observation proves whatever the phase, and how listings prove absence.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <tuple>
 
@@ -56,7 +58,8 @@ void StartMeter(Turn& turn, const ports::Instance& instance) {
   if (node.meter_start) return;
   if (node.billing.meter_starts == BillingTerms::MeterStart::kCreate)
     turn.Set(node.meter_start, std::clamp(instance.created, turn.RequestedAt(), turn.now));
-  else if (instance.state == ports::InstanceState::kRunning || turn.seen.node)
+  else if (instance.state == ports::InstanceState::kRunning ||
+           instance.state == ports::InstanceState::kOff || turn.seen.node)
     turn.Set(node.meter_start, turn.now);
 }
 
@@ -134,11 +137,23 @@ void LearnRun(Turn& turn) {
   }
   if (!run.certificate.empty() && node.certificate.empty())
     turn.Set(node.certificate, run.certificate);
+  // The wipe was late for us, and still in time for its certificate: the record says what that
+  // does.
+  if (run.certificate_full && node.wipe_class == WipeClass::kCryptoEraseOnly) {
+    turn.Set(node.wipe_class, WipeClass::kFull);
+    turn.Set(node.wipe_verified, true);
+  }
   if (!run.key_destroyed || node.key_destroyed) return;
   node.key_destroyed = true;
   node.key_destroyed_at = std::min(run.key_destroyed_at, turn.now);
   turn.step.changed = true;
-  turn.Record("key-destroyed", "the run key was destroyed: no copy of the data can be read");
+  turn.Record("key-destroyed",
+              node.key_owed_since
+                  ? fmt::format("the run key was destroyed, {} after the machine was given back "
+                                "without that: from here on no copy of the data can be read",
+                                FormatDuration(std::max(
+                                    node.key_destroyed_at - *node.key_owed_since, Duration{0})))
+                  : "the run key was destroyed: no copy of the data can be read");
 }
 
 }  // namespace
@@ -185,6 +200,7 @@ void CountGone(Turn& turn) {
     return;
   }
   // Something is left. What the adapter said before counts for nothing: it has to delete again.
+  if (!node.instance_id.empty()) turn.Set(node.instance_may_exist, true);
   turn.Set(node.absent_lists, 0);
   turn.Set(node.last_list_seen, node.instance_id.empty() ? read_at : Time{});
 }

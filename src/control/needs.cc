@@ -44,9 +44,8 @@ void NeedDeletion(Turn& turn) {
   const BurstNode& node = turn.node();
   if (!node.instance_id.empty() && !node.key_destroyed) {
     turn.step.commands.push_back(DestroyRunKey{node.name});
-    return;  // the key first, on every path
-  }
-  if (node.wipe_class == WipeClass::kCryptoEraseOnly && node.certificate.empty())
+    if (!node.key_owed_since) return;  // the key first, on every path
+  } else if (node.wipe_class == WipeClass::kCryptoEraseOnly && node.certificate.empty())
     turn.step.commands.push_back(CertifyLoss{node.name});
   if (node.instance_id.empty()) {
     // Nothing is known to exist but what a listing shows: an address that outlived a failed create.

@@ -44,6 +44,7 @@ struct NodeReport {
   std::int64_t staged_bytes = 0;
   bool results_returned = false;  // every pod ended and nothing is left to send
   int results = 0;                // result objects it had to send; final once results_returned
+  bool overwritten = false;       // the site has its wipe report, perhaps no certificate yet
   bool wiped = false;             // wipe report delivered and certificate written
   bool wipe_verified = false;     // every overwritten byte was read back and compared
   std::string certificate;        // file name of the certificate
@@ -60,7 +61,8 @@ struct RunReport {
   // Also true when the run was never prepared and DestroyRunKey came first: then it never will be.
   bool key_destroyed = false;
   Time key_destroyed_at{};
-  std::string certificate;  // of CertifyLoss, once written
+  std::string certificate;        // once written
+  bool certificate_full = false;  // it proves class "full": the node reported before it was deleted
 };
 
 struct PodReport {

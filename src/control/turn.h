@@ -43,10 +43,10 @@ struct Turn {
   // Notes the failure (the first one stays) and moves to the phase from which its path goes on.
   void Fail(Failure failure, std::string detail);
 
-  // Time in this phase during which this process watched; never negative.
-  Duration Waited() const;
-  // True once `limit` of Waited() has passed; otherwise asks to look again then.
+  // True once this process has watched the phase for `limit`; otherwise asks to look again then.
   bool Over(Duration limit);
+  // The same, counted from `since` instead of the beginning of the phase.
+  bool OverSince(Time since, Duration limit);
   void LookAgain(Time when);
 
   // Time of the create request. Only for nodes that were requested.
@@ -57,6 +57,9 @@ struct Turn {
   Time LastHeard() const;
   // The node's own instance as listed or answered last; nullptr: not in the observation.
   const ports::Instance* instance() const;
+  // A listing that is newer than the last heartbeat shows it in this state.
+  bool IsShown(ports::InstanceState state) const;
+  bool IsOff() const { return IsShown(ports::InstanceState::kOff); }
   CreateOutcome create_outcome() const;
 };
 

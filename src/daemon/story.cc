@@ -64,6 +64,21 @@ Told OfLostResults(const BurstNode& node) {
           false};
 }
 
+Told OfKeyDebt(const BurstNode& node) {
+  return {"BurstNode",
+          "",
+          node.name,
+          !node.key_destroyed,
+          node.key_destroyed ? "KeyDestroyed" : "KeyOwed",
+          KeyDebtSentence(node),
+          false};
+}
+
+// Never 100 before all is there.
+std::int64_t StagedPercent(std::int64_t staged_bytes, std::int64_t total_bytes) {
+  return static_cast<std::int64_t>(static_cast<__int128>(staged_bytes) * 100 / total_bytes);
+}
+
 }  // namespace
 
 std::vector<Told> Story::OfNodes(const std::vector<BurstNode>& changed) {
@@ -82,6 +97,8 @@ std::vector<Told> Story::OfNodes(const std::vector<BurstNode>& changed) {
       told.push_back(OfNode(node, node.phase == Phase::kPlanned ? node.why : PhaseSentence(node)));
     if (!std::exchange(known.results_lost, ResultsLost(node)) && known.results_lost)
       told.push_back(OfLostResults(node));
+    const int debt = !node.key_owed_since ? 0 : node.key_destroyed ? 2 : 1;
+    if (std::exchange(known.key_debt, debt) != debt) told.push_back(OfKeyDebt(node));
     const std::string message = moved && !node.Failed() ? ForPods(node) : std::string();
     const std::string_view reason = node.phase == Phase::kProvisioned ? "Booting" : "NodeReady";
     for (const PodRef& pod : node.pods) {
@@ -96,20 +113,31 @@ std::vector<Told> Story::OfNodes(const std::vector<BurstNode>& changed) {
   return told;
 }
 
-std::vector<Told> Story::OfStaging(const BurstNode& node, const gateway::NodeProgress& now) {
-  const std::int64_t total_bytes = now.sealed_bytes;
-  const auto it = nodes_.find(node.name);
-  if (it == nodes_.end() || node.phase != Phase::kJoined || total_bytes <= 0) return {};
-  const std::int64_t staged = std::clamp<std::int64_t>(now.staged_bytes, 0, total_bytes);
+std::vector<Told> Story::OfStaging(const BurstNode& node, const gateway::NodeProgress& seen,
+                                   Time now) {
+  const std::int64_t total_bytes = seen.sealed_bytes;
+  if (node.phase < Phase::kJoined || node.phase > Phase::kRunning || total_bytes <= 0) return {};
+  // Nothing was told of it yet where another process told its story before.
+  const auto [it, fresh] = nodes_.try_emplace(node.name);
+  Node& known = it->second;
+  if (fresh) {
+    known.phase = node.phase;
+    known.failed = node.Failed();
+  }
+  const std::int64_t staged = std::clamp<std::int64_t>(seen.staged_bytes, 0, total_bytes);
   const std::int64_t fifths = staged / std::max<std::int64_t>(1, total_bytes / 5);
-  if (it->second.staged_fifths >= fifths) return {};
-  it->second.staged_fifths = fifths;
-  std::string progress = fmt::format("{} % of {} staged", std::min<std::int64_t>(100, fifths * 20),
-                                     HumanBytes(total_bytes));
-  if (now.stage_bytes_per_s > 0 && staged < total_bytes)
+  std::string progress =
+      fmt::format("{} % of {} staged", StagedPercent(staged, total_bytes), HumanBytes(total_bytes));
+  if (seen.stage_bytes_per_s > 0 && staged < total_bytes)
     progress += fmt::format(
-        ", {} per second, {} left", HumanBytes(now.stage_bytes_per_s),
-        HumanDuration(std::chrono::seconds((total_bytes - staged) / now.stage_bytes_per_s + 1)));
+        ", {} per second, {} left", HumanBytes(seen.stage_bytes_per_s),
+        HumanDuration(std::chrono::seconds((total_bytes - staged) / seen.stage_bytes_per_s + 1)));
+  const bool due = fifths > known.staged_fifths ||
+                   (progress != known.staging && now - known.staging_told >= kStagingEvery);
+  if (!due) return {};
+  known.staged_fifths = std::max(known.staged_fifths, fifths);
+  known.staging = progress;
+  known.staging_told = now;
   std::vector<Told> told{{"BurstNode", "", node.name, false, "Staging", progress, true}};
   for (const PodRef& pod : node.pods) {
     if (told.size() > kPodsToldOfStaging) break;

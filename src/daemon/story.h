@@ -30,9 +30,12 @@ class Story {
   // About nodes that were just stored: themselves, and the pods they are rented for.
   std::vector<Told> OfNodes(const std::vector<BurstNode>& changed);
 
-  // How far the data of a node is staged: every fifth, to the node and to its first pods.
-  // With rate and time left, in real time.
-  std::vector<Told> OfStaging(const BurstNode& node, const gateway::NodeProgress& progress);
+  // How far the data of a node is staged, to the node and to its first pods, with rate and time
+  // left in real time: every fifth, and what else has changed each kStagingEvery. Also while pods
+  // run already, which may begin before all is there. At the end it says 100 %.
+  std::vector<Told> OfStaging(const BurstNode& node, const gateway::NodeProgress& progress,
+                              Time now);
+  static constexpr Duration kStagingEvery{2min};
 
   // Told when the decision itself changes: its sentence has sums and times that move. `kept` gets
   // the decisions that are new, told or not.
@@ -44,7 +47,10 @@ class Story {
     Phase phase = Phase::kGone;
     bool failed = false;
     bool results_lost = false;
+    int key_debt = 0;  // 1: the run key is owed, 2: it was, and is destroyed
     std::int64_t staged_fifths = -1;
+    std::string staging;  // as it was told last, and when
+    Time staging_told{};
   };
 
   std::map<std::string, Node> nodes_;             // that live

@@ -38,8 +38,13 @@ class StoryTest : public testing::Test {
     return Lines(story_.OfNodes({node_}));
   }
 
+  std::vector<Told> OfStaging(const gateway::NodeProgress& progress) {
+    return story_.OfStaging(node_, progress, now_);
+  }
+
   Story story_;
   BurstNode node_ = Node();
+  Time now_ = Time{} + 24h;
 };
 
 TEST_F(StoryTest, AGoodBurst) {
@@ -68,6 +73,25 @@ TEST_F(StoryTest, AGoodBurst) {
               ElementsAre("BurstNode/bn-1 Gone: nothing is left at verda; it cost 1.03 EUR"));
 }
 
+TEST_F(StoryTest, AKeyThatIsOwedIsToldOnceAndSoIsItsEnd) {
+  At(Phase::kDeleting);
+  node_.key_owed_since = Time{} + 24h;
+  EXPECT_THAT(
+      At(Phase::kDeleting),
+      ElementsAre("BurstNode/bn-1 Warning KeyOwed: the key service did not destroy its run key "
+                  "within 30m; from 1970-01-02T00:00:00Z on the machine was given back without "
+                  "that, and the destruction is asked for until it is done"));
+  EXPECT_THAT(At(Phase::kDeleting), IsEmpty());
+  node_.key_destroyed = true;
+  node_.key_destroyed_at = Time{} + 25h;
+  EXPECT_THAT(
+      At(Phase::kDeleting),
+      ElementsAre("BurstNode/bn-1 KeyDestroyed: the key service did not destroy its run key within "
+                  "30m; from 1970-01-02T00:00:00Z on the machine was given back without that; the "
+                  "key was destroyed at 1970-01-02T01:00:00Z"));
+  EXPECT_THAT(At(Phase::kDeleting), IsEmpty());
+}
+
 gateway::NodeProgress Staged(std::int64_t bytes, std::int64_t total, std::int64_t per_second = 0) {
   gateway::NodeProgress progress;
   progress.staged_bytes = bytes;
@@ -79,31 +103,63 @@ gateway::NodeProgress Staged(std::int64_t bytes, std::int64_t total, std::int64_
 TEST_F(StoryTest, StagingSaysHowFastAndHowLong) {
   At(Phase::kJoined);
   EXPECT_THAT(
-      Lines(story_.OfStaging(node_, Staged(200, 1000, 100))),
+      Lines(OfStaging(Staged(200, 1000, 100))),
       ElementsAre("~BurstNode/bn-1 Staging: 20 % of 1000 B staged, 100 B per second, 9s left",
                   "~Pod/a Staging: bn-1: 20 % of 1000 B staged, 100 B per second, 9s left"));
 }
 
 TEST_F(StoryTest, StagingIsToldInFifths) {
   At(Phase::kJoined);
-  EXPECT_THAT(Lines(story_.OfStaging(node_, Staged(0, 1000))),
+  EXPECT_THAT(Lines(OfStaging(Staged(0, 1000))),
               ElementsAre("~BurstNode/bn-1 Staging: 0 % of 1000 B staged",
                           "~Pod/a Staging: bn-1: 0 % of 1000 B staged"));
-  EXPECT_THAT(story_.OfStaging(node_, Staged(199, 1000)), IsEmpty());
-  EXPECT_THAT(Lines(story_.OfStaging(node_, Staged(450, 1000))),
-              ElementsAre("~BurstNode/bn-1 Staging: 40 % of 1000 B staged",
-                          "~Pod/a Staging: bn-1: 40 % of 1000 B staged"));
-  EXPECT_THAT(story_.OfStaging(node_, Staged(410, 1000)), IsEmpty()) << "never backwards";
-  EXPECT_EQ(story_.OfStaging(node_, Staged(1000, 1000)).size(), 2u);
-  EXPECT_THAT(story_.OfStaging(node_, Staged(0, 0)), IsEmpty());
+  EXPECT_THAT(OfStaging(Staged(199, 1000)), IsEmpty());
+  EXPECT_THAT(Lines(OfStaging(Staged(450, 1000))),
+              ElementsAre("~BurstNode/bn-1 Staging: 45 % of 1000 B staged",
+                          "~Pod/a Staging: bn-1: 45 % of 1000 B staged"));
+  EXPECT_THAT(OfStaging(Staged(410, 1000)), IsEmpty()) << "never backwards";
+  EXPECT_EQ(OfStaging(Staged(1000, 1000)).size(), 2u);
+  EXPECT_THAT(OfStaging(Staged(0, 0)), IsEmpty());
   At(Phase::kRunning);
-  EXPECT_THAT(story_.OfStaging(node_, Staged(1000, 1000)), IsEmpty());
+  EXPECT_THAT(OfStaging(Staged(1000, 1000)), IsEmpty());
+}
+
+TEST_F(StoryTest, StagingThatTakesLongIsToldFromTimeToTime) {
+  At(Phase::kJoined);
+  EXPECT_EQ(OfStaging(Staged(100, 1000, 10)).size(), 2u);
+  now_ += Story::kStagingEvery - 1s;
+  EXPECT_THAT(OfStaging(Staged(120, 1000, 10)), IsEmpty());
+  now_ += 1s;
+  EXPECT_THAT(OfStaging(Staged(100, 1000, 10)), IsEmpty()) << "nothing has changed";
+  EXPECT_THAT(Lines(OfStaging(Staged(120, 1000, 20))),
+              ElementsAre("~BurstNode/bn-1 Staging: 12 % of 1000 B staged, 20 B per second, 45s "
+                          "left",
+                          "~Pod/a Staging: bn-1: 12 % of 1000 B staged, 20 B per second, 45s "
+                          "left"));
+}
+
+TEST_F(StoryTest, StagingGoesOnBesidePodsThatBeganEarly) {
+  At(Phase::kJoined);
+  EXPECT_EQ(OfStaging(Staged(100, 1000, 10)).size(), 2u);
+  At(Phase::kRunning);
+  EXPECT_THAT(Lines(OfStaging(Staged(600, 1000, 10))).back(),
+              "~Pod/a Staging: bn-1: 60 % of 1000 B staged, 10 B per second, 41s left");
+  EXPECT_THAT(Lines(OfStaging(Staged(1000, 1000))).back(),
+              "~Pod/a Staging: bn-1: 100 % of 1000 B staged");
+  At(Phase::kReturning);
+  EXPECT_THAT(OfStaging(Staged(1000, 1000)), IsEmpty());
+}
+
+TEST_F(StoryTest, AnotherProcessGoesOnTellingOfStaging) {
+  node_.phase = Phase::kJoined;
+  EXPECT_EQ(OfStaging(Staged(100, 1000, 10)).size(), 2u);
+  EXPECT_THAT(At(Phase::kJoined), IsEmpty()) << "that was told by the one before";
 }
 
 TEST_F(StoryTest, ALargeJobIsNotFlooded) {
   for (int i = 0; i < 500; ++i) node_.pods.push_back({"vision/p" + std::to_string(i), "u"});
   At(Phase::kJoined);
-  EXPECT_EQ(story_.OfStaging(node_, Staged(0, 1000)).size(), 17u);
+  EXPECT_EQ(OfStaging(Staged(0, 1000)).size(), 17u);
 }
 
 TEST_F(StoryTest, AFailureIsToldOnceHoweverOftenTheNodeChanges) {

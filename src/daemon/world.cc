@@ -147,9 +147,8 @@ void Daemon::TellPeople(const server::RoundView& view, const std::vector<BurstNo
                 std::make_move_iterator(more.end()));
   };
   for (const BurstNode& node : view.snapshot.burst_nodes) {
-    if (node.phase != Phase::kJoined) continue;
-    const gateway::NodeProgress progress = gateway_->Progress(node.name);
-    add(story_.OfStaging(node, progress));
+    if (node.phase < Phase::kJoined || node.phase > Phase::kRunning) continue;
+    add(story_.OfStaging(node, gateway_->Progress(node.name), clock_->Now()));
   }
   std::vector<const Decision*> kept;
   add(story_.OfDecisions(view.snapshot, view.plan.decisions, &kept));

@@ -25,7 +25,8 @@ data::Medium MediumOf(const WipeFacts& facts) {
   medium.region = Or(node.offer.region, "unknown");
   medium.instance_id = Or(node.instance_id, "never known");
   medium.instance_type = Or(node.offer.instance_type, "unknown");
-  medium.device = "unknown: the node was lost";
+  medium.device = facts.node.key_owed_since ? "unknown: the node did not state it"
+                                            : "unknown: the node was lost";
   if (!facts.wipe) return medium;
   const door::WipeStatement& said = facts.wipe->statement;
   medium.device = Or(said.device, "none: the node had no cache");
@@ -56,16 +57,29 @@ data::Technique CryptoErase(const WipeFacts& facts) {
   return technique;
 }
 
+// A machine whose key outlived it is told apart from one that was lost.
+constexpr std::string_view kNotStated = "the machine was given back before it stated an overwrite";
+
+std::string HolderOf(const WipeFacts& facts) {
+  if (facts.wipe) return "at the node: " + facts.wipe->statement.keys;
+  return facts.node.key_owed_since ? "the node held it in memory only, until it was deleted"
+                                   : "the node held it in memory only and was lost";
+}
+
 data::WipedKeys KeysOf(const WipeFacts& facts) {
   const KeyFacts& key = facts.key;
   data::WipedKeys keys;
   keys.key_id = key.key_id;
   keys.created = key.created.value_or(*key.destroyed);
   keys.destroyed = *key.destroyed;
-  keys.statement =
-      facts.wipe ? "held at the site until destroyed; at the node: " +
-                       facts.wipe->statement.keys.substr(0, kMaxDetailBytes - 60)
-                 : "held at the site until destroyed; the node held it in memory only and was lost";
+  std::string late;
+  if (const auto& owed = facts.node.key_owed_since)
+    late = fmt::format(
+        "; the key service did not destroy it in time: the machine was given back from {} on, the "
+        "key was destroyed at {}",
+        FormatTime(*owed), FormatTime(keys.destroyed));
+  keys.statement = "held at the site until destroyed; " + HolderOf(facts);
+  keys.statement = keys.statement.substr(0, kMaxDetailBytes - late.size()) + late;
   if (key.created && key.service_created && key.service_destroyed)
     // Whole seconds of one clock, of which the second may have been read first.
     keys.service = data::KeyServiceStatement{key.service, key.version, *key.service_created,
@@ -79,7 +93,9 @@ data::Technique OverwriteOf(const WipeFacts& facts) {
   technique.name = data::kOverwrite;
   if (!facts.wipe) {
     technique.result = data::TechniqueResult::kNotAvailable;
-    technique.detail = "the node was lost before it could overwrite its cache";
+    technique.detail = facts.node.key_owed_since
+                           ? kNotStated
+                           : "the node was lost before it could overwrite its cache";
     return technique;
   }
   const door::WipeStatement& said = facts.wipe->statement;

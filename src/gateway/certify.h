@@ -15,6 +15,7 @@
 #include "data/sign.h"
 #include "door/protocol.h"
 #include "gateway/key_store.h"
+#include "gateway/node_records.h"
 #include "gateway/run_record.h"
 #include "model/burst_node.h"
 
@@ -25,17 +26,11 @@ struct CertifierOptions {
   std::string issuer = "spillwayd";
 };
 
-// What the node said it did, with its times by the site's clock.
-struct StatedWipe {
-  door::WipeStatement statement;
-  Time started{}, ended{};
-};
-
 // Everything a certificate is written from.
 struct WipeFacts {
   BurstNode node;
   bool simulated = false;                // the machine was a simulated one; the certificate says so
-  std::optional<StatedWipe> wipe;        // nullopt: the node was lost
+  std::optional<StatedWipe> wipe;        // nullopt: lost, or deleted before it said anything
   KeyFacts key;                          // destroyed
   std::shared_ptr<const RunRecord> run;  // nullptr: never prepared
   std::vector<std::string> receipts;

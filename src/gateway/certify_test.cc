@@ -114,6 +114,12 @@ TEST_F(CertifyTest, NothingMoreIsClaimedThanWasDone) {
                        f.wipe->statement.keys = "zeroised";
                      }),
               HasSubstr("overwrote nothing"));
+  EXPECT_THAT(reason("owed",
+                     [](WipeFacts& f) {
+                       f.wipe.reset();
+                       f.node.key_owed_since = kNow - 10min;
+                     }),
+              HasSubstr("given back before it stated an overwrite"));
   EXPECT_THAT(reason("never",
                      [](WipeFacts& f) {
                        f.wipe.reset();
@@ -122,6 +128,18 @@ TEST_F(CertifyTest, NothingMoreIsClaimedThanWasDone) {
                        f.node.instance_id.clear();
                      }),
               HasSubstr("lost"));
+}
+
+TEST_F(CertifyTest, AKeyThatOutlivedItsMachineIsToldWithBothTimes) {
+  WipeFacts facts = Facts("bn-1");
+  facts.wipe = Wipe();
+  facts.wipe->statement.keys = std::string(500, 'k');
+  facts.node.key_owed_since = kNow - 10min;
+  const data::Certificate certificate = CertifyAndRead(facts);
+  EXPECT_EQ(certificate.keys.destroyed, kNow - 1min);
+  EXPECT_THAT(certificate.keys.statement,
+              HasSubstr("the machine was given back from " + FormatTime(kNow - 10min) +
+                        " on, the key was destroyed at " + FormatTime(kNow - 1min)));
 }
 
 TEST_F(CertifyTest, TheWholeCacheCoversWhatIsNotKnown) {

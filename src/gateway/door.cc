@@ -413,22 +413,36 @@ Result<net::Response> Door::PostWiped(const std::string& node, const net::Reques
     const std::optional<DesiredState> desired = backend_.DesiredFor(node);
     if (!desired || desired->want != door::Want::kWipe)
       return Fail(Code::kConflict, fmt::format("node {} was not asked to wipe its cache", node));
+    SPW_TRY(KeepStatement(node, std::move(statement)));
     // Nothing that was sealed may still be opened once the certificate says so.
     SPW_TRY(DestroyRun(node));
-    SPW_ASSIGN(WipeFacts facts, FactsOf(desired->node, desired->simulated));
-    const Time now = clock_.Now();
-    const auto moment = [&](std::int64_t ms_ago) {
-      constexpr std::int64_t kLongest = Duration(24h * 366).count();
-      return now - Duration(std::min(ms_ago, kLongest) * options_.clock_scale);
-    };
-    facts.wipe = StatedWipe{std::move(statement), {}, {}};
-    facts.wipe->started = moment(facts.wipe->statement.started_ms_ago);
-    facts.wipe->ended = moment(facts.wipe->statement.ended_ms_ago);
-    SPW_ASSIGN(certificate, certifier_.Certify(facts, now));
+    SPW_ASSIGN(const WipeFacts facts, FactsOf(desired->node, desired->simulated));
+    SPW_ASSIGN(certificate, certifier_.Certify(facts, clock_.Now()));
   }
   SPW_TRY(RecordWipe(node, *certificate));
   backend_.OnChange(node);
   return net::Response::Json(json::object{{"certificate", certificate->file}});
+}
+
+Status Door::KeepStatement(const std::string& node, door::WipeStatement statement) {
+  const Time now = clock_.Now();
+  const auto moment = [&](std::int64_t ms_ago) {
+    constexpr std::int64_t kLongest = Duration(24h * 366).count();
+    return now - Duration(std::min(ms_ago, kLongest) * options_.clock_scale);
+  };
+  StatedWipe stated{std::move(statement), {}, {}};
+  stated.started = moment(stated.statement.started_ms_ago);
+  stated.ended = moment(stated.statement.ended_ms_ago);
+  {
+    const std::lock_guard lock(mutex_);
+    const NodeRecord* known = records_.Find(node);
+    if (known == nullptr) return Fail(Code::kConflict, "the node is not known any more");
+    NodeRecord record = *known;
+    record.stated = std::move(stated);
+    SPW_TRY(records_.Put(std::move(record)));
+  }
+  backend_.OnChange(node);
+  return Ok();
 }
 
 Result<WipeFacts> Door::FactsOf(const BurstNode& node, bool simulated) {
@@ -440,6 +454,7 @@ Result<WipeFacts> Door::FactsOf(const BurstNode& node, bool simulated) {
   facts.run = runs_.Find(node.name);
   SPW_ASSIGN(facts.receipts, runs_.Receipts(node.name));
   const std::lock_guard lock(mutex_);
+  if (const NodeRecord* record = records_.Find(node.name)) facts.wipe = record->stated;
   if (const auto it = live_.find(node.name); it != live_.end()) {
     facts.last_heartbeat = it->second.last_heartbeat;
     facts.staged_bytes = it->second.said.staged_bytes;
@@ -480,6 +495,7 @@ std::optional<control::NodeReport> Door::Report(const std::string& node) const {
   report.last_heartbeat = record->registered_at;
   report.hardware = record->shown.hardware;
   report.labels = record->shown.labels;
+  report.overwritten = record->stated.has_value();
   report.wiped = record->wiped;
   report.wipe_verified = record->wipe_verified;
   report.certificate = record->certificate;

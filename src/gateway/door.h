@@ -166,6 +166,8 @@ class Door {
   void AnnounceWipe(const std::string& node);
   Result<std::string> WrappedKey(const std::string& node);
   Result<WipeFacts> FactsOf(const BurstNode& node, bool simulated);
+  // Durable before anything is made of it.
+  Status KeepStatement(const std::string& node, door::WipeStatement statement);
   Status RecordWipe(const std::string& node, const CertificateInfo& certificate);
 
   const DoorOptions options_;

@@ -160,7 +160,10 @@ std::optional<control::NodeReport> Gateway::NodeReport(const std::string& node) 
 
 control::RunReport Gateway::RunReport(const std::string& run) const {
   control::RunReport report = runs_->Report(run);
-  if (const auto certificate = certifier_->Find(run)) report.certificate = certificate->file;
+  if (const auto certificate = certifier_->Find(run)) {
+    report.certificate = certificate->file;
+    report.certificate_full = certificate->verified;
+  }
   return report;
 }
 

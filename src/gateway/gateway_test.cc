@@ -487,6 +487,33 @@ TEST_F(GatewayTest, ALostNodeGetsTheLesserCertificate) {
               ElementsAre("certificates/bn-1.json", "certificates/bn-7.json"));
 }
 
+TEST_F(GatewayTest, AKeyThatOutlivedItsMachineIsCertifiedWithWhatTheNodeHadStated) {
+  const auto service = std::make_shared<OtherService>();
+  key_service_ = service;
+  Reopen();
+  FakeNode node = StagedNode("bn-1");
+  backend_.Want("bn-1", door::Want::kWipe, Phase::kWiping);
+  service->away = true;
+  const std::string statement = json::serialize(door::Encode(Statement(16 << 20)));
+  EXPECT_EQ(node.Send("POST", "/node/v1/wiped", statement).status, 503);
+  BurstNode owed = backend_.desired["bn-1"].node;
+  owed.key_owed_since = clock_.Now();
+  backend_.Want("bn-1", door::Want::kPowerOff, Phase::kDeleting);
+  Reopen();
+  EXPECT_EQ(gateway_->CertifyLoss(owed, true).error().code, Code::kConflict);
+  EXPECT_FALSE(gateway_->RunReport("bn-1").certificate_full);
+
+  service->away = false;
+  ASSERT_TRUE(gateway_->DestroyRunKey("bn-1"));
+  ASSERT_TRUE(gateway_->CertifyLoss(owed, true));
+  EXPECT_TRUE(gateway_->RunReport("bn-1").certificate_full);
+  const auto verified = data::VerifyCertificate(*gateway_->Certificate("certificates/bn-1.json"));
+  ASSERT_TRUE(verified) << verified.error().message;
+  EXPECT_EQ(verified->certificate.wipe_class, data::WipeClass::kFull) << "it was read back";
+  EXPECT_THAT(verified->certificate.keys.statement,
+              HasSubstr("the machine was given back from " + FormatTime(*owed.key_owed_since)));
+}
+
 TEST_F(GatewayTest, NothingIsCertifiedUntilTheKeyServiceHasDestroyedTheKey) {
   const auto service = std::make_shared<OtherService>();
   key_service_ = service;
@@ -507,6 +534,7 @@ TEST_F(GatewayTest, NothingIsCertifiedUntilTheKeyServiceHasDestroyedTheKey) {
     EXPECT_TRUE(gateway_->Certificates()->empty());
     Reopen();
   }
+  EXPECT_TRUE(gateway_->NodeReport("bn-1")->overwritten) << "what it did is kept";
   service->away = false;
   ASSERT_TRUE(node.Json("POST", "/node/v1/wiped", door::Encode(Statement(16 << 20))));
   EXPECT_TRUE(gateway_->RunReport("bn-1").key_destroyed);

@@ -12,6 +12,25 @@ constexpr std::size_t kMaxRecordBytes = 1 << 20;
 // Stands where the token was when a registration is kept.
 constexpr std::string_view kNoToken = "used";
 
+json::value EncodeStated(const std::optional<StatedWipe>& stated) {
+  if (!stated) return nullptr;
+  return json::object{{"statement", door::Encode(stated->statement)},
+                      {"startedMs", stated->started.time_since_epoch().count()},
+                      {"endedMs", stated->ended.time_since_epoch().count()}};
+}
+
+Result<StatedWipe> DecodeStated(const json::value& value) {
+  std::optional<Error> error;
+  data::FieldReader reader(value, "stated", error);
+  StatedWipe stated;
+  SPW_ASSIGN(stated.statement, door::DecodeWipeStatement(reader.Object("statement")));
+  stated.started = Time{Duration(reader.Int("startedMs", INT64_MIN, INT64_MAX))};
+  stated.ended = Time{Duration(reader.Int("endedMs", INT64_MIN, INT64_MAX))};
+  reader.Done();
+  if (error) return Fail(*error);
+  return stated;
+}
+
 std::string EncodeRecord(const NodeRecord& record) {
   json::value shown = nullptr;
   if (record.registered) {
@@ -26,6 +45,7 @@ std::string EncodeRecord(const NodeRecord& record) {
                    {"shown", std::move(shown)},
                    {"registeredMs", record.registered_at.time_since_epoch().count()},
                    {"wipeAnnounced", record.wipe_announced},
+                   {"stated", EncodeStated(record.stated)},
                    {"wiped", record.wiped},
                    {"wipeVerified", record.wipe_verified},
                    {"certificate", record.certificate}});
@@ -48,6 +68,12 @@ Result<NodeRecord> DecodeRecord(std::string_view text) {
   }
   record.registered_at = Time{Duration(reader.Int("registeredMs", INT64_MIN, INT64_MAX))};
   record.wipe_announced = reader.Bool("wipeAnnounced");
+  // Absent in records of older versions.
+  if (FindObject(parsed, "stated") != nullptr) {
+    SPW_ASSIGN(record.stated, DecodeStated(reader.Object("stated")));
+  } else if (parsed.as_object().contains("stated")) {
+    reader.Null("stated");
+  }
   record.wiped = reader.Bool("wiped");
   record.wipe_verified = reader.Bool("wipeVerified");
   record.certificate = reader.TextOrEmpty("certificate");

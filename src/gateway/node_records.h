@@ -14,6 +14,12 @@
 
 namespace spillway::gateway {
 
+// What the node said it did, with its times by the site's clock.
+struct StatedWipe {
+  door::WipeStatement statement;
+  Time started{}, ended{};
+};
+
 struct NodeRecord {
   std::string node;
   Digest token_sha256{};
@@ -23,7 +29,10 @@ struct NodeRecord {
   Time registered_at{};
   door::RegisterRequest shown;  // without the token; its tls_key is who may speak as the node
   bool wipe_announced = false;  // the hook before the wipe is over
-  // Once its statement was taken.
+  // Its newest statement, kept before anything else is done with it: the machine may be gone when
+  // the certificate can be written.
+  std::optional<StatedWipe> stated;
+  // Once there is a certificate of it.
   bool wiped = false, wipe_verified = false;
   std::string certificate;
 };

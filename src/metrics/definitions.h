@@ -117,6 +117,12 @@ inline constexpr Definition kReturned{
     "Machines given back in the last 366 days by what is proven of their wipe: full (overwritten "
     "and read back), crypto-erase only, unproven, not needed (no data was there).",
     {"provider", "wipe"}};
+inline constexpr Definition kKeysOwed{
+    Type::kGauge,
+    "spillway_keys_owed",
+    "Run keys that the key service did not destroy in time: their machines are given back without "
+    "that, and it is asked again until they are destroyed.",
+    {"provider"}};
 inline constexpr Definition kStagingBytes{
     Type::kGauge,
     "spillway_staging_bytes",
@@ -220,16 +226,16 @@ inline constexpr Definition kWritesDropped{
 
 // In the order in which they are shown.
 inline constexpr std::array kAll{
-    &kBuildInfo,      &kLeader,          &kLeaseLeft,      &kReaction,      &kReactionOwn,
-    &kRounds,         &kRoundSeconds,    &kPlanSeconds,    &kRoundAge,      &kCommitSeconds,
-    &kCommitFailures, &kLedgerRecords,   &kObjectProblems, &kPodsWaiting,   &kOldestWait,
-    &kNodes,          &kNodesOverdue,    &kIdleNodes,      &kReturnAge,     &kReturned,
-    &kStagingBytes,   &kResultsPending,  &kSpent,          &kRate,          &kLiveCost,
-    &kLiveForecast,   &kAboveForecast,   &kBudgetLimit,    &kBudgetWarn,    &kBudgetSpent,
-    &kBudgetReserved, &kProviderReady,   &kListingAge,     &kUnknownThings, &kParkedOffers,
-    &kProviderCalls,  &kProviderSeconds, &kApiRequests,    &kApiSeconds,    &kWatchSilence,
-    &kWatchFailures,  &kRelists,         &kWritesDropped,  &kStartTime,     &kCpuSeconds,
-    &kResidentMemory, &kOpenFiles,       &kMostFiles,
+    &kBuildInfo,      &kLeader,         &kLeaseLeft,       &kReaction,      &kReactionOwn,
+    &kRounds,         &kRoundSeconds,   &kPlanSeconds,     &kRoundAge,      &kCommitSeconds,
+    &kCommitFailures, &kLedgerRecords,  &kObjectProblems,  &kPodsWaiting,   &kOldestWait,
+    &kNodes,          &kNodesOverdue,   &kIdleNodes,       &kReturnAge,     &kReturned,
+    &kKeysOwed,       &kStagingBytes,   &kResultsPending,  &kSpent,         &kRate,
+    &kLiveCost,       &kLiveForecast,   &kAboveForecast,   &kBudgetLimit,   &kBudgetWarn,
+    &kBudgetSpent,    &kBudgetReserved, &kProviderReady,   &kListingAge,    &kUnknownThings,
+    &kParkedOffers,   &kProviderCalls,  &kProviderSeconds, &kApiRequests,   &kApiSeconds,
+    &kWatchSilence,   &kWatchFailures,  &kRelists,         &kWritesDropped, &kStartTime,
+    &kCpuSeconds,     &kResidentMemory, &kOpenFiles,       &kMostFiles,
 };
 
 }  // namespace spillway::metrics

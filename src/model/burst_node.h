@@ -87,6 +87,7 @@ struct Deadlines {
   Duration start{0};          // from the first pod that it took until a container runs; 0: for ever
   Duration give_back{30min};  // results receipted
   Duration wipe{20min};
+  Duration key{30min};     // until the run key is destroyed; then the machine goes without it
   Duration lifetime{12h};  // from creation; running pods are stopped
   Duration lease{2min};    // without heartbeat: lost. Must exceed the node's own lease.
   bool operator==(const Deadlines&) const = default;
@@ -135,6 +136,9 @@ struct BurstNode {
   std::optional<Time> prepared_at;    // its data could be fetched
   bool key_destroyed = false;
   Time key_destroyed_at{};
+  // The key service did not destroy it within deadlines.key: from here on the machine was deleted
+  // without waiting for it, and the destruction was owed. Stays once it is set.
+  std::optional<Time> key_owed_since;
   bool delete_accepted = false;
   Time delete_accepted_at{};
   int absent_lists = 0;   // consecutive listings without it, while its absence matters
@@ -164,6 +168,9 @@ struct BurstNode {
 
   bool Live() const { return phase != Phase::kGone; }
   bool Failed() const { return failure != Failure::kNone; }
+  bool KeyOwed() const { return key_owed_since && !key_destroyed; }
+  // Nothing of it exists or costs any more; only the end of its run key is waited for.
+  bool OnlyKeyLeft() const { return phase == Phase::kDeleting && KeyOwed() && !instance_may_exist; }
 };
 
 }  // namespace spillway

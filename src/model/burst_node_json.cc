@@ -109,6 +109,7 @@ json::object EncodeDeadlines(const Deadlines& d) {
                        {"start", UnlessZero(d.start)},
                        {"giveBack", Text(d.give_back)},
                        {"wipe", Text(d.wipe)},
+                       {"key", Text(d.key)},
                        {"lifetime", Text(d.lifetime)},
                        {"lease", Text(d.lease)}});
 }
@@ -121,6 +122,7 @@ Deadlines DecodeDeadlines(const json::value& v) {
           .start = DurationAt(v, "start"),
           .give_back = DurationAt(v, "giveBack"),
           .wipe = DurationAt(v, "wipe"),
+          .key = Find(v, "key") != nullptr ? DurationAt(v, "key") : Deadlines{}.key,
           .lifetime = DurationAt(v, "lifetime"),
           .lease = DurationAt(v, "lease")};
 }
@@ -259,12 +261,20 @@ json::array EncodeConditions(const BurstNode& n) {
   const bool ready = n.phase >= Phase::kJoined && n.phase <= Phase::kReturning && !n.Failed();
   add("Ready", ready, Name(n.phase), PhaseSentence(n), ReadySince(n, ready));
   if (n.Failed()) add("Failed", true, Name(n.failure), n.failure_detail, ReadySince(n, false));
-  if (n.wipe_class != WipeClass::kNone)
+  if (n.key_owed_since)
+    add("KeyDestroyed", n.key_destroyed, n.key_destroyed ? "DestroyedLate" : "Owed",
+        KeyDebtSentence(n), n.key_destroyed ? n.key_destroyed_at : *n.key_owed_since);
+  // While the key lives, nothing is erased.
+  if (n.wipe_class != WipeClass::kNone && !n.KeyOwed())
     add("Wiped", true, n.wipe_class == WipeClass::kFull ? "Full" : "CryptoEraseOnly",
         "certificate " + n.certificate, Reached(n, Phase::kDeleting).value_or(n.phase_since));
   const bool gone = !n.Live();
-  add("Gone", gone, gone ? "NothingLeft" : "MeterMayRun",
-      gone ? PhaseSentence(n) : n.offer.provider + " may still count",
+  const bool key_left = n.OnlyKeyLeft();
+  add("Gone", gone,
+      gone       ? "NothingLeft"
+      : key_left ? "KeyOwed"
+                 : "MeterMayRun",
+      gone || key_left ? PhaseSentence(n) : n.offer.provider + " may still count",
       gone ? n.phase_since : n.created_at);
   return out;
 }
@@ -285,6 +295,7 @@ json::object EncodeStatus(const BurstNode& n) {
        {"preparedAt", OptionalTime(n.prepared_at)},
        {"keyDestroyed", n.key_destroyed},
        {"keyDestroyedAt", TimeOrNull(n.key_destroyed_at)},
+       {"keyOwedSince", OptionalTime(n.key_owed_since)},
        {"deleteAccepted", n.delete_accepted},
        {"deleteAcceptedAt", TimeOrNull(n.delete_accepted_at)},
        {"absentLists", n.absent_lists},
@@ -397,6 +408,7 @@ Status DecodeStatus(const json::value& status, BurstNode& n) {
   SPW_ASSIGN(n.phase_since, TimeAt(status, "phaseSince"));
   SPW_ASSIGN(n.created_at, TimeAt(status, "createdAt"));
   SPW_ASSIGN(n.key_destroyed_at, TimeAt(status, "keyDestroyedAt"));
+  SPW_ASSIGN(n.key_owed_since, OptionalTimeAt(status, "keyOwedSince"));
   SPW_ASSIGN(n.delete_accepted_at, TimeAt(status, "deleteAcceptedAt"));
   SPW_ASSIGN(n.last_list_seen, TimeAt(status, "lastListSeen"));
   SPW_ASSIGN(n.meter_start, OptionalTimeAt(status, "meterStart"));

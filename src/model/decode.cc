@@ -132,6 +132,7 @@ Result<Policy> DecodePolicy(const json::value& object) {
         StringOr(*wipe, "overwrite", "used") == "whole" ? Overwrite::kWhole : Overwrite::kUsed;
     p.verify =
         StringOr(*wipe, "verify", "full") == "sample" ? WipeCheck::kSample : WipeCheck::kFull;
+    SPW_ASSIGN(p.key_within, DurationOr(*wipe, "keyWithin", p.key_within));
   }
   return p;
 }

@@ -102,6 +102,7 @@ BurstNode Sample() {
   n.deadlines.boot = 7min;
   n.deadlines.join = 6min;
   n.deadlines.start = 31min;
+  n.deadlines.key = 29min;
   n.overwrite = Overwrite::kWhole;
   n.verify = WipeCheck::kSample;
   n.scratch = Scratch::kSealed;
@@ -112,6 +113,7 @@ BurstNode Sample() {
   n.instance_may_exist = n.pods_admitted = n.run_prepared = n.key_destroyed = n.delete_accepted =
       true;
   n.key_destroyed_at = n.delete_accepted_at = n.last_list_seen = n.created_at = n.phase_since = t;
+  n.key_owed_since = t + 9s;
   n.absent_lists = 1;
   n.history = {{Phase::kPlanned, t}, {Phase::kWiping, t + 1s}};
   n.meter_start = t;
@@ -167,6 +169,29 @@ TEST(BurstNodeJson, RoundTripsExactly) {
   EXPECT_EQ(back->wipe_class, n.wipe_class);
   EXPECT_EQ(back->scratch, n.scratch);
   EXPECT_EQ(back->key_destroyed_at, n.key_destroyed_at);
+  EXPECT_EQ(back->key_owed_since, n.key_owed_since);
+}
+
+TEST(BurstNodeJson, AnOwedKeyIsAConditionAndNothingCountsAsWiped) {
+  const auto condition = [](const BurstNode& n, std::string_view type) -> json::value {
+    const json::value status = *Find(EncodeBurstNode(n), "status");
+    for (const json::value& c : *FindArray(status, "conditions"))
+      if (StringOr(c, "type", "") == type) return c;
+    return nullptr;
+  };
+  BurstNode n = Sample();
+  n.phase = Phase::kDeleting;
+  n.instance_may_exist = n.key_destroyed = false;
+  const json::value owed = condition(n, "KeyDestroyed");
+  EXPECT_EQ(StringOr(owed, "status", ""), "False");
+  EXPECT_EQ(StringOr(owed, "reason", ""), "Owed");
+  EXPECT_EQ(StringOr(condition(n, "Gone"), "reason", ""), "KeyOwed") << "no meter runs";
+  EXPECT_TRUE(condition(n, "Wiped").is_null());
+  n.key_destroyed = true;
+  EXPECT_EQ(StringOr(condition(n, "KeyDestroyed"), "status", ""), "True");
+  EXPECT_EQ(StringOr(condition(n, "Wiped"), "reason", ""), "CryptoEraseOnly");
+  n.key_owed_since.reset();
+  EXPECT_TRUE(condition(n, "KeyDestroyed").is_null()) << "in time: nothing to tell";
 }
 
 }  // namespace

@@ -48,6 +48,7 @@ struct Policy {
   Duration lifetime{12h};
   Overwrite overwrite = Overwrite::kUsed;
   WipeCheck verify = WipeCheck::kFull;
+  Duration key_within{30min};  // see Deadlines::key
   Scratch scratch = Scratch::kAny;
 };
 

@@ -11,6 +11,16 @@ std::string RoundedMoney(Money m) {
   return FormatMoney(Money::Cents((m.micro() + half) / 10'000));
 }
 
+std::string KeyDebtSentence(const BurstNode& n) {
+  const std::string waited = fmt::format(
+      "the key service did not destroy its run key within {}; from {} on the machine was given "
+      "back "
+      "without that",
+      FormatDuration(n.deadlines.key), FormatTime(n.key_owed_since.value_or(n.phase_since)));
+  if (!n.key_destroyed) return waited + ", and the destruction is asked for until it is done";
+  return fmt::format("{}; the key was destroyed at {}", waited, FormatTime(n.key_destroyed_at));
+}
+
 std::string PhaseSentence(const BurstNode& n) {
   const std::string machine = fmt::format("{} in {}", n.offer.instance_type, n.offer.region);
   switch (n.phase) {
@@ -33,6 +43,7 @@ std::string PhaseSentence(const BurstNode& n) {
     case Phase::kWiping:
       return "keys are destroyed and its cache is being overwritten";
     case Phase::kDeleting:
+      if (n.OnlyKeyLeft()) return KeyDebtSentence(n);
       return fmt::format("{} is asked to delete it until nothing is left", n.offer.provider);
     case Phase::kGone:
       return fmt::format("nothing is left at {}; it cost {}", n.offer.provider,

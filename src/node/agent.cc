@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <filesystem>
 #include <set>
 
 #include "base/log.h"
@@ -99,11 +100,14 @@ std::optional<End> Agent::Begin() {
 // From the start, so that the kubelet knows the plug-in before the first pod comes.
 Status Agent::ServeVolumes() {
   if (options_.kubelet_directory.empty()) return Ok();
-  volumes_ = std::make_unique<Volumes>(options_.volumes, [this] { Wake(); }, options_.kept);
-  volumes_->Restore(left_);
   csi::PluginOptions plugin;
   plugin.node_id = options_.user_data.name;
   plugin.kubelet_directory = options_.kubelet_directory;
+  VolumeLimits limits = options_.volumes;
+  limits.held_directory =
+      std::filesystem::path(csi::Plugin::CsiSocket(plugin)).parent_path() / "held";
+  volumes_ = std::make_unique<Volumes>(std::move(limits), [this] { Wake(); }, options_.kept);
+  volumes_->Restore(left_);
   SPW_ASSIGN(plugin_, csi::Plugin::Start(std::move(plugin), *volumes_));
   return Ok();
 }

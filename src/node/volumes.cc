@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/encoding.h"
 #include "base/json.h"
 #include "base/log.h"
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr mode_t kInputMode = 0755, kResultsMode = 0777;  // a pod may run as any user
 constexpr std::int64_t kDirectoryRoom = 1 << 20;          // beside the files' pages
+constexpr std::size_t kPlaceDigits = 32;
 constexpr std::int64_t kWhatFits = std::int64_t{1} << 60;
 
 VolumeLimits Complete(VolumeLimits limits) {
@@ -71,8 +73,8 @@ void Volumes::Close() {
     services_ = nullptr;
     left.swap(volumes_);
   }
-  for (const auto& [target, volume] : left) {
-    DropMemory(target);
+  for (const auto& [place, volume] : left) {
+    if (volume.sealed != place) DropMemory(place);
     if (!volume.sealed.empty()) DropDirectory(volume.sealed);
   }
 }
@@ -259,55 +261,90 @@ Status Volumes::Unpublish(const std::string& volume_id, const std::string& targe
   const auto it = volumes_.find(target_path);
   if (it == volumes_.end()) {
     lock.unlock();
-    return Unmount(target_path);
+    SPW_TRY(Unmount(target_path));
+    if (kept_ != nullptr) kept_->Drop(kKeptVolume + target_path);
+    return Ok();
   }
   if (it->second.volume_id != volume_id)
     return Fail(Code::kInvalid, fmt::format("volume {} is mounted there", it->second.volume_id));
-  if (it->second.gives_results) SPW_TRY(AwaitReceipts(lock, target_path));
-  return Leave(lock, target_path);
+  if (it->second.stage != Stage::kPublished)
+    return Fail(Code::kUnavailable, "the volume is being unpublished");
+  return it->second.gives_results ? Hold(lock, target_path) : Leave(lock, target_path);
 }
 
-// Begins or goes on with handing over the volume's files; Ok once all have their receipts.
-Status Volumes::AwaitReceipts(Lock& lock, const std::string& target) {
-  Volume& begun = volumes_.at(target);
-  if (begun.stage == Stage::kPublished || begun.stage == Stage::kFailed) {
-    begun.stage = Stage::kCollecting;
-    queue_.push_back(target);
-    changed_.notify_all();
-  }
-  const auto settled = [&] {
-    const auto it = volumes_.find(target);
-    if (closed_ || it == volumes_.end() || it->second.stage == Stage::kFailed) return true;
-    return it->second.stage == Stage::kCollected &&
-           services_->results->Pending(it->second.asked.uid) == 0;
-  };
-  const bool in_time = changed_.wait_for(lock, limits_.longest_call, settled);
-  if (closed_) return Fail(Code::kUnavailable, "the node is ending");
-  const Volume& volume = volumes_.at(target);
-  if (volume.stage == Stage::kFailed) return Fail(*volume.error);
-  if (in_time) return Ok();
-  if (volume.stage == Stage::kCollecting)
-    return Fail(Code::kUnavailable, "the result files are being sealed");
-  return Fail(Code::kUnavailable,
-              fmt::format("{} result files of the pod wait for the site's receipt",
-                          services_->results->Pending(volume.asked.uid)));
-}
-
-Status Volumes::Leave(Lock& lock, const std::string& target) {
+Status Volumes::Hold(Lock& lock, const std::string& target) {
+  const auto held = std::count_if(volumes_.begin(), volumes_.end(),
+                                  [](const auto& entry) { return entry.second.held; });
+  if (static_cast<std::size_t>(held) >= limits_.held)
+    return Fail(Code::kUnavailable,
+                fmt::format("the results of {} volumes wait for the site's receipts", held));
   volumes_.at(target).stage = Stage::kLeaving;
+  ++publishing_;
+  const Volume volume = volumes_.at(target);
   lock.unlock();
-  const Status gone = Unmount(target);  // frees memory, which takes its time
+  const Result<std::string> place = MoveToHeld(target, volume);
+  const Status gone = place ? Unmount(target) : Status(tl::unexpected(place.error()));
   lock.lock();
-  const auto it = volumes_.find(target);
+  --publishing_;
+  changed_.notify_all();
+  if (!gone) {
+    volumes_.at(target).stage = Stage::kPublished;
+    return gone;
+  }
+  auto entry = volumes_.extract(target);
+  entry.key() = *place;
+  entry.mapped() = Held(volume, *place);
+  volumes_.insert(std::move(entry));
+  queue_.push_back(*place);
+  if (kept_ != nullptr) kept_->Drop(kKeptVolume + target);
+  lock.unlock();
+  on_change_();
+  return Ok();
+}
+
+Volumes::Volume Volumes::Held(Volume volume, const std::string& place) {
+  volume.held = true;
+  volume.stage = Stage::kCollecting;
+  volume.collection.root = place;
+  return volume;
+}
+
+// Nobody writes to it any more from here on. What is on the sealed volume is held where it lies.
+Result<std::string> Volumes::MoveToHeld(const std::string& target, const Volume& volume) const {
+  if (!volume.sealed.empty()) {
+    SPW_TRY(MakeMountReadOnly(target));
+    Keep(volume.sealed, Held(volume, volume.sealed));
+    return volume.sealed;
+  }
+  SPW_TRY(FreezeMemory(target));
+  SPW_TRY(MakeTarget(limits_.held_directory));
+  const std::string place =
+      fmt::format("{}/{}", limits_.held_directory, Sha256Hex(target).substr(0, kPlaceDigits));
+  SPW_TRY(Unmount(place));  // of a call that failed in the middle
+  SPW_TRY(MakeTarget(place));
+  SPW_TRY(BindMount(target, place, true));
+  // Whoever goes on with both of them knows the one by the other.
+  Keep(place, Held(volume, place));
+  return place;
+}
+
+Status Volumes::Leave(Lock& lock, const std::string& place) {
+  Volume& leaving = volumes_.at(place);
+  const bool directory = leaving.held && !leaving.sealed.empty();
+  leaving.stage = Stage::kLeaving;
+  lock.unlock();
+  const Status gone = directory ? Ok() : Unmount(place);  // frees memory, which takes its time
+  lock.lock();
+  const auto it = volumes_.find(place);
   if (it == volumes_.end()) return gone;  // closed meanwhile
   if (!gone) {
-    it->second.stage = it->second.gives_results ? Stage::kCollected : Stage::kPublished;
+    it->second.stage = it->second.held ? Stage::kFailed : Stage::kPublished;
     return gone;
   }
   const std::string uid = it->second.asked.uid, sealed = it->second.sealed;
   volumes_.erase(it);
   if (!sealed.empty()) DropDirectory(sealed);
-  if (kept_ != nullptr) kept_->Drop(kKeptVolume + target);
+  if (kept_ != nullptr) kept_->Drop(kKeptVolume + place);
   const bool last = std::none_of(volumes_.begin(), volumes_.end(),
                                  [&](const auto& entry) { return entry.second.asked.uid == uid; });
   if (last && !closed_) {
@@ -318,6 +355,7 @@ Status Volumes::Leave(Lock& lock, const std::string& target) {
   }
   lock.unlock();
   on_change_();
+  lock.lock();
   return Ok();
 }
 
@@ -337,6 +375,7 @@ void Volumes::Keep(const std::string& target, const Volume& volume) const {
                               {"device", static_cast<std::int64_t>(volume.identity.device)},
                               {"inode", static_cast<std::int64_t>(volume.identity.inode)},
                               {"sealed", volume.sealed},
+                              {"held", volume.held},
                               {"bytes", volume.bytes}};
   kept_->Put(kKeptVolume + target, AsBytes(json::serialize(about)));
 }
@@ -377,6 +416,11 @@ void Volumes::Restore(const KeptItems& left) {
                        static_cast<ino_t>(about.at("inode").as_int64())};
     volume.bytes = about.at("bytes").as_int64();
     volume.sealed = text("sealed");
+    volume.held = about.at("held").as_bool();
+    if (volume.held) {
+      volume.stage = Stage::kCollecting;
+      queue_.push_back(target);
+    }
     volume.collection = {target,
                          volume.asked.claim,
                          volume.sealed.empty() ? limits_.output_bytes : kWhatFits,
@@ -384,31 +428,63 @@ void Volumes::Restore(const KeptItems& left) {
                          {}};
     volumes_.emplace(target, std::move(volume));
   }
+  // One that was being moved is there twice; the kubelet asks again for the end of its target.
+  std::vector<std::string> moved;
+  for (const auto& [target, volume] : volumes_)
+    for (const auto& [place, other] : volumes_)
+      if (!volume.held && other.held && volume.identity == other.identity) moved.push_back(target);
+  for (const std::string& target : moved) {
+    volumes_.erase(target);
+    kept_->Drop(kKeptVolume + target);
+  }
 }
 
 // ---- the collecting thread
 
 void Volumes::CollectAll() {
+  const auto failed = [](const auto& entry) { return entry.second.stage == Stage::kFailed; };
   Lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [this] { return closed_ || !queue_.empty(); });
-    if (closed_) return;
-    const std::string target = std::move(queue_.front());
-    queue_.pop_front();
-    // The entry stays where it is: only Leave() and Close() remove it, not while it is collecting.
-    Volume& volume = volumes_.at(target);
-    lock.unlock();
-    const Status done = CollectOne(volume.asked, volume.sealed.empty(), volume.collection);
-    lock.lock();
-    volume.stage = done ? Stage::kCollected : Stage::kFailed;
-    volume.error = done ? std::nullopt : std::optional(done.error());
-    Note(fmt::format("results of {}", volume.asked.pod), done);
-    changed_.notify_all();
+  while (!closed_) {
+    if (const auto home = Receipted()) {
+      Note("results that are home", Leave(lock, *home));
+    } else if (!queue_.empty()) {
+      CollectNext(lock);
+    } else if (std::ranges::none_of(volumes_, failed)) {
+      changed_.wait(lock);
+    } else if (std::chrono::steady_clock::now() < retry_at_) {
+      changed_.wait_until(lock, retry_at_);
+    } else {
+      for (auto& [place, volume] : volumes_) {
+        if (volume.stage != Stage::kFailed) continue;
+        volume.stage = Stage::kCollecting;
+        queue_.push_back(place);
+      }
+    }
   }
 }
 
-Status Volumes::CollectOne(const VolumeRequest& asked, bool in_memory, Collection& collection) {
-  SPW_TRY(in_memory ? FreezeMemory(collection.root) : MakeMountReadOnly(collection.root));
+// A held volume whose files all have their receipts.
+std::optional<std::string> Volumes::Receipted() const {
+  for (const auto& [place, volume] : volumes_)
+    if (volume.stage == Stage::kCollected && services_->results->Pending(volume.asked.uid) == 0)
+      return place;
+  return std::nullopt;
+}
+
+void Volumes::CollectNext(Lock& lock) {
+  const std::string place = std::move(queue_.front());
+  queue_.pop_front();
+  // The entry stays where it is: only Leave() and Close() remove it, not while it is collecting.
+  Volume& volume = volumes_.at(place);
+  lock.unlock();
+  const Status done = CollectOne(volume.asked, volume.collection);
+  lock.lock();
+  volume.stage = done ? Stage::kCollected : Stage::kFailed;
+  if (!done) retry_at_ = std::chrono::steady_clock::now() + limits_.retry;
+  Note(fmt::format("results of {}", volume.asked.pod), done);
+}
+
+Status Volumes::CollectOne(const VolumeRequest& asked, Collection& collection) {
   ResultWriter writer(*services_->results, *services_->key, services_->names, asked.pod, asked.uid);
   SPW_TRY(CollectResults(collection, writer));
   for (const std::string& skipped : collection.skipped)

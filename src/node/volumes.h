@@ -2,6 +2,7 @@
 // out of memory and sent home.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -28,14 +29,22 @@ struct VolumeLimits {
   // On a volume that is sealed with a key in memory only: results volumes are directories below
   // it, as large as it has room. Empty: they are in memory.
   std::string sealed_directory;
+  // Where results volumes are kept between their unpublishing and their receipts; made if it is
+  // missing, its parent is not.
+  std::string held_directory;
+  std::size_t held = 32;  // results volumes kept so; beyond, unpublishing waits
   std::size_t volumes = 256;
   Duration longest_call = 20s;  // then the kubelet is told to ask again
+  Duration retry = 2s;          // between two attempts to hand over what found no room
 };
 
 // Thread-safe. Publish and Unpublish come from the plug-in's threads, all else from the agent's.
 //
-// A claim that several pods use is opened into memory once and shown to each of them. A results
-// volume is left only when the site's receipts for all its files are here.
+// A claim that several pods use is opened into memory once and shown to each of them.
+//
+// A results volume that is unpublished is frozen and held: it leaves its pod at once, whose end
+// must not hang on the way home, and stays at a place of the agent's own until the site's receipts
+// for all its files are here. Released() and Empty() count it until then, so the machine waits.
 class Volumes final : public csi::VolumeHandler {
  public:
   // `on_change` is called from several threads when Released() or Empty() changed.
@@ -56,7 +65,7 @@ class Volumes final : public csi::VolumeHandler {
   // Nothing is published any more; what was not sent is lost.
   void Close();
 
-  // Nothing is published, so nothing is left to send.
+  // Nothing is published or held, so nothing is left to send.
   bool Empty() const;
   // See door::Heartbeat::released.
   std::vector<std::string> Released() const;
@@ -69,10 +78,10 @@ class Volumes final : public csi::VolumeHandler {
  private:
   enum class Stage {
     kPublished,
-    kCollecting,  // waits for the collecting thread or is with it
-    kCollected,   // every file is with the sender
-    kFailed,      // `error` says why; the next Unpublish tries again
-    kLeaving,     // being unmounted
+    kCollecting,  // held; waits for the collecting thread or is with it
+    kCollected,   // held; every file is with the sender
+    kFailed,      // held; not every file could be handed over, which is tried again
+    kLeaving,     // being unmounted, or moved to where it is held
   };
   struct Volume {
     std::string volume_id;
@@ -82,8 +91,8 @@ class Volumes final : public csi::VolumeHandler {
     std::string sealed;      // the directory of a results volume that is not in memory
     std::int64_t bytes = 0;  // of an input claim
     Stage stage = Stage::kPublished;
+    bool held = false;
     Collection collection;
-    std::optional<Error> error;
   };
   using Lock = std::unique_lock<std::mutex>;
 
@@ -96,10 +105,15 @@ class Volumes final : public csi::VolumeHandler {
   // Another mount of the same claim.
   std::optional<std::pair<std::string, Volume>> Mounted(const VolumeRequest& asked) const;
   Status CheckRoom(std::int64_t bytes) const;
-  Status AwaitReceipts(Lock& lock, const std::string& target);
-  Status Leave(Lock& lock, const std::string& target);
+  static Volume Held(Volume volume, const std::string& place);
+  // The volume leaves the pod and is held from then on.
+  Status Hold(Lock& lock, const std::string& target);
+  Result<std::string> MoveToHeld(const std::string& target, const Volume& volume) const;
+  Status Leave(Lock& lock, const std::string& place);
   void CollectAll();
-  Status CollectOne(const VolumeRequest& asked, bool in_memory, Collection& collection);
+  std::optional<std::string> Receipted() const;
+  void CollectNext(Lock& lock);
+  Status CollectOne(const VolumeRequest& asked, Collection& collection);
   void Note(const std::string& what, const Status& status);
   void Keep(const std::string& target, const Volume& volume) const;
   void KeepReleased() const;
@@ -112,10 +126,11 @@ class Volumes final : public csi::VolumeHandler {
   std::condition_variable changed_;
   const PodServices* services_ = nullptr;
   bool allowed_ = false, closed_ = false;
-  int publishing_ = 0;                     // calls that mount just now
-  std::map<std::string, Volume> volumes_;  // by target
-  std::deque<std::string> queue_;          // targets to collect, at most one entry each
-  std::deque<std::string> released_;       // uids, the oldest first
+  int publishing_ = 0;                     // calls that mount or move just now
+  std::map<std::string, Volume> volumes_;  // by target, or by the place where it is held
+  std::deque<std::string> queue_;          // places to collect, at most one entry each
+  std::chrono::steady_clock::time_point retry_at_;
+  std::deque<std::string> released_;  // uids, the oldest first
   std::string problem_;
   std::thread collector_;  // from Open() to Close()
 };

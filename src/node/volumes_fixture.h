@@ -48,6 +48,7 @@ class VolumesTest : public ::testing::Test {
     options.disk = dir_.disk();
     options.kubelet_directory = dir_.File("k");
     options.volumes.longest_call = 20ms;
+    options.volumes.retry = 5ms;
     options.retry_first = options.stage.retry_first = 1ms;
     options.retry_most = options.stage.retry_most = 10ms;
     options.stage.cache.results_area_bytes = 1 << 20;
@@ -152,6 +153,8 @@ class VolumesTest : public ::testing::Test {
     for (const auto& [path, bytes] : files_) plaintext.push_back(bytes);
     EXPECT_EQ(FoundOnDisk(dir_.disk(), plaintext), 0);
   }
+  // Where results volumes wait for their receipts.
+  std::string Held() const { return dir_.File("k/plugins/data.spillway.dev/held"); }
   bool WaitForReleased(const std::vector<std::string>& uids) {
     return door_.WaitFor([&](const State& s) { return s.Last()->released == uids; });
   }

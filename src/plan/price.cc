@@ -166,6 +166,7 @@ Deadlines MakeDeadlines(const Index& index, const Policy& policy, std::int32_t o
   if (times.start.machines > 0) deadlines.start = std::max<Duration>(30min, times.start.p90 * 3);
   deadlines.give_back = std::max<Duration>(10min, spans.give_back * kSlowTransfer);
   deadlines.wipe = std::max<Duration>(10min, spans.wipe * kSlowTransfer);
+  deadlines.key = policy.key_within;
   deadlines.lifetime = policy.lifetime;
   return deadlines;
 }

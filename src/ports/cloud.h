@@ -55,6 +55,8 @@ enum class InstanceState : std::uint8_t {
   kRunning,
   kError,     // will never run; must be deleted all the same. See Instance::fault
   kDeleting,  // includes "stopping before delete"
+  kOff,       // it ran, and has no power any more: what was in its memory is lost. It still exists,
+              // may still cost, and is never started again
 };
 
 struct Instance {

@@ -154,7 +154,8 @@ spec: {namespaces: [a], dataClasses: [public], jurisdiction: {}, price: {maxPerG
             json::value({{"regions", json::array{"EU"}}, {"usNexus", "none"}}));
   EXPECT_EQ(spec.at("wait"), json::value({{"atMost", "10m"}}));
   EXPECT_EQ(spec.at("nodes"), json::value({{"lifetime", "12h"}, {"max", 8}}));
-  EXPECT_EQ(spec.at("wipe"), json::value({{"overwrite", "used"}, {"verify", "full"}}));
+  EXPECT_EQ(spec.at("wipe"),
+            json::value({{"overwrite", "used"}, {"verify", "full"}, {"keyWithin", "30m"}}));
   EXPECT_EQ(spec.at("capacity"), json::value(json::array{"on-demand"}));
 }
 

@@ -55,7 +55,7 @@ std::optional<Time> WorkEnded(const BurstNode& node) {
 }
 
 struct ProviderSums {
-  std::int64_t idle = 0, parked = 0;
+  std::int64_t idle = 0, parked = 0, keys_owed = 0;
   Money rate, live_cost, forecast, above;
   Duration return_age{0};
 };
@@ -80,6 +80,8 @@ std::map<std::string, ProviderSums> SumUp(const RoundView& round, const plan::In
     sum.live_cost += cost;
     sum.forecast += node.forecast.total;
     sum.above += std::max(Money(), cost - node.forecast.total);
+    sum.keys_owed += node.KeyOwed();
+    if (node.OnlyKeyLeft()) continue;  // it was given back
     if (const auto ended = WorkEnded(node)) sum.return_age = std::max(sum.return_age, now - *ended);
   }
   return sums;
@@ -103,6 +105,7 @@ void WriteProviders(const RoundView& round, const plan::Index& index, Time now, 
   for (const auto& [provider, sum] : SumUp(round, index, now)) {
     page.Add(metrics::kIdleNodes, {provider}, sum.idle);
     page.Add(metrics::kReturnAge, {provider}, Value(sum.return_age));
+    page.Add(metrics::kKeysOwed, {provider}, sum.keys_owed);
     page.Add(metrics::kRate, {provider}, sum.rate);
     page.Add(metrics::kLiveCost, {provider}, sum.live_cost);
     page.Add(metrics::kLiveForecast, {provider}, sum.forecast);

@@ -71,6 +71,18 @@ TEST(MetricsView, TellsOfEveryStateInWhichMoneyBurns) {
   EXPECT_THAT(TextOf(round), HasSubstr("{phase=\"Deleting\",provider=\"scaleway\"} 0\n"));
   node.phase_since -= 1s;
   EXPECT_THAT(TextOf(round), HasSubstr("{phase=\"Deleting\",provider=\"scaleway\"} 1\n"));
+  EXPECT_THAT(TextOf(round), HasSubstr("\nspillway_keys_owed{provider=\"scaleway\"} 0\n"));
+  node.key_owed_since = At("11:51:00");
+  EXPECT_THAT(TextOf(round), HasSubstr("\nspillway_keys_owed{provider=\"scaleway\"} 1\n"));
+  BurstNode kept = std::exchange(node, [&] {
+    BurstNode gone = node;
+    gone.instance_may_exist = false;
+    return gone;
+  }());
+  EXPECT_THAT(TextOf(round), HasSubstr("\nspillway_return_age_seconds{provider=\"scaleway\"} 0\n"))
+      << "the machine was given back";
+  EXPECT_THAT(TextOf(round), HasSubstr("{phase=\"Deleting\",provider=\"scaleway\"} 0\n"));
+  node = std::move(kept);
   node.forecast.total = AmountsOf(node, round.snapshot.now).Actual() - Money::Micro(1'000'001);
   EXPECT_THAT(TextOf(round),
               HasSubstr("\nspillway_above_forecast_eur{provider=\"scaleway\"} 1.000001\n"));

@@ -6,6 +6,7 @@
 #include "base/quantity.h"
 #include "control/advance.h"
 #include "model/decode.h"
+#include "model/text.h"
 #include "server/view_parts.h"
 
 namespace spillway::server {
@@ -124,11 +125,14 @@ json::array AlarmsJson(const RoundView& round, Time now) {
         json::object{{"kind", kind}, {"about", about}, {"sentence", std::move(sentence)}});
   };
   for (const BurstNode& node : round.snapshot.burst_nodes)
-    if (node.phase == Phase::kDeleting && now - node.phase_since > kDeletingTooLong)
+    if (node.phase == Phase::kDeleting && Overdue(node, now))
       add("deleting", node.name,
           fmt::format("BurstNode {} at {} is being deleted for {} and still costs {} per hour",
                       node.name, node.offer.provider, HumanDuration(now - node.phase_since),
                       HumanMoney(PerHour(node))));
+  for (const BurstNode& node : round.snapshot.burst_nodes)
+    if (node.Live() && node.KeyOwed())
+      add("key", node.name, fmt::format("BurstNode {}: {}", node.name, KeyDebtSentence(node)));
   for (const BudgetState& budget : round.snapshot.budgets)
     if (const std::int64_t percent = PercentUsed(budget); percent >= budget.warn_at_percent)
       add("budget", budget.name,

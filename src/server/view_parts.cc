@@ -216,7 +216,7 @@ bool Overdue(const BurstNode& node, Time now) {
       case Phase::kWiping:
         return most.wipe;
       case Phase::kDeleting:
-        return kDeletingTooLong;
+        return node.OnlyKeyLeft() ? Duration::max() : kDeletingTooLong;
       case Phase::kGone:
         return Duration::max();
     }

@@ -103,6 +103,26 @@ TEST(StatusView, RaisesAlarms) {
       R"({"kind":"object","about":"","sentence":"Pod vision/x: odd"}])");
 }
 
+TEST(StatusView, AnOwedKeyIsAnAlarmOfItsOwnAndCostsNothing) {
+  RoundView round = NoonRound();
+  round.snapshot.budgets.clear();
+  BurstNode& node = round.snapshot.burst_nodes[1];
+  node.phase = Phase::kDeleting;
+  node.phase_since = At("10:00:00");
+  node.key_owed_since = At("10:30:00");
+  node.instance_may_exist = false;
+  EXPECT_EQ(
+      Text(StatusView(round, {}, Noon()).at("alarms")),
+      R"([{"kind":"key","about":"bn-00002","sentence":"BurstNode bn-00002: the key service did )"
+      R"(not destroy its run key within 30m; from )" +
+          FormatTime(At("10:30:00")) +
+          R"( on the machine was given back without that, and the destruction is asked for until )"
+          R"(it is done"}])");
+  EXPECT_EQ(AnswerCheck().Problem("get", "/api/v1/status", 200, StatusView(round, {}, Noon())), "");
+  node.key_destroyed = true;
+  EXPECT_EQ(StatusView(round, {}, Noon()).at("alarms").at(0).at("kind"), "deleting");
+}
+
 TEST(StatusView, AnEmptySiteIsShownToo) {
   const json::value status = StatusView({}, {}, Noon());
   EXPECT_EQ(AnswerCheck().Problem("get", "/api/v1/status", 200, status), "");

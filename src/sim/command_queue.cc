@@ -83,7 +83,8 @@ void CommandQueue::CarryOut(Slot& slot, Time site_now) {
                        static_cast<int>(&slot - slots_.data()));
 }
 
-// Commands to the site's own parts; false: the disk is full, nothing happened.
+// Commands to the site's own parts; false: the disk is full or the key service down, nothing
+// happened.
 bool CommandQueue::CarryOutLocal(const Command& command, Time site_now) {
   if (const auto* admit = As<control::AdmitPods>(command)) {
     cluster_.Admit(admit->node, admit->pods);
@@ -93,6 +94,10 @@ bool CommandQueue::CarryOutLocal(const Command& command, Time site_now) {
     cluster_.RemoveNode(remove->node);
   } else if (context_.DiskFull()) {
     context_.dice.Count(Fault::kDiskFull);
+    return false;
+  } else if (context_.KeyServiceDown() &&
+             (As<control::PrepareRun>(command) || As<control::DestroyRunKey>(command))) {
+    context_.dice.Count(Fault::kKeyServiceDown);
     return false;
   } else if (const auto* prepare = As<control::PrepareRun>(command)) {
     gateway_.Prepare(prepare->node, context_.now() + context_.Latency(500, 20'000),
@@ -127,7 +132,7 @@ void CommandQueue::Delete(Slot& slot, const control::DeleteInstance& command) {
   const BurstNode* node = journal_.Find(command.node);
   if (node == nullptr) return;
   const bool known = !command.instance_id.empty();
-  if (known && gateway_.KeyAlive(command.node))
+  if (known && gateway_.KeyAlive(command.node) && !node->key_owed_since)
     context_.checks.Violated(Invariant::kPlaintext,
                              command.node + " is deleted while its run key lives");
   Result<ports::DeleteProgress> progress =

@@ -49,8 +49,10 @@ struct Context {
     }
     return crashing;
   }
-  bool DiskFull() const {
-    for (const Interval& interval : scenario.disk_full)
+  bool DiskFull() const { return Holds(scenario.disk_full); }
+  bool KeyServiceDown() const { return Holds(scenario.key_service_down); }
+  bool Holds(const std::vector<Interval>& intervals) const {
+    for (const Interval& interval : intervals)
       if (interval.Holds(now())) return true;
     return false;
   }

@@ -27,7 +27,7 @@ Wish Door::WishFor(const BurstNode* node) const {
     case Phase::kReturning:
       return Wish::kReturn;
     case Phase::kWiping:
-      return node->key_destroyed ? Wish::kWipe : Wish::kReturn;
+      return Wish::kWipe;
     case Phase::kDeleting:
     case Phase::kGone:
       return Wish::kPowerOff;
@@ -42,7 +42,7 @@ Answer Door::Receive(const std::string& node, const Heartbeat& heartbeat, Time n
   const control::NodeReport& was = entry.report;
   const control::NodeReport& is = heartbeat.report;
   news |= first || was.staged != is.staged || was.results_returned != is.results_returned ||
-          was.wiped != is.wiped;
+          was.overwritten != is.overwritten || was.wiped != is.wiped;
   entry.sequence = heartbeat.sequence;
   entry.report = heartbeat.report;
   entry.report.last_heartbeat = now;

@@ -6,16 +6,14 @@ namespace spillway::sim {
 namespace {
 
 constexpr std::array<std::string_view, kFaults> kFaultNames = {
-    "commandLost",   "commandDuplicated", "answerLost",          "answerDuplicated",
-    "listingLate",   "heartbeatLost",     "heartbeatUnanswered", "heartbeatStale",
-    "receiptLost",   "podsUnseen",        "runUnseen",           "observeFailed",
-    "prepareFailed", "wrongHardware",     "podFailed",           "stagingStuck",
-    "returnStuck",   "wipeStuck",         "imageStuck",          "partition",
-    "diskFull",      "clockForward",      "clockBack",           "createUnknown",
-    "createLate",    "createDoubled",     "capacityRefused",     "capacityLate",
-    "quotaRefused",  "apiRefused",        "deleteUnknown",       "deleteIgnored",
-    "deleteRefused", "sideObjectLeft",    "listingStale",        "bootFailed",
-    "nodeDied",      "instanceVanished"};
+    "commandLost",   "commandDuplicated",   "answerLost",      "answerDuplicated", "listingLate",
+    "heartbeatLost", "heartbeatUnanswered", "heartbeatStale",  "receiptLost",      "podsUnseen",
+    "runUnseen",     "observeFailed",       "prepareFailed",   "wrongHardware",    "podFailed",
+    "stagingStuck",  "returnStuck",         "wipeStuck",       "imageStuck",       "partition",
+    "diskFull",      "keyServiceDown",      "clockForward",    "clockBack",        "createUnknown",
+    "createLate",    "createDoubled",       "capacityRefused", "capacityLate",     "quotaRefused",
+    "apiRefused",    "deleteUnknown",       "deleteIgnored",   "deleteRefused",    "sideObjectLeft",
+    "listingStale",  "bootFailed",          "nodeDied",        "instanceVanished"};
 
 constexpr std::array<std::string_view, kCrashPoints> kPointNames = {
     "beforeCommit", "afterCommit", "betweenSends", "beforeExecute", "afterExecute", "idle"};
@@ -45,6 +43,7 @@ Tally& Tally::operator+=(const Tally& other) {
   Add(crash_phases, other.crash_phases);
   Add(failures, other.failures);
   crypto_erase_only += other.crypto_erase_only;
+  keys_owed += other.keys_owed;
   results_given_up += other.results_given_up;
   crashes += other.crashes;
   burst_nodes += other.burst_nodes;

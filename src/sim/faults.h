@@ -34,6 +34,7 @@ enum class Fault : std::uint8_t {
   // Scheduled.
   kPartition,
   kDiskFull,
+  kKeyServiceDown,
   kClockForward,
   kClockBack,
   // Drawn by the simulated clouds, counted where they show.
@@ -80,6 +81,7 @@ struct Tally {
   std::array<std::int64_t, kLivePhases> crash_phases{};  // a BurstNode was in it when it happened
   std::array<std::int64_t, kFailures> failures{};        // BurstNodes by failure; kNone: went well
   std::int64_t crypto_erase_only = 0;                    // BurstNodes with the lesser wipe
+  std::int64_t keys_owed = 0;         // BurstNodes that were deleted before their key
   std::int64_t results_given_up = 0;  // BurstNodes whose results did not all come home
   std::int64_t crashes = 0;
   std::int64_t burst_nodes = 0;

@@ -62,6 +62,9 @@ void FalsifyNode(Mutant mutant, World& world, BurstNode& node, Observation& o) {
     case Mutant::kKeyKept:
       if (node.phase >= Phase::kWiping && o.run) o.run->key_destroyed = true;
       return;
+    case Mutant::kKeyDebtForgotten:
+      if (node.key_owed_since && o.run) o.run->key_destroyed = true;
+      return;
     case Mutant::kOneListing:
       return BelieveOneListing(node, o, now);
     case Mutant::kWipeNotAwaited:

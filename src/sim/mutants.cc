@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Mutant::kCount)>
     "receipt-not-awaited",
     "reservation-kept",
     "key-kept",
+    "key-debt-forgotten",
     "second-create",
     "side-objects-forgotten",
     "capacity-not-parked",

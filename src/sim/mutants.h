@@ -19,6 +19,7 @@ enum class Mutant : std::uint8_t {
   kReceiptNotAwaited,         // results count as home when the pods ended
   kReservationKept,           // a settled node goes on holding its reservation
   kKeyKept,                   // the run key is only said to be destroyed
+  kKeyDebtForgotten,          // a key that is owed counts as destroyed
   kSecondCreate,              // no answer to a create: it is sent again
   kSideObjectsForgotten,      // listings and deletes look at instances only
   kCapacityNotParked,         // "no capacity" is forgotten at once

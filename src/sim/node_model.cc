@@ -105,8 +105,11 @@ Heartbeat NodeModel::Say(Agent& agent) const {
     heartbeat.pods.push_back({pod.pod, pod.ended, pod.success});
   }
   heartbeat.report.results_returned = all_home;
-  heartbeat.report.wiped = heartbeat.report.wipe_verified = agent.wiped;
-  if (agent.wiped) heartbeat.report.certificate = agent.node + ".json";
+  heartbeat.report.overwritten = agent.wiped;
+  // The certificate is written at once, but not before the run key is destroyed.
+  const bool wiped = agent.wiped && !gateway_.KeyAlive(agent.node);
+  heartbeat.report.wiped = heartbeat.report.wipe_verified = wiped;
+  if (wiped) heartbeat.report.certificate = agent.node + ".json";
   return heartbeat;
 }
 

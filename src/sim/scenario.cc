@@ -205,6 +205,11 @@ void DrawTrouble(Scenario& scenario, Rng& rng) {
     scenario.jumps.push_back({moment(), Duration{rng.Between(-most, most)}});
   }
   rate(Fault::kImageStuck, 12, 300);
+  if (rng.Chance(1, 5)) {
+    const Time from = moment();
+    scenario.key_service_down.push_back({from, from + Duration{rng.Between(20'000, 3'600'000)}});
+    scenario.policy.key_within = Duration{rng.Between(30'000, 1'800'000)};
+  }
 }
 
 }  // namespace

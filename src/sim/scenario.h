@@ -61,7 +61,7 @@ struct Scenario {
   std::optional<Money> budget;
 
   FaultRates rates;
-  std::vector<Interval> disk_full;
+  std::vector<Interval> disk_full, key_service_down;
   std::vector<Partition> partitions;
   std::vector<Jump> jumps;
   std::vector<Time> idle_crashes;

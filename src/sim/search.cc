@@ -91,6 +91,7 @@ json::object Coverage(const Tally& tally) {
           {"crashesInPhase", std::move(phases)},
           {"failures", std::move(failures)},
           {"cryptoEraseOnly", tally.crypto_erase_only},
+          {"keysOwed", tally.keys_owed},
           {"resultsGivenUp", tally.results_given_up}};
 }
 
@@ -105,6 +106,7 @@ std::vector<std::string> NeverHappened(const Tally& tally) {
   for (std::size_t i = 0; i < kFailures; ++i)
     if (tally.failures[i] == 0) never.emplace_back(Name(static_cast<Failure>(i)));
   if (tally.crypto_erase_only == 0) never.emplace_back("cryptoEraseOnly");
+  if (tally.keys_owed == 0) never.emplace_back("keysOwed");
   if (tally.results_given_up == 0) never.emplace_back("resultsGivenUp");
   return never;
 }

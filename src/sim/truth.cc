@@ -39,6 +39,7 @@ void Truth::Changing(const BurstNode* before, const BurstNode& after) {
                              fmt::format("{} went back from {} to {}", after.name,
                                          Name(before->phase), Name(after.phase)));
   if (after.phase != before->phase) Entered(after, before->phase);
+  if (after.key_owed_since && !before->key_owed_since) CheckKeyDebt(after);
   if (after.failure == Failure::kNodeLost && !before->Failed() && before->phase >= Phase::kJoined) {
     const Agent* agent = nodes_.On(after.offer.provider, after.instance_id);
     if (agent != nullptr && nodes_.HoldsKey(*agent))
@@ -52,6 +53,7 @@ void Truth::Entered(const BurstNode& node, Phase from) {
   if (from < Phase::kRunning && node.phase >= Phase::kRunning && node.pods_admitted)
     CheckGang(node);
   if (node.phase == Phase::kReturning) life.returning = context_.now();
+  if (life.ending == Time{} && node.phase >= Phase::kWiping) life.ending = context_.now();
   const bool gave_up = from <= Phase::kReturning && node.phase >= Phase::kWiping &&
                        life.returning != Time{} && !node.results_complete && !node.Failed();
   // A tenth is what a clock that is being set right may be off.
@@ -88,6 +90,15 @@ void Truth::CheckResults(const BurstNode& node) {
           fmt::format("{} says its results are complete, that of {} is not there", node.name,
                       pod.key));
   }
+}
+
+void Truth::CheckKeyDebt(const BurstNode& node) {
+  ++context_.tally.keys_owed;
+  // A tenth is what a clock that is being set right may be off.
+  if (context_.now() - lives_[node.name].ending < node.deadlines.key * 9 / 10 - 1s)
+    context_.checks.Violated(
+        Invariant::kPlaintext,
+        node.name + " was given back with its run key alive before the deadline for that");
 }
 
 void Truth::CheckGone(const BurstNode& node) {

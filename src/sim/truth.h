@@ -33,8 +33,8 @@ class Truth final : public JournalWatcher {
 
  private:
   struct Life {
-    Time planned{}, returning{};  // true times
-    std::string gang;             // one attempt: "gang#moment"
+    Time planned{}, returning{}, ending{};  // true times; ending: the run key is to go
+    std::string gang;                       // one attempt: "gang#moment"
     int gang_size = 0;
     int failed_in = -1;  // number of the commit that stored its failure
   };
@@ -42,6 +42,7 @@ class Truth final : public JournalWatcher {
   void Entered(const BurstNode& node, Phase from);
   void CheckGang(const BurstNode& node);
   void CheckGone(const BurstNode& node);
+  void CheckKeyDebt(const BurstNode& node);
   void CheckResults(const BurstNode& node);
   void CheckBill(const BurstNode& node);
   void CheckLedger();

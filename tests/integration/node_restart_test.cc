@@ -148,6 +148,7 @@ TEST_F(NodeRestartTest, ReadersDoNotNoticeAndResultsComeHome) {
   ASSERT_TRUE(known.ok()) << known.error_message();
   const grpc::Status done = UnpublishPatiently("models");
   ASSERT_TRUE(done.ok()) << done.error_message();
+  ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.results.size() == 2; }));
   door_.Change([](State& s) {
     EXPECT_EQ(s.results["models/before"].bytes, "written before");
     EXPECT_EQ(s.results["models/after"].bytes, "written after");
@@ -156,6 +157,25 @@ TEST_F(NodeRestartTest, ReadersDoNotNoticeAndResultsComeHome) {
   EXPECT_TRUE(WaitForReleased({"u1"}));
   KillAgent();
   EXPECT_TRUE(WaitForReleased({"u1"})) << "still";
+}
+
+TEST_F(NodeRestartTest, ResultsThatLeftTheirPodAreHandedOverAgain) {
+  ASSERT_TRUE(Publish(Message("results", "models")).ok());
+  Put(Target("models") + "/model", "weights");
+  door_.Change([](State& s) { s.hold_receipts = true; });
+  ASSERT_TRUE(Unpublish("models").ok());
+  ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last()->results_pending == 1; }));
+  KillAgent();
+  ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last()->results_pending == 1; }));
+  ASSERT_TRUE(Patiently([&] { return Unpublish("models"); }).ok()) << "nothing is mounted there";
+  door_.Change([](State& s) { s.hold_receipts = false; });
+  EXPECT_TRUE(WaitForReleased({"u1"}));
+  door_.Change([](State& s) {
+    EXPECT_EQ(s.Last()->results, 1);
+    EXPECT_EQ(s.results["models/model"].bytes, "weights");
+  });
+  Want(door::Want::kReturn);
+  EXPECT_TRUE(door_.WaitFor([](const State& s) { return s.Last()->results_returned; }));
 }
 
 TEST_F(NodeRestartTest, AfterAWipeNobodyFollows) {

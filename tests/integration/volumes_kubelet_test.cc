@@ -216,16 +216,15 @@ TEST_F(VolumesKubeletTest, ARentedNodeKeepsResultsUntilTheyAreReceipted) {
   ASSERT_TRUE(PodIs("Succeeded")) << Kubectl("describe pod train");
   const std::string uid = Kubectl("get pod train -o jsonpath={.metadata.uid}");
   ASSERT_TRUE(door.WaitFor([](const State& s) { return s.Last()->results_pending == 2; }));
-  // The API server forgets a pod that has succeeded at once; its results are held all the same.
   Kubectl("delete pod train --timeout=30s");
-  ASSERT_TRUE(Eventually(
-      [&] { return ReadFile(Log()).find("not unpublished yet") != std::string::npos; }, 60s));
-  EXPECT_THAT(NodeMounts(), HasSubstr("spillway-volume"));
+  ASSERT_TRUE(
+      Eventually([] { return NodeMounts().find("kubernetes.io~csi") == std::string::npos; }, 60s))
+      << "the kubelet's end of the pod waits for no receipt: " << NodeMounts();
+  EXPECT_THAT(NodeMounts(), HasSubstr("spillway-volume")) << "but its results are held";
   door.Change([](State& s) {
     EXPECT_THAT(s.Last()->released, IsEmpty());
     s.hold_receipts = false;
   });
-  // The kubelet has been told that it takes longer, and asks again.
   EXPECT_TRUE(Eventually(
       [&] {
         bool there = false;

@@ -20,8 +20,8 @@ constexpr std::size_t kMaxMessage = 2000;
 constexpr std::int64_t kGiB = std::int64_t{1} << 30;
 constexpr std::int64_t kDefaultDiskGiB = 40;  // as a catalogue offer without a local disk
 
-constexpr std::array<std::string_view, 5> kStates = {"creating", "stopped", "running", "error",
-                                                     "deleting"};
+constexpr std::array<std::string_view, 6> kStates = {"creating", "stopped",  "running",
+                                                     "error",    "deleting", "off"};
 constexpr std::array<std::string_view, 2> kCapacities = {"on-demand", "spot"};
 constexpr std::array<std::string_view, 4> kStocks = {"available", "scarce", "none", "unknown"};
 constexpr std::array<std::string_view, 6> kAreas = {"EU", "EEA", "CH", "UK", "US", "OTHER"};

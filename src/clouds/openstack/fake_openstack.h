@@ -108,6 +108,7 @@ class FakeOpenStack {
   }
 
   FakeSettings settings;
+  std::string switched_off;  // id of a server that has no power any more
 
  private:
   struct Server {
@@ -269,7 +270,10 @@ class FakeOpenStack {
 
   json::object Show(const std::string& id, const Server& server, bool alone) const {
     const bool built = clock_.Now() - server.created >= settings.build;
-    const char* status = server.fails && built ? "ERROR" : built ? "ACTIVE" : "BUILD";
+    const char* status = !built               ? "BUILD"
+                         : server.fails       ? "ERROR"
+                         : switched_off == id ? "SHUTOFF"
+                                              : "ACTIVE";
     json::object shown{
         {"id", id},
         {"name", server.name},

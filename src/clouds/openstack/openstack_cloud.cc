@@ -42,8 +42,11 @@ InstanceState StateOf(const Server& server) {
     return InstanceState::kDeleting;
   if (server.status == "ERROR") return InstanceState::kError;
   if (server.status == "BUILD") return InstanceState::kCreating;
-  // Stopped, paused and suspended ones as well: they exist and cost, and a silent node is noticed
-  // by its heartbeat.
+  if (server.status == "SHUTOFF" || server.status == "SHELVED" ||
+      server.status == "SHELVED_OFFLOADED")
+    return InstanceState::kOff;
+  // Paused and suspended ones as well: they have their memory, and a silent node is noticed by its
+  // heartbeat.
   return InstanceState::kRunning;
 }
 

@@ -158,7 +158,10 @@ TEST_F(OpenStackCloudTest, StatesAreThoseOfThePort) {
        {std::tuple("BUILD", R"("scheduling")", InstanceState::kCreating),
         {"ACTIVE", "null", InstanceState::kRunning},
         {"ACTIVE", R"("deleting")", InstanceState::kDeleting},
-        {"SHUTOFF", "null", InstanceState::kRunning},
+        {"SHUTOFF", "null", InstanceState::kOff},
+        {"SHUTOFF", R"("deleting")", InstanceState::kDeleting},
+        {"SHELVED_OFFLOADED", "null", InstanceState::kOff},
+        {"SUSPENDED", "null", InstanceState::kRunning},
         {"ERROR", R"("deleting")", InstanceState::kDeleting},
         {"SOFT_DELETED", "null", InstanceState::kDeleting}}) {
     fake_.AnswerOnce("GET /v2.1/servers/detail", 200,

@@ -73,6 +73,7 @@ InstanceState Machine::StateAt(Time t) const {
     return InstanceState::kDeleting;
   }
   if (failed <= t || (death_shown && died <= t)) return InstanceState::kError;
+  if (off <= t) return InstanceState::kOff;
   if (running <= t) return InstanceState::kRunning;
   if (stopped <= t && t < resumed) return InstanceState::kStopped;
   return InstanceState::kCreating;
@@ -487,7 +488,7 @@ void CloudModel::DeleteSideThings(Time now, std::string_view name, std::string_v
 void CloudModel::PowerOff(Time now, std::string_view instance_id) {
   Machine* machine = Find(instance_id);
   if (machine == nullptr || !machine->PoweredAt(now)) return;
-  machine->died = now;
+  machine->died = machine->off = now;
   ++revision_;
 }
 

@@ -110,6 +110,7 @@ struct Machine {
   Time locked_until{};  // not deletable before
   Time died = kNever;   // power lost without anybody asking
   bool death_shown = false;
+  Time off = kNever;                  // it switched itself off, which is shown
   Time stopping = kNever;             // two-phase delete: stop asked for
   Time halted = kNever;               // two-phase delete: stop done
   Time delete_taken = kNever;         // effective delete accepted

@@ -255,6 +255,8 @@ TEST(CloudModel, ScriptedDeathAndPowerOff) {
   EXPECT_TRUE(second.PoweredAt(second.running + 24h));
   cloud.PowerOff(second.running + 1h, second.id);
   EXPECT_FALSE(second.PoweredAt(second.running + 1h));
+  EXPECT_EQ(second.StateAt(second.running + 1h), InstanceState::kOff);
+  EXPECT_EQ(first.StateAt(first.running + 90s), InstanceState::kRunning) << "it died unseen";
 }
 
 TEST(CloudModel, QuotaOutageThrottling) {

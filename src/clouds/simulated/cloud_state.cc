@@ -29,6 +29,7 @@ void Fields(MachineT& m, const Visitor& visit) {
   visit("lockedUntil", m.locked_until);
   visit("died", m.died);
   visit("deathShown", m.death_shown);
+  visit("off", m.off);
   visit("stopping", m.stopping);
   visit("halted", m.halted);
   visit("deleteTaken", m.delete_taken);

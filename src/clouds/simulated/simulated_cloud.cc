@@ -209,6 +209,15 @@ Status SimulatedCloud::StoreAndSettle(Time now, std::uint64_t revision) {
   return Settle(now);
 }
 
+void SimulatedCloud::PowerOff(const std::string& instance_id) {
+  const std::lock_guard lock(mutex_);
+  const Time now = ProviderNow();
+  const std::uint64_t before = model_.revision();
+  model_.PowerOff(now, instance_id);
+  if (const Status stored = StoreAndSettle(now, before); !stored)
+    log::Warn("a machine that is off is not stored", {{"why", stored.error().message}});
+}
+
 bool SimulatedCloud::AnythingLeft(const Machine& machine, Time now) const {
   if (now < machine.gone) return true;
   const auto& things = model_.side_things();

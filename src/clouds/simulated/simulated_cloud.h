@@ -83,6 +83,9 @@ class SimulatedCloud final : public ports::Cloud {
   // 200 ms of real time; every call above does it too. True if anything changed since the last.
   Result<bool> Tick();
 
+  // The machine switches itself off, as one without a program never does.
+  void PowerOff(const std::string& instance_id);
+
   // The provider's own meter, until now by its clock.
   std::vector<InvoiceLine> Invoice() const;
   CloudModel::Leftovers Left() const;

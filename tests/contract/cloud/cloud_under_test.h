@@ -67,6 +67,10 @@ class CloudUnderTest {
   // From now on these calls meet the fault. Why it cannot be brought about; empty: it has begun.
   virtual std::string Begin(Fault fault, Meets meets) = 0;
   virtual void End() = 0;
+  // The machine loses its power from within. Why it cannot be brought about; empty: it is off.
+  virtual std::string PowerOff(const std::string& /*instance_id*/) {
+    return "its machines are not switched off from within here";
+  }
   // How often the adapter has signed in. Asked only where a token's end can be brought about.
   virtual int SignIns() { return 0; }
 };

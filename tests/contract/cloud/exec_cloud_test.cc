@@ -130,6 +130,10 @@ class ExecUnderTest final : public ports::CloudUnderTest {
     std::ofstream(directory_ / "now") << clock_.Now().time_since_epoch().count();
   }
   void Restart() override { cloud_ = std::make_unique<exec::ExecCloud>(options_, clock_); }
+  std::string PowerOff(const std::string& instance_id) override {
+    std::ofstream(directory_ / "off") << instance_id;
+    return "";
+  }
   std::string Begin(ports::Fault fault, ports::Meets meets) override {
     const std::string why = WhyNot(fault);
     if (!why.empty()) return why;

@@ -148,6 +148,23 @@ TEST_P(CloudConformance, DeleteTakesNothingOfOthers) {
   EXPECT_TRUE(foreign->stray.empty());
 }
 
+TEST_P(CloudConformance, MachineThatLostItsPowerIsShownOffUntilItIsDeleted) {
+  SPW_MAKE_CLOUD(Trouble::kNone);
+  ASSERT_TRUE(cloud().Create(Spec("bn-1")));
+  const Instance running = Await("bn-1", InstanceState::kRunning);
+  if (const std::string why = under_test_->PowerOff(running.id); !why.empty()) {
+    DeleteAll(running.id, "bn-1");
+    GTEST_SKIP() << why;
+  }
+  Advance(kMaxLag);
+  const std::vector<Instance> off = Named("bn-1");
+  ASSERT_EQ(off.size(), 1u) << "it exists, and may cost";
+  EXPECT_EQ(off[0].state, InstanceState::kOff);
+  EXPECT_EQ(off[0].side_objects.size(), running.side_objects.size());
+  DeleteAll(running.id, "bn-1");
+  ExpectNothingLeft();
+}
+
 TEST_P(CloudConformance, StrayObjectsShowUpAndGoWithoutTheInstance) {
   SPW_MAKE_CLOUD(Trouble::kNone);
   ASSERT_TRUE(cloud().Create(Spec("bn-1")));

@@ -45,6 +45,10 @@ class FakeUnderTest final : public ports::CloudUnderTest {
     cloud_ = std::make_unique<openstack::OpenStackCloud>(Options(wishes_, trouble_), way_.Sender(),
                                                          clock_);
   }
+  std::string PowerOff(const std::string& instance_id) override {
+    fake_.switched_off = instance_id;
+    return "";
+  }
   std::string Begin(ports::Fault fault, ports::Meets meets) override {
     if (fault == ports::Fault::kTokenEnds) clock_.Advance(fake_.settings.token_life);
     if (fault == ports::Fault::kSchedulerDown) fake_.settings.build = 24h;

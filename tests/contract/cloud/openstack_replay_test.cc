@@ -175,7 +175,7 @@ TEST_F(OpenStackReplayTest, StatesAndFaultsAreThoseOfThePort) {
   using ports::InstanceState;
   for (const auto& [number, state] : {std::pair(45, InstanceState::kCreating),
                                       {46, InstanceState::kRunning},
-                                      {68, InstanceState::kRunning},
+                                      {68, InstanceState::kOff},
                                       {77, InstanceState::kDeleting},
                                       {95, InstanceState::kRunning},
                                       {115, InstanceState::kCreating},

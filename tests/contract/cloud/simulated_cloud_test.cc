@@ -77,6 +77,10 @@ class SimulatedUnderTest final : public ports::CloudUnderTest {
     SPW_CHECK(opened.has_value(), opened ? std::string_view{} : opened.error().message);
     cloud_ = std::move(*opened);
   }
+  std::string PowerOff(const std::string& instance_id) override {
+    cloud_->PowerOff(instance_id);
+    return "";
+  }
   std::string Begin(ports::Fault fault, ports::Meets meets) override {
     const simulated::CloudFaults before = options_.cloud.faults;
     const std::string why = Set(fault, meets, options_.cloud.faults);
