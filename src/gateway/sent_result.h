@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "data/seal.h"
+#include "door/protocol.h"
 #include "gateway/files.h"
 #include "gateway/results.h"
 #include "gateway/run_store.h"
