@@ -219,6 +219,14 @@ door::Desired FetchDesired(node::DoorClient& client) {
   return Need(client.Beat(beat, 10s), "heartbeat");
 }
 
+// What came over the link so far, with the heads of its packets.
+std::int64_t ReceivedBytes() {
+  std::ifstream devices("/proc/self/net/dev");
+  for (std::string name; devices >> name;)
+    if (std::int64_t bytes = 0; name == "wan0:" && devices >> bytes) return bytes;
+  Die("/proc/self/net/dev does not show the link");
+}
+
 void StageOnce(const Arguments& arguments, const std::string& dir, const Talk& talk) {
   std::ifstream file(dir + "/user-data.json");
   const std::string text((std::istreambuf_iterator<char>(file)), {});
@@ -248,8 +256,12 @@ void StageOnce(const Arguments& arguments, const std::string& dir, const Talk& t
   const auto begin = std::chrono::steady_clock::now();
   const double cpu = CpuSeconds();
   node::Stager::Progress progress = stager.Now();
+  const std::int64_t link_before = ReceivedBytes();
+  std::int64_t until_first = 0;
   while (!progress.staged) {
-    std::this_thread::sleep_for(5ms);
+    if (until_first == 0 && stager.data()->cache->Find(0))
+      until_first = ReceivedBytes() - link_before;
+    std::this_thread::sleep_for(until_first == 0 ? 1ms : 5ms);
     progress = stager.Now();
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
@@ -257,6 +269,7 @@ void StageOnce(const Arguments& arguments, const std::string& dir, const Talk& t
   talk.Say(std::to_string(took.count()));
   talk.Say(std::to_string(CpuSeconds() - cpu));
   talk.Say(std::to_string(PeakMib()));
+  talk.Say(std::to_string(until_first));
 }
 
 void RunNode(const Arguments& arguments, const std::string& dir, const Talk& talk) {
@@ -377,6 +390,7 @@ int Run(const Arguments& arguments) {
   site.talk->Say("staged");
   const double site_cpu = std::stod(site.talk->Hear()), site_mib = std::stod(site.talk->Hear());
   PrintRow("Spillway, sealed, mutual TLS 1.3", arguments, bytes, node, site_cpu, site_mib);
+  const double until_first = std::stod(node.talk->Hear());
   site.talk->Say("go");
   node.talk->Say("go");
   if (!arguments.rclone.empty()) {
@@ -386,7 +400,9 @@ int Run(const Arguments& arguments) {
   ::waitpid(node.pid, nullptr, 0);
   ::kill(site.pid, SIGTERM);
   ::waitpid(site.pid, nullptr, 0);
-  std::printf("\npackets dropped by the link's queue: %lld\n",
+  std::printf("\nthe first byte could be read when %.2f %% of the bytes had arrived\n",
+              100 * until_first / bytes);
+  std::printf("packets dropped by the link's queue: %lld\n",
               static_cast<long long>(link.dropped()));
   fs::remove_all(dir);
   return 0;

@@ -132,6 +132,8 @@ openstack_demo() {
     --machine-files "$directory/machine-files" --phase-hook "$directory/look"; do
     arguments+=("--daemon-argument=$argument")
   done
+  # Two machines at a time boot: the gang needs both, and workload 7 one after the other.
+  arguments+=(--later 3-gang.yaml --later 7-machine-dies.yaml)
   "$repository/build/bin/spillway-demo" --directory "$directory" --data "$repository/build/demo/data" \
     --time-scale 1 --kubeconfig "$KUBECONFIG" --providers "$repository/examples/openstack/providers.yaml" \
     --scans "$directory/scans" "${DEMO_ADJUST[@]}" --limit 60 "${arguments[@]}" "$@" || code=$?

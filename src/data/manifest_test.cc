@@ -45,6 +45,15 @@ TEST(Pack, BigFilesSpanChunksAndTheLastOneIsFilledUp) {
   EXPECT_THAT(layout.files[1].extents, ElementsAre(Extent{2, 2 * kMiB, kMiB}));
 }
 
+TEST(Pack, OfMuchDataTheFirstChunksAreSmall) {
+  const Layout layout = *PackFiles({File("a", 61 * kMiB), File("b", 3 * kMiB)});
+  ASSERT_EQ(layout.chunks.size(), 16u + 14u);
+  for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(layout.chunks[i].plain_bytes, kMiB / 2);
+  for (std::size_t i = 16; i < 30; ++i) EXPECT_EQ(layout.chunks[i].plain_bytes, 4 * kMiB);
+  const Layout less = *PackFiles({File("a", 61 * kMiB), File("b", 3 * kMiB - 1)});
+  EXPECT_EQ(less.chunks.size(), 16u);
+}
+
 TEST(Pack, SameFilesSameLayoutAndPiecesAgreeWithExtents) {
   std::vector<FileEntry> files;
   Rng rng(3);

@@ -143,6 +143,8 @@ class Demonstration {
     SPW_TRY(
         ReadExample(o_.providers.empty() ? examples + "providers.yaml" : o_.providers, general_));
     for (const char* name : kFirstJobs) SPW_TRY(ReadExample(examples + name, first_));
+    for (const std::string& name : o_.later)
+      SPW_TRY(ReadExample(examples + "jobs/" + name, later_));
     std::vector<std::string> rest;
     for (const auto& entry : fs::directory_iterator(examples + "jobs"))
       if (entry.path().extension() == ".yaml" && IsShown(entry.path().filename().string()))
@@ -152,11 +154,12 @@ class Demonstration {
       if (std::none_of(std::begin(kFirstJobs), std::end(kFirstJobs),
                        [&](const char* first) { return path == examples + first; }))
         SPW_TRY(ReadExample(path, others_));
-    for (auto* sources : {&first_, &others_})
+    for (auto* sources : {&first_, &others_, &later_})
       for (schema::Source& source : *sources) SPW_TRY(Adjust(source));
     std::vector<schema::Source> all = general_;
     all.insert(all.end(), first_.begin(), first_.end());
     all.insert(all.end(), others_.begin(), others_.end());
+    all.insert(all.end(), later_.begin(), later_.end());
     manifests_ = schema::ReadManifests(schema::Schemas::Embedded(), all, "default");
     if (!manifests_.ok()) return Fail(Code::kInvalid, schema::FormatProblems(manifests_.problems));
     return Ok();
@@ -177,6 +180,7 @@ class Demonstration {
   }
 
   bool IsShown(const std::string& job) const {
+    if (std::ranges::find(o_.later, job) != o_.later.end()) return false;
     return o_.jobs.empty() || std::ranges::find(o_.jobs, job) != o_.jobs.end();
   }
 
@@ -304,7 +308,7 @@ class Demonstration {
     SPW_TRY(Apply(first_));
     SPW_TRY(
         Until("the base load to run", Kubernetes() ? 120s : 30s, [&] { return FirstJobsRun(); }));
-    stage_.Step("now all the others at once");
+    stage_.Step(later_.empty() ? "now all the others at once" : "now the others at once");
     return Apply(others_);
   }
 
@@ -341,6 +345,22 @@ class Demonstration {
   }
 
   Status Follow() {
+    SPW_TRY(FollowToTheEnd());
+    for (const schema::Source& source : later_) {
+      stage_.Step("all of these have ended; now the next");
+      const std::size_t jobs = cli::ItemsOf(sight_.jobs, "items").size();
+      SPW_TRY(Apply({source}));
+      const auto more = [&]() -> Result<bool> {
+        SPW_TRY(Look());
+        return cli::ItemsOf(sight_.jobs, "items").size() > jobs;
+      };
+      SPW_TRY(Until("the next to be seen", 60s, more));
+      SPW_TRY(FollowToTheEnd());
+    }
+    return Ok();
+  }
+
+  Status FollowToTheEnd() {
     return Until("everything to end", o_.limit, [&]() -> Result<bool> {
       SPW_TRY(Look());
       return IsOver(sight_);
@@ -532,7 +552,7 @@ class Demonstration {
   std::string state_, socket_, reference_, report_file_, ledger_file_;
   client::Client client_;
   std::unique_ptr<DaemonHandle> daemon_;
-  std::vector<schema::Source> general_, first_, others_;
+  std::vector<schema::Source> general_, first_, others_, later_;
   schema::Manifests manifests_;
   Sight sight_;
   Story story_;

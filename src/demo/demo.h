@@ -31,6 +31,9 @@ struct DemoOptions {
   // examples/providers.yaml.
   std::vector<std::string> jobs;
   std::string providers;
+  // Files of examples/jobs that begin, one after the other, only when everything before them has
+  // ended: where too few machines can be rented at once for all of them.
+  std::vector<std::string> later;
   // "--hold-seconds=420": stands in the examples' jobs wherever that argument has another value.
   std::vector<std::string> adjust;
   // Directory in which somebody else puts what a look at the disks of rented machines found, as

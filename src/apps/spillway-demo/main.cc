@@ -38,6 +38,8 @@ int main(int argc, char** argv) {
                  "Instead of --install: an argument of a spillwayd on this machine; repeatable");
   app.add_option("--job", options.jobs,
                  "A file of examples/jobs to show; repeatable; default: all");
+  app.add_option("--later", options.later,
+                 "A file of examples/jobs that begins when all before it have ended; repeatable");
   app.add_option("--providers", options.providers, "File in the place of examples/providers.yaml");
   app.add_option("--scans", options.scans, "Directory with what others found on rented disks");
   app.add_option("--adjust", options.adjust,
