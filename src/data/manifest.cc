@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "data/merkle.h"
 #include "data/record.h"
@@ -68,16 +69,15 @@ Status CheckChunks(const std::vector<ManifestChunk>& chunks) {
   return Ok();
 }
 
-json::object EncodeFile(const PackedFile& file) {
-  json::array extents;
-  for (const Extent& extent : file.extents)
-    extents.push_back(
-        json::array{static_cast<std::int64_t>(extent.chunk), extent.offset, extent.length});
-  return {{"path", file.entry.path},
-          {"size", file.entry.size_bytes},
-          {"mode", static_cast<std::int64_t>(file.entry.mode)},
-          {"mtimeMs", file.entry.mtime.time_since_epoch().count()},
-          {"extents", std::move(extents)}};
+// Members in the order of their names.
+void AppendFile(std::string& text, const PackedFile& file) {
+  text += "{\"extents\":[";
+  for (std::size_t i = 0; i < file.extents.size(); ++i)
+    fmt::format_to(std::back_inserter(text), "{}[{},{},{}]", i == 0 ? "" : ",",
+                   file.extents[i].chunk, file.extents[i].offset, file.extents[i].length);
+  fmt::format_to(std::back_inserter(text), "],\"mode\":{},\"mtimeMs\":{},\"path\":{},\"size\":{}}}",
+                 file.entry.mode, file.entry.mtime.time_since_epoch().count(),
+                 CanonicalJson(json::string(file.entry.path)), file.entry.size_bytes);
 }
 
 // [chunk, offset, length]
@@ -162,24 +162,31 @@ Status CheckManifest(const Manifest& manifest) {
   return Ok();
 }
 
-Result<json::value> EncodeManifest(const Manifest& manifest) {
+Result<std::string> ManifestText(const Manifest& manifest) {
   SPW_TRY(CheckManifest(manifest));
-  json::array files, chunks;
-  for (const PackedFile& file : manifest.files) files.push_back(EncodeFile(file));
+  const auto quoted = [](std::string_view text) { return CanonicalJson(json::string(text)); };
+  std::string text = "{\"chunks\":[";
   for (std::size_t i = 0; i < manifest.chunks.size(); ++i)
-    chunks.push_back(json::object{{"index", static_cast<std::int64_t>(i)},
-                                  {"plainBytes", manifest.chunks[i].plain_bytes},
-                                  {"sealedBytes", manifest.chunks[i].sealed_bytes},
-                                  {"sealedSha256", Hex(manifest.chunks[i].sealed_sha256)}});
-  return json::object{{"format", kFormat},
-                      {"runId", manifest.run_id},
-                      {"namespace", manifest.dataset_namespace},
-                      {"name", manifest.dataset_name},
-                      {"version", manifest.dataset_version},
-                      {"dataClass", manifest.data_class},
-                      {"files", std::move(files)},
-                      {"chunks", std::move(chunks)},
-                      {"root", Hex(ManifestRoot(manifest))}};
+    fmt::format_to(
+        std::back_inserter(text),
+        "{}{{\"index\":{},\"plainBytes\":{},\"sealedBytes\":{},\"sealedSha256\":\"{}\"}}",
+        i == 0 ? "" : ",", i, manifest.chunks[i].plain_bytes, manifest.chunks[i].sealed_bytes,
+        Hex(manifest.chunks[i].sealed_sha256));
+  text += fmt::format("],\"dataClass\":{},\"files\":[", quoted(manifest.data_class));
+  for (std::size_t i = 0; i < manifest.files.size(); ++i) {
+    if (i > 0) text += ',';
+    AppendFile(text, manifest.files[i]);
+  }
+  text += fmt::format(
+      "],\"format\":{},\"name\":{},\"namespace\":{},\"root\":\"{}\",\"runId\":{},\"version\":{}}}",
+      kFormat, quoted(manifest.dataset_name), quoted(manifest.dataset_namespace),
+      Hex(ManifestRoot(manifest)), quoted(manifest.run_id), quoted(manifest.dataset_version));
+  return text;
+}
+
+Result<json::value> EncodeManifest(const Manifest& manifest) {
+  SPW_ASSIGN(const std::string text, ManifestText(manifest));
+  return ParseJson(text);
 }
 
 Result<Manifest> DecodeManifest(const json::value& body) {
@@ -208,8 +215,8 @@ Result<Manifest> DecodeManifest(const json::value& body) {
 
 Result<ByteBuffer> SealManifest(const Manifest& manifest, const SigningKey& site,
                                 const Secret& run_key, ByteView salt) {
-  SPW_ASSIGN(const json::value body, EncodeManifest(manifest));
-  const std::string text = SignRecord(kManifestType, body, site);
+  SPW_ASSIGN(std::string body, ManifestText(manifest));
+  const std::string text = SignRecordText(kManifestType, std::move(body), site);
   return SealChunk(
       run_key,
       ManifestContext(manifest.run_id, DatasetOf(manifest.dataset_namespace, manifest.dataset_name),

@@ -77,12 +77,20 @@ std::string MessageIn(ParsedRecord& parsed, std::string_view type, const json::v
 
 }  // namespace
 
+std::string SignRecordText(std::string_view type, std::string canonical_body,
+                           const SigningKey& key) {
+  const Signature signature = key.Sign(AsBytes(SignedMessage(type, canonical_body)));
+  const std::string rest = CanonicalJson(json::object{
+      {"publicKey", key.public_key().Hex()}, {"signature", Hex(signature)}, {"type", type}});
+  // Members are sorted by name, and "body" is the first.
+  canonical_body.insert(0, "{\"body\":");
+  canonical_body += ",";
+  canonical_body.append(rest, 1);
+  return canonical_body;
+}
+
 std::string SignRecord(std::string_view type, const json::value& body, const SigningKey& key) {
-  const Signature signature = key.Sign(AsBytes(SignedMessage(type, CanonicalJson(body))));
-  return CanonicalJson(json::object{{"type", type},
-                                    {"body", body},
-                                    {"publicKey", key.public_key().Hex()},
-                                    {"signature", Hex(signature)}});
+  return SignRecordText(type, CanonicalJson(body), key);
 }
 
 Result<OpenedRecord> OpenRecord(std::string_view type, std::string_view text,

@@ -21,6 +21,9 @@ namespace spillway::data {
 
 // Canonical text of the envelope. `body` holds no floating point number.
 std::string SignRecord(std::string_view type, const json::value& body, const SigningKey& key);
+// The same for a body whose canonical JSON is there already.
+std::string SignRecordText(std::string_view type, std::string canonical_body,
+                           const SigningKey& key);
 
 struct OpenedRecord {
   json::value body;

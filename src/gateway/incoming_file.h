@@ -11,6 +11,7 @@
 #include "base/encoding.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "base/sha256_stream.h"
 #include "model/rules.h"
 #include "s3/client.h"
 
@@ -34,10 +35,13 @@ class IncomingFile {
   IncomingFile(const IncomingFile&) = delete;
   IncomingFile& operator=(const IncomingFile&) = delete;
 
-  // kUnavailable: the disk is full.
+  // A chunk. One of zeros takes no room on the disk. kUnavailable: the disk is full.
   Status Write(std::int64_t offset, ByteView plain);
+  // `have` says which chunks are there. Hashes what follows what it has hashed, so that little is
+  // left to do when the last one comes, for which a node waits.
+  Status HashAhead(const std::vector<bool>& have);
   // Of all that was written; every chunk must be there.
-  Result<Digest> Hash() const;
+  Result<Digest> Hash();
 
   // A chunk has come: `have` says which. Passes on what can go on its way; nothing depends on it.
   // Tried again with the next chunk after an error.
@@ -49,6 +53,8 @@ class IncomingFile {
   virtual void Drop() = 0;
   // It takes requests to another machine, which may be away for a while.
   virtual bool IsFar() const { return false; }
+  // The most of it that is in memory while it is sent there.
+  virtual std::int64_t PartBytes() const { return 0; }
 
  protected:
   IncomingFile(IncomingResult about, Fd file, std::string path)
@@ -57,6 +63,14 @@ class IncomingFile {
   const IncomingResult about_;
   const Fd file_;
   const std::string path_;  // of file_, for messages
+
+ private:
+  Status HashTo(std::int64_t end);
+
+  bool sized_ = false;  // the file is as long as it will be
+  Sha256Stream hash_;   // of its first hashed_bytes_
+  std::int64_t hashed_bytes_ = 0;
+  std::optional<Digest> digest_;
 };
 
 // Makes clients of buckets; nullptr: the site uses none.

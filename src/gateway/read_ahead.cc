@@ -14,8 +14,10 @@ std::size_t PartsOf(const data::Piece& piece) {
 
 }  // namespace
 
-ReadAhead::ReadAhead(const RunPlan& plan, std::vector<std::unique_ptr<SourceReader>> readers)
-    : plan_(plan), readers_(std::move(readers)) {
+ReadAhead::ReadAhead(const RunPlan& plan, std::vector<std::unique_ptr<SourceReader>> readers,
+                     std::size_t first)
+    : plan_(plan), readers_(std::move(readers)), first_(first) {
+  next_.chunk = first;
   int workers = 1;
   for (const auto& reader : readers_) {
     workers = std::max(workers, reader->Parallel());

@@ -23,8 +23,9 @@ class ReadAhead {
   static constexpr std::size_t kWindow = 8;
   static constexpr std::int64_t kReadBytes = 2 << 20;  // of one Read(), and so of its buffers
 
-  // readers[i] is of plan.inputs[i]. The plan outlives it.
-  ReadAhead(const RunPlan& plan, std::vector<std::unique_ptr<SourceReader>> readers);
+  // readers[i] is of plan.inputs[i]. The plan outlives it. Begins with chunk `first`.
+  ReadAhead(const RunPlan& plan, std::vector<std::unique_ptr<SourceReader>> readers,
+            std::size_t first = 0);
   ~ReadAhead();
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;

@@ -27,6 +27,8 @@ constexpr std::size_t kMaxTextBytes = 512;
 constexpr std::size_t kMaxNoteBytes = 8192;
 // Nodes that wait for a bucket must not keep others, nor heartbeats, from the door's workers.
 constexpr int kFarTurns = 3;
+// Of parts that are on their way to buckets, held twice while they are sent.
+constexpr std::int64_t kFarBytes = std::int64_t{64} << 20;
 constexpr Duration kFarPause = 1s;
 
 // Names the place of a result among those of its run, as part of a file name.
@@ -103,8 +105,9 @@ struct Results::Upload {
   std::string note;  // file of the run that says what is left after a restart
   std::vector<bool> have;
   std::int64_t missing = 0;
-  bool far = false;     // its place is a bucket
-  bool closed = false;  // finished or dropped
+  bool far = false;            // its place is a bucket
+  std::int64_t far_bytes = 0;  // of what is sent there at a time
+  bool closed = false;         // finished or dropped
 
   // What was begun in a bucket is ended by the note, once the run is.
   void Close(bool finished) {
@@ -116,28 +119,33 @@ struct Results::Upload {
   }
 };
 
-// One of the few that may wait for a bucket at a time.
+// One of the few that may wait for a bucket at a time, with what it holds in memory.
 class Results::FarTurn {
  public:
-  FarTurn(Results& results, bool far) : results_(results), far_(far) {
-    if (!far_) return;
+  FarTurn(Results& results, bool far, std::int64_t bytes) : results_(results), bytes_(bytes) {
+    if (!far) return;
     const std::lock_guard lock(results_.mutex_);
-    if (results_.far_turns_ >= kFarTurns)
-      taken_ = false;
-    else
-      ++results_.far_turns_;
+    refused_ = results_.far_turns_ >= kFarTurns ||
+               (results_.far_turns_ > 0 && results_.far_bytes_ + bytes_ > kFarBytes);
+    if (refused_) return;
+    ++results_.far_turns_;
+    results_.far_bytes_ += bytes_;
+    counted_ = true;
   }
   ~FarTurn() {
-    if (!far_ || !taken_) return;
+    if (!counted_) return;
     const std::lock_guard lock(results_.mutex_);
     --results_.far_turns_;
+    results_.far_bytes_ -= bytes_;
   }
-  bool taken() const { return taken_; }
+  FarTurn(const FarTurn&) = delete;
+  FarTurn& operator=(const FarTurn&) = delete;
+  bool taken() const { return !refused_; }
 
  private:
   Results& results_;
-  const bool far_;
-  bool taken_ = true;
+  const std::int64_t bytes_;
+  bool refused_ = false, counted_ = false;
 };
 
 Results::Results(ResultsOptions options, Runs& runs, const data::SigningKey& site)
@@ -180,7 +188,7 @@ Result<std::optional<std::string>> Results::Put(const ResultChunk& chunk, ByteVi
                                             chunk.path, chunk.chunk));
   runs_.CountReceived(chunk.run, static_cast<std::int64_t>(sealed.size()));
   SPW_ASSIGN(const std::shared_ptr<Upload> upload, UploadFor(chunk, id, *output));
-  const FarTurn turn(*this, upload->far);
+  const FarTurn turn(*this, upload->far, upload->far_bytes);
   if (!turn.taken())
     return Fail(Error{Code::kThrottled, "other results are on their way to a bucket", kFarPause});
   auto stored = Store(*upload, chunk, id, plain, now);
@@ -221,6 +229,7 @@ Result<std::shared_ptr<Results::Upload>> Results::Begin(const ResultChunk& chunk
   SPW_ASSIGN(s3::Client client, OpenBucket(*output.s3));
   SPW_ASSIGN(upload->file, ReceiveIntoBucket(std::move(client), KeyOf(output, chunk.path), spool,
                                              std::move(about)));
+  upload->far_bytes = upload->file->PartBytes();
   return upload;
 }
 
@@ -271,6 +280,7 @@ Result<std::optional<std::string>> Results::Store(Upload& upload, const ResultCh
     SPW_TRY(upload.file->Write(chunk.chunk * door::kResultChunkBytes, plain));
     upload.have[index] = true;
     --upload.missing;
+    SPW_TRY(upload.file->HashAhead(upload.have));
   }
   if (upload.missing > 0) {
     SPW_TRY(FromHome(upload, upload.file->Advance(upload.have)));

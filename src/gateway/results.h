@@ -81,10 +81,11 @@ class Results {
   const ResultsOptions options_;
   Runs& runs_;
   const data::SigningKey& site_;
-  std::mutex mutex_;  // guards the three below
+  std::mutex mutex_;  // guards the four below
   std::map<std::string, std::shared_ptr<Upload>> uploads_;
   std::uint64_t next_order_ = 0;
   int far_turns_ = 0;
+  std::int64_t far_bytes_ = 0;
 };
 
 }  // namespace spillway::gateway

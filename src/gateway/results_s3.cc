@@ -34,6 +34,7 @@ class BucketFile final : public IncomingFile {
 
   void Drop() override { unlink(path_.c_str()); }
   bool IsFar() const override { return true; }
+  std::int64_t PartBytes() const override { return std::min(part_bytes_, about_.size_bytes); }
 
   Status Advance(const std::vector<bool>& have) override {
     if (about_.size_bytes <= part_bytes_) return Ok();

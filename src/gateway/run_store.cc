@@ -97,13 +97,55 @@ Status Runs::Prepare(const RunRequest& request, Time now) {
   return done;
 }
 
+// One of the runs that are prepared at a time. Nobody waits for one: whoever asks has threads to
+// spare for other things.
+class Runs::Turn {
+ public:
+  explicit Turn(Runs& runs) : runs_(runs) {}
+  ~Turn() {
+    const std::lock_guard lock(runs_.mutex_);
+    if (begun_) --runs_.preparing_;
+    runs_.preparing_files_ -= files_;
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  Status Begin() {
+    const std::lock_guard lock(runs_.mutex_);
+    if (runs_.preparing_ >= kPreparing)
+      return Fail(Code::kThrottled, fmt::format("{} other runs are being prepared", kPreparing));
+    ++runs_.preparing_;
+    begun_ = true;
+    return Ok();
+  }
+  // For a listing that grows. The only run that has files gets what it asks for.
+  Status TakeFiles(std::int64_t files) {
+    const std::lock_guard lock(runs_.mutex_);
+    const std::int64_t others = runs_.preparing_files_ - files_;
+    if (others > 0 && runs_.preparing_files_ + files > kPreparingFiles)
+      return Fail(Code::kThrottled,
+                  fmt::format("other runs with {} files are being prepared", others));
+    runs_.preparing_files_ += files;
+    files_ += files;
+    return Ok();
+  }
+
+ private:
+  Runs& runs_;
+  bool begun_ = false;
+  std::int64_t files_ = 0;
+};
+
 Status Runs::PrepareNow(const RunRequest& request, Time now, Entry& entry) {
   const std::string directory = Directory(request.run);
+  Turn turn(*this);
+  SPW_TRY(turn.Begin());
   SPW_TRY(keys_.Create(request.run, now));
-  SPW_ASSIGN(RunPlan plan, PlanRun(request));
+  SPW_ASSIGN(RunPlan plan,
+             PlanRun(request, [&](std::int64_t files) { return turn.TakeFiles(files); }));
   SPW_TRY(MakeDirectory(directory + "/receipts"));
   SPW_TRY(MakeDirectory(directory + "/uploads"));
-  SPW_TRY(SealRun(plan, directory, keys_, site_));
+  SPW_TRY(SealRun(plan, directory, keys_, site_, &contents_));
   plan.record.prepared_at = now;
   // While the key is in use nobody destroys it: either it is prepared before that, or never.
   SPW_TRY(keys_.Use(request.run, [&](const data::Secret&) {
@@ -116,6 +158,7 @@ Status Runs::PrepareNow(const RunRequest& request, Time now, Entry& entry) {
 }
 
 Status Runs::Destroy(const std::string& run, Time now) {
+  contents_.Drop(run);
   SPW_TRY(keys_.Destroy(run, now));
   SPW_TRY(Remove(Directory(run) + "/chunks"));
   return Remove(Directory(run) + "/manifest");

@@ -28,6 +28,7 @@
 #include "gateway/files.h"
 #include "gateway/key_store.h"
 #include "gateway/run_record.h"
+#include "gateway/sealed_contents.h"
 #include "gateway/source.h"
 
 namespace spillway::gateway {
@@ -89,10 +90,15 @@ class Runs {
   static Result<std::unique_ptr<Runs>> Open(std::string directory, KeyStore& keys,
                                             const data::SigningKey& site);
 
+  // So many runs are prepared at a time, with so many files in sum (a run alone may have as many as
+  // a source): what that takes in memory is bounded, however many runs begin at once.
+  static constexpr int kPreparing = 3;
+  static constexpr std::int64_t kPreparingFiles = 1'000'000;
+
   // Selects, packs and seals everything the run reads. Blocks; two calls for one run follow each
-  // other. Ok when it is prepared, also before. kUnavailable and kThrottled: the disk is full or a
-  // store is away or busy, try again; kConflict: the key is destroyed, which ends a running call
-  // too. Every other error is final and in Report().
+  // other. Ok when it is prepared, also before. kUnavailable and kThrottled: the disk is full, a
+  // store is away or busy, or enough other runs are being prepared, try again; kConflict: the key
+  // is destroyed, which ends a running call too. Every other error is final and in Report().
   Status Prepare(const RunRequest& request, Time now);
 
   // Destroys the key, then deletes the sealed data. Idempotent. Prepare() does nothing afterwards.
@@ -139,6 +145,8 @@ class Runs {
   Runs(std::string directory, KeyStore& keys, const data::SigningKey& site)
       : directory_(std::move(directory)), keys_(keys), site_(site) {}
 
+  class Turn;
+
   std::shared_ptr<Entry> EntryOf(const std::string& run);
   Status Load(const std::string& run, Entry& entry);
   Status PrepareNow(const RunRequest& request, Time now, Entry& entry);
@@ -151,8 +159,11 @@ class Runs {
   const std::string directory_;
   KeyStore& keys_;
   const data::SigningKey& site_;
-  std::mutex mutex_;
+  SealedContents contents_;
+  std::mutex mutex_;  // guards the three below
   std::map<std::string, std::shared_ptr<Entry>> entries_;
+  int preparing_ = 0;
+  std::int64_t preparing_files_ = 0;
 };
 
 }  // namespace spillway::gateway

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "gateway/fetch_run.h"
 #include "gateway/gateway_test_util.h"
 #include "gateway/key_files.h"
 #include "gateway/seal_run.h"
@@ -41,41 +42,15 @@ class RunsTest : public ::testing::Test {
     return {run, {digits, Input("labels", "labels")}, {{"vision/models", "vision/models"}}};
   }
   static std::string All(Result<std::unique_ptr<SealedSlice>> slice) {
-    std::string bytes(static_cast<std::size_t>((*slice)->bytes()), '\0');
-    EXPECT_TRUE((*slice)->Read(0, bytes));
-    return bytes;
+    auto bytes = AllOf(std::move(slice));
+    EXPECT_TRUE(bytes) << bytes.error().message;
+    return bytes.value_or("");
   }
-  // Fetches and opens everything as a node does; path -> content.
+  // path -> content
   std::map<std::string, std::string> Fetch(const std::string& run) {
-    std::map<std::string, std::string> files;
-    const Status used = keys_->Use(run, [&](const data::Secret& key) -> Status {
-      const std::string version = runs_->Find(run)->dataset_version;
-      const std::string sealed = All(runs_->Manifest(run, {}));
-      SPW_ASSIGN(
-          const data::Manifest manifest,
-          data::OpenManifest(key, {run, "run", run, version, site_.public_key()}, AsBytes(sealed)));
-      std::vector<ByteBuffer> chunks;
-      for (std::size_t i = 0; i < manifest.chunks.size(); ++i) {
-        const std::string chunk = All(runs_->Chunk(run, i, {}));
-        SPW_TRY(data::CheckSealedChunk(manifest, i, AsBytes(chunk)));
-        SPW_ASSIGN(ByteBuffer plain,
-                   data::OpenChunk(key,
-                                   data::DataChunkContext(run, "run/" + run, version,
-                                                          static_cast<std::uint32_t>(i)),
-                                   AsBytes(chunk)));
-        chunks.push_back(std::move(plain));
-      }
-      for (const data::PackedFile& file : manifest.files) {
-        std::string& text = files[file.entry.path];
-        for (const data::Extent& extent : file.extents)
-          text += AsText(ByteView(chunks[extent.chunk])
-                             .subspan(static_cast<std::size_t>(extent.offset),
-                                      static_cast<std::size_t>(extent.length)));
-      }
-      return Ok();
-    });
-    EXPECT_TRUE(used) << used.error().message;
-    return files;
+    auto files = FetchRun(*runs_, *keys_, site_.public_key(), run);
+    EXPECT_TRUE(files) << files.error().message;
+    return files ? std::move(*files) : std::map<std::string, std::string>();
   }
 
   TempDir dir_;

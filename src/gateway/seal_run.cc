@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <set>
 
+#include "base/log.h"
+#include "base/sha256_stream.h"
 #include "data/bytes.h"
 #include "data/path.h"
 #include "door/protocol.h"
@@ -28,7 +31,7 @@ Result<std::string> ClaimName(const std::string& claim) {
   return Fail(Code::kInvalid, fmt::format("claim \"{}\" is not namespace/name", claim));
 }
 
-Status AddInput(const RunInput& input, RunPlan& plan) {
+Status AddInput(const RunInput& input, const Room& room, RunPlan& plan) {
   SPW_ASSIGN(const std::string name, ClaimName(input.claim));
   if (input.data_class == DataClass::kRestricted)
     return Fail(Code::kInvalid,
@@ -38,7 +41,7 @@ Status AddInput(const RunInput& input, RunPlan& plan) {
   if (!selection) return Fail(selection.error().In("Dataset " + input.dataset));
   const std::shared_ptr<Source> source =
       input.source ? input.source : OpenDirectorySource(input.directory);
-  auto listing = source->List(*selection);
+  auto listing = source->List(*selection, room);
   if (!listing) return Fail(listing.error().In("Dataset " + input.dataset));
   if (listing->selected.empty())
     return Fail(Code::kInvalid,
@@ -54,49 +57,76 @@ Status AddInput(const RunInput& input, RunPlan& plan) {
 
 // What stays at home: each place counts once, however many claims read from it.
 void CountWhatStays(RunPlan& plan) {
-  std::set<std::string> places;
-  std::set<std::pair<std::string, std::string_view>> leaves;
-  for (const RunPlan::Input& input : plan.inputs) {
-    const std::string place = input.source->Name();
-    if (places.insert(place).second) {
-      plan.record.never_left_objects += input.listing.objects;
-      plan.record.never_left_bytes += input.listing.bytes;
-    }
-    for (const SourceFile& file : input.listing.selected)
-      if (leaves.emplace(place, file.path).second) {
-        plan.record.never_left_objects -= 1;
-        plan.record.never_left_bytes -= file.state.size_bytes;
-      }
+  std::map<std::string, std::vector<const SourceListing*>> places;
+  for (const RunPlan::Input& input : plan.inputs)
+    places[input.source->Name()].push_back(&input.listing);
+  for (const auto& [place, listings] : places) {
+    plan.record.never_left_objects += listings.front()->objects;
+    plan.record.never_left_bytes += listings.front()->bytes;
+    std::set<std::string_view> leaves;  // with one claim there is nothing to count twice
+    for (const SourceListing* listing : listings)
+      for (const SourceFile& file : listing->selected)
+        if (listings.size() == 1 || leaves.insert(file.path).second) {
+          plan.record.never_left_objects -= 1;
+          plan.record.never_left_bytes -= file.state.size_bytes;
+        }
   }
 }
 
+// Names what leaves by its version: RunRecord::dataset_version.
+void AddToVersion(Sha256Stream& hash, const std::string& path, const FileState& state) {
+  ByteBuffer bytes;
+  data::AppendField(bytes, path);
+  data::AppendBigEndian(bytes, static_cast<std::uint64_t>(state.size_bytes));
+  data::AppendBigEndian(bytes, static_cast<std::uint64_t>(state.mtime_ns));
+  if (!state.etag.empty()) data::AppendField(bytes, state.etag);
+  hash.Add(bytes);
+}
+
+// Names it by where it comes from, whatever it is called in the run: RunPlan::content.
+void AddToContent(Sha256Stream& hash, const std::string& source, const SourceFile& file) {
+  ByteBuffer bytes;
+  for (const std::string* text : {&source, &file.path, &file.state.etag})
+    data::AppendField(bytes, *text);
+  for (const std::int64_t number :
+       {file.state.size_bytes, file.state.mtime_ns, file.state.ctime_ns})
+    data::AppendBigEndian(bytes, static_cast<std::uint64_t>(number));
+  for (const std::uint64_t number : {file.state.device, file.state.inode})
+    data::AppendBigEndian(bytes, number);
+  hash.Add(bytes);
+}
+
 Status Pack(RunPlan& plan) {
+  // Prefixes end with '/' and differ, and each listing is sorted: so all paths are.
+  std::sort(plan.inputs.begin(), plan.inputs.end(),
+            [](const auto& a, const auto& b) { return a.prefix < b.prefix; });
+  std::size_t files = 0;
+  for (const RunPlan::Input& input : plan.inputs) files += input.listing.selected.size();
   std::vector<data::FileEntry> entries;
-  std::map<std::string, std::pair<std::size_t, std::size_t>> origins;
-  for (std::size_t i = 0; i < plan.inputs.size(); ++i)
+  entries.reserve(files);
+  plan.origins.reserve(files);
+  Sha256Stream version, content;
+  bool far = false;
+  for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+    const std::string source = plan.inputs[i].source->Identity();
+    far = far || plan.inputs[i].source->IsFar();
     for (std::size_t k = 0; k < plan.inputs[i].listing.selected.size(); ++k) {
       const SourceFile& file = plan.inputs[i].listing.selected[k];
-      const std::string path = plan.inputs[i].prefix + file.path;
+      std::string path = plan.inputs[i].prefix + file.path;
       // Down to milliseconds, also before 1970.
       const auto mtime =
           std::chrono::floor<Duration>(std::chrono::sys_time<std::chrono::nanoseconds>(
               std::chrono::nanoseconds(file.state.mtime_ns)));
-      entries.push_back({path, file.state.size_bytes, file.mode, mtime});
+      AddToVersion(version, path, file.state);
+      AddToContent(content, source, file);
+      entries.push_back({std::move(path), file.state.size_bytes, file.mode, mtime});
       plan.record.plain_bytes += file.state.size_bytes;
-      origins.emplace(path, std::pair(i, k));
+      plan.origins.emplace_back(i, k);
     }
-  SPW_ASSIGN(plan.layout, data::PackFiles(std::move(entries)));
-  ByteBuffer version;
-  for (const data::PackedFile& file : plan.layout.files) {
-    plan.origins.push_back(origins.at(file.entry.path));
-    const auto [input, index] = plan.origins.back();
-    const FileState& state = plan.inputs[input].listing.selected[index].state;
-    data::AppendField(version, file.entry.path);
-    data::AppendBigEndian(version, static_cast<std::uint64_t>(state.size_bytes));
-    data::AppendBigEndian(version, static_cast<std::uint64_t>(state.mtime_ns));
-    if (!state.etag.empty()) data::AppendField(version, state.etag);
   }
-  plan.record.dataset_version = Hex(Sha256(version));
+  SPW_ASSIGN(plan.layout, data::PackFiles(std::move(entries)));
+  plan.record.dataset_version = Hex(version.Finish());
+  if (far) plan.content = content.Finish();
   plan.record.files = static_cast<std::int64_t>(plan.layout.files.size());
   return Ok();
 }
@@ -104,29 +134,39 @@ Status Pack(RunPlan& plan) {
 // Seals the chunks of a plan into one file.
 class Sealer {
  public:
-  Sealer(const RunPlan& plan, KeyStore& keys) : plan_(plan), keys_(keys) {
+  // Takes the files of the layout into the manifest.
+  Sealer(RunPlan& plan, KeyStore& keys) : plan_(plan), keys_(keys) {
     manifest_.run_id = plan.record.run;
     manifest_.dataset_namespace = door::kRunDatasetNamespace;
     manifest_.dataset_name = plan.record.run;
     manifest_.dataset_version = plan.record.dataset_version;
     manifest_.data_class = Name(plan.record.data_class);
-    manifest_.files = plan.layout.files;
+    manifest_.files = std::move(plan.layout.files);
   }
 
-  Status Run(const std::string& path) {
-    std::vector<std::unique_ptr<SourceReader>> readers;
-    for (const RunPlan::Input& input : plan_.inputs) {
-      SPW_ASSIGN(std::unique_ptr<SourceReader> reader, input.source->Open());
-      readers.push_back(std::move(reader));
-    }
-    ReadAhead plain(plan_, std::move(readers));
+  Status Run(const std::string& path, SealedContents* contents) {
+    const auto own =
+        std::make_shared<SealedContent>(plan_.record.run, plan_.record.dataset_version, path);
+    const bool shared = contents != nullptr && plan_.content;
+    if (shared) twin_ = contents->Join(*plan_.content, own);
+    const Status done = SealAll(path, *own);
+    own->End();
+    if (shared && !done) contents->Drop(plan_.record.run);
+    return done;
+  }
+
+  const data::Manifest& manifest() const { return manifest_; }
+
+ private:
+  Status SealAll(const std::string& path, SealedContent& own) {
     const net::Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!fd.valid()) return Fail(FileError("open", path, errno));
     std::int64_t offset = 0;
     for (std::size_t i = 0; i < plan_.layout.chunks.size(); ++i) {
-      SPW_ASSIGN(const ByteBuffer sealed, SealOne(i, plain));
+      SPW_ASSIGN(const ByteBuffer sealed, SealOne(i));
       SPW_TRY(WriteAt(fd.get(), path, offset, sealed));
       offset += static_cast<std::int64_t>(sealed.size());
+      own.Append(offset);
       manifest_.chunks.push_back({plan_.layout.chunks[i].plain_bytes,
                                   static_cast<std::int64_t>(sealed.size()), Sha256(sealed)});
     }
@@ -134,11 +174,31 @@ class Sealer {
     return Ok();
   }
 
-  const data::Manifest& manifest() const { return manifest_; }
+  // From the run that has it already, as long as that goes well; else from the sources.
+  Result<ByteBuffer> Plain(std::size_t index) {
+    if (twin_) {
+      auto plain = twin_->Open(index, keys_);
+      if (plain && std::ssize(*plain) == plan_.layout.chunks[index].plain_bytes) return plain;
+      log::Info("what another run has sealed is of no use any more",
+                {{"run", plan_.record.run},
+                 {"other", twin_->run()},
+                 {"chunk", std::to_string(index)},
+                 {"why", plain ? "another size" : plain.error().message}});
+      twin_ = nullptr;
+    }
+    if (!ahead_) {
+      std::vector<std::unique_ptr<SourceReader>> readers;
+      for (const RunPlan::Input& input : plan_.inputs) {
+        SPW_ASSIGN(std::unique_ptr<SourceReader> reader, input.source->Open());
+        readers.push_back(std::move(reader));
+      }
+      ahead_.emplace(plan_, std::move(readers), index);
+    }
+    return ahead_->Next();
+  }
 
- private:
-  Result<ByteBuffer> SealOne(std::size_t index, ReadAhead& ahead) {
-    SPW_ASSIGN(ByteBuffer plain, ahead.Next());
+  Result<ByteBuffer> SealOne(std::size_t index) {
+    SPW_ASSIGN(ByteBuffer plain, Plain(index));
     const data::CleanseGuard guard(plain);
     const data::ChunkContext context = data::DataChunkContext(
         manifest_.run_id, fmt::format("{}/{}", manifest_.dataset_namespace, manifest_.dataset_name),
@@ -155,6 +215,8 @@ class Sealer {
   const RunPlan& plan_;
   KeyStore& keys_;
   data::Manifest manifest_;
+  std::shared_ptr<SealedContent> twin_;  // has the same content and began before
+  std::optional<ReadAhead> ahead_;       // once something is read from the sources
 };
 
 // A file that was written after its neighbour was read would be a mixture of two versions.
@@ -166,12 +228,12 @@ Status CheckUnchanged(const RunPlan& plan) {
 
 }  // namespace
 
-Result<RunPlan> PlanRun(const RunRequest& request) {
+Result<RunPlan> PlanRun(const RunRequest& request, const Room& room) {
   RunPlan plan;
   plan.record.run = request.run;
   std::set<std::string> prefixes;
   for (const RunInput& input : request.inputs) {
-    SPW_TRY(AddInput(input, plan));
+    SPW_TRY(AddInput(input, room, plan));
     if (!prefixes.insert(plan.inputs.back().prefix).second)
       return Fail(Code::kInvalid,
                   fmt::format("two input claims of the run are named like {}", input.claim));
@@ -191,10 +253,11 @@ Result<RunPlan> PlanRun(const RunRequest& request) {
 }
 
 Status SealRun(RunPlan& plan, const std::string& directory, KeyStore& keys,
-               const data::SigningKey& site) {
+               const data::SigningKey& site, SealedContents* contents) {
   Sealer sealer(plan, keys);
-  SPW_TRY(sealer.Run(directory + "/chunks"));
+  SPW_TRY(sealer.Run(directory + "/chunks", contents));
   SPW_TRY(CheckUnchanged(plan));
+  for (RunPlan::Input& input : plan.inputs) input.listing = {};  // memory, from here on of no use
   ByteBuffer sealed;
   SPW_TRY(keys.Use(plan.record.run, [&](const data::Secret& key) -> Status {
     SPW_ASSIGN(sealed,

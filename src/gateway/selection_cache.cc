@@ -32,10 +32,9 @@ SelectionCache::~SelectionCache() {
 Result<SelectionCache::Size> SelectionCache::LookNow(const Question& question) {
   SPW_ASSIGN(const data::Selection selection,
              data::Selection::Parse(question.include, question.exclude, question.narrow));
-  SPW_ASSIGN(const SourceListing listing, question.source->List(selection));
-  const auto leaves = static_cast<std::int64_t>(listing.selected.size());
-  return Size{leaves, listing.selected_bytes, listing.objects - leaves,
-              listing.bytes - listing.selected_bytes};
+  SPW_ASSIGN(const SourceListing listing, question.source->Count(selection));
+  return Size{listing.selected_objects, listing.selected_bytes,
+              listing.objects - listing.selected_objects, listing.bytes - listing.selected_bytes};
 }
 
 // The oldest answer gives way; what is in the queue stays.
@@ -55,7 +54,7 @@ Result<SelectionCache::Size> SelectionCache::Look(const std::shared_ptr<Source>&
                                                   const std::vector<std::string>& narrow,
                                                   Duration now) {
   Question question{
-      KeyOf(source->Name(), include, exclude, narrow), source, include, exclude, narrow, now};
+      KeyOf(source->Identity(), include, exclude, narrow), source, include, exclude, narrow, now};
   if (source->IsFar()) return AskFar(std::move(question), now);
   {
     const std::lock_guard lock(mutex_);

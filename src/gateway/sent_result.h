@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "data/seal.h"
+#include "door/protocol.h"
 #include "gateway/files.h"
 #include "gateway/results.h"
 #include "gateway/run_store.h"
@@ -34,11 +35,9 @@ inline ResultChunk DescribeResult(const std::string& path, std::string_view cont
   return chunk;
 }
 
-// Its bytes, sealed with the key of its run, which is prepared.
-inline Result<ByteBuffer> SealResult(KeyStore& keys, Runs& runs, const ResultChunk& chunk,
-                                     std::string_view content) {
-  const std::string_view part = content.substr(
-      static_cast<std::size_t>(chunk.chunk * door::kResultChunkBytes), door::kResultChunkBytes);
+// `plain`, sealed for this chunk with the key of its run, which is prepared.
+inline Result<ByteBuffer> SealPlain(KeyStore& keys, Runs& runs, const ResultChunk& chunk,
+                                    std::string_view plain) {
   const data::ChunkContext context{chunk.run,
                                    "vision/" + chunk.claim,
                                    runs.Find(chunk.run)->dataset_version,
@@ -47,10 +46,19 @@ inline Result<ByteBuffer> SealResult(KeyStore& keys, Runs& runs, const ResultChu
                                    static_cast<std::uint32_t>(chunk.chunk)};
   ByteBuffer sealed;
   SPW_TRY(keys.Use(chunk.run, [&](const data::Secret& key) -> Status {
-    SPW_ASSIGN(sealed, data::SealChunk(key, context, AsBytes(part), RandomBytes(data::kSaltBytes)));
+    SPW_ASSIGN(sealed,
+               data::SealChunk(key, context, AsBytes(plain), RandomBytes(data::kSaltBytes)));
     return Ok();
   }));
   return sealed;
+}
+
+// The bytes of a chunk of this content, sealed.
+inline Result<ByteBuffer> SealResult(KeyStore& keys, Runs& runs, const ResultChunk& chunk,
+                                     std::string_view content) {
+  return SealPlain(keys, runs, chunk,
+                   content.substr(static_cast<std::size_t>(chunk.chunk * door::kResultChunkBytes),
+                                  door::kResultChunkBytes));
 }
 
 }  // namespace spillway::gateway

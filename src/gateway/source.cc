@@ -12,21 +12,26 @@ Error SourceChanged(const std::string& name, std::string_view what) {
           {}};
 }
 
-Status CompareListings(const Source& source, const SourceListing& listed, const SourceListing& now,
-                       bool may_grow) {
+Status AskRoom(const Room& room, const SourceListing& listing) {
+  // Before the next thousand.
+  const bool due = std::ssize(listing.selected) % kRoomFiles == 1;
+  return room && due ? room(kRoomFiles) : Ok();
+}
+
+Status CompareListings(const Source& source, const SourceListing& listed,
+                       const SourceListing& now) {
   const auto changed = [&](const SourceFile& file, std::string_view what) {
     return Fail(SourceChanged(fmt::format("{}/{}", source.Name(), file.path), what));
   };
   auto there = now.selected.begin();
   for (const SourceFile& file : listed.selected) {
-    for (; there != now.selected.end() && there->path < file.path; ++there)
-      if (!may_grow) return changed(*there, "was added");
+    if (there != now.selected.end() && there->path < file.path) return changed(*there, "was added");
     if (there == now.selected.end() || there->path != file.path)
       return changed(file, "was deleted");
     if (*there != file) return changed(file, "changed");
     ++there;
   }
-  if (there != now.selected.end() && !may_grow) return changed(*there, "was added");
+  if (there != now.selected.end()) return changed(*there, "was added");
   return Ok();
 }
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -42,7 +43,7 @@ struct SourceFile {
 
 struct SourceListing {
   std::vector<SourceFile> selected;  // sorted by path, bytewise
-  std::int64_t selected_bytes = 0;
+  std::int64_t selected_objects = 0, selected_bytes = 0;
   std::int64_t objects = 0, bytes = 0;  // everything in the source; links count as objects
 };
 
@@ -61,6 +62,13 @@ class SourceReader {
   virtual void Cancel() {}
 };
 
+// Asked while a source is listed whether there is memory for so many files more; its error ends the
+// listing. Empty: there is.
+using Room = std::function<Status(std::int64_t files)>;
+// After each file that was selected: asks for kRoomFiles at a time.
+inline constexpr std::int64_t kRoomFiles = 1000;
+Status AskRoom(const Room& room, const SourceListing& listing);
+
 // Thread-safe.
 class Source {
  public:
@@ -68,6 +76,8 @@ class Source {
 
   // For messages, and one and the same for the same place.
   virtual std::string Name() const = 0;
+  // Who may see what in it is a part of this: the same text, the same files.
+  virtual std::string Identity() const { return Name(); }
   // Looking at it takes requests to another machine.
   virtual bool IsFar() const { return false; }
 
@@ -75,7 +85,10 @@ class Source {
   // kInvalid when it holds too much or the selection names something that cannot be a file (it
   // would silently be missing where the run looks for it). Of what is far also kThrottled,
   // kUnavailable and kDenied.
-  virtual Result<SourceListing> List(const data::Selection& selection) = 0;
+  virtual Result<SourceListing> List(const data::Selection& selection, const Room& room) = 0;
+  Result<SourceListing> List(const data::Selection& selection) { return List(selection, {}); }
+  // The same without the files, which take memory: `selected` stays empty.
+  virtual Result<SourceListing> Count(const data::Selection& selection) = 0;
   virtual Result<std::unique_ptr<SourceReader>> Open() = 0;
 
   // Ok while the source still holds what was listed; kCorrupt names what is different: files that
@@ -83,9 +96,8 @@ class Source {
   virtual Status CheckUnchanged(const data::Selection& selection, const SourceListing& listed) = 0;
 };
 
-// Ok if `now` has every file of `listed` in the same state, and, unless it may grow, no other.
-Status CompareListings(const Source& source, const SourceListing& listed, const SourceListing& now,
-                       bool may_grow);
+// Ok if `now` has every file of `listed` in the same state, and no other.
+Status CompareListings(const Source& source, const SourceListing& listed, const SourceListing& now);
 
 // "<name>: changed while it was read; ...", kCorrupt.
 Error SourceChanged(const std::string& name, std::string_view what = "changed");

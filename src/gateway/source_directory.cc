@@ -21,8 +21,9 @@ std::int64_t Nanoseconds(const timespec& time) {
 
 class Walk {
  public:
-  Walk(std::string directory, const data::Selection& selection)
-      : directory_(std::move(directory)), selection_(selection) {}
+  // Unless `keep`, files are counted only.
+  Walk(std::string directory, const data::Selection& selection, bool keep, const Room& room)
+      : directory_(std::move(directory)), selection_(selection), keep_(keep), room_(room) {}
 
   // Takes the open directory, whose path below the root is `prefix` ("" or "a/b/").
   Status Visit(net::Fd fd, const std::string& prefix, int depth) {
@@ -87,13 +88,17 @@ class Walk {
     }
     listing_.bytes += info.st_size;
     if (!leaves) return Ok();
+    ++listing_.selected_objects;
     listing_.selected_bytes += info.st_size;
+    if (!keep_) return Ok();
     listing_.selected.push_back({path, info.st_mode & 0777u, FileState::Of(info)});
-    return Ok();
+    return AskRoom(room_, listing_);
   }
 
   const std::string directory_;
   const data::Selection& selection_;
+  const bool keep_;
+  const Room& room_;
   std::size_t seen_ = 0;
   SourceListing listing_;
 };
@@ -164,11 +169,12 @@ class DirectorySource final : public Source {
 
   std::string Name() const override { return directory_; }
 
-  Result<SourceListing> List(const data::Selection& selection) override {
-    SPW_ASSIGN(net::Fd root, OpenRoot(directory_));
-    Walk walk(directory_, selection);
-    SPW_TRY(walk.Visit(std::move(root), "", 0));
-    return walk.Take();
+  using Source::List;
+  Result<SourceListing> List(const data::Selection& selection, const Room& room) override {
+    return Look(selection, true, room);
+  }
+  Result<SourceListing> Count(const data::Selection& selection) override {
+    return Look(selection, false, {});
   }
 
   Result<std::unique_ptr<SourceReader>> Open() override {
@@ -178,10 +184,17 @@ class DirectorySource final : public Source {
 
   Status CheckUnchanged(const data::Selection& selection, const SourceListing& listed) override {
     SPW_ASSIGN(const SourceListing now, List(selection));
-    return CompareListings(*this, listed, now, false);
+    return CompareListings(*this, listed, now);
   }
 
  private:
+  Result<SourceListing> Look(const data::Selection& selection, bool keep, const Room& room) {
+    SPW_ASSIGN(net::Fd root, OpenRoot(directory_));
+    Walk walk(directory_, selection, keep, room);
+    SPW_TRY(walk.Visit(std::move(root), "", 0));
+    return walk.Take();
+  }
+
   const std::string directory_;
 };
 

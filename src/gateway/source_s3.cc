@@ -67,29 +67,63 @@ class S3Source final : public Source {
     return fmt::format("s3://{}/{} at {}", place_.bucket, schema::Printable(place_.prefix, 256),
                        place_.endpoint);
   }
+  std::string Identity() const override { return fmt::format("{} as {}", Name(), place_.profile); }
   bool IsFar() const override { return true; }
 
-  Result<SourceListing> List(const data::Selection& selection) override {
-    SourceListing listing;
-    SPW_TRY(client_.ListAll(place_.prefix, kMaxSourceObjects, [&](s3::ObjectInfo&& object) {
-      return Take(std::move(object), selection, listing);
-    }));
-    return listing;
+  using Source::List;
+  Result<SourceListing> List(const data::Selection& selection, const Room& room) override {
+    return Look(selection, true, room);
+  }
+  Result<SourceListing> Count(const data::Selection& selection) override {
+    return Look(selection, false, {});
   }
 
   Result<std::unique_ptr<SourceReader>> Open() override {
     return std::make_unique<S3Reader>(client_, place_.prefix);
   }
 
+  // Compares while it lists: a second list of a million objects would take as much memory as the
+  // first.
   Status CheckUnchanged(const data::Selection& selection, const SourceListing& listed) override {
-    SPW_ASSIGN(const SourceListing now, List(selection));
-    return CompareListings(*this, listed, now, true);
+    auto next = listed.selected.begin();
+    const auto changed = [&](const SourceFile& file, std::string_view what) {
+      return Fail(SourceChanged(client_.NameOf(place_.prefix + file.path), what));
+    };
+    SPW_TRY(
+        client_.ListAll(place_.prefix, kMaxSourceObjects, [&](s3::ObjectInfo&& object) -> Status {
+          const SourceFile file = FileOf(std::move(object));
+          if (selection.Judge(file.path) != data::Verdict::kLeaves) return Ok();
+          if (next == listed.selected.end() || file.path < next->path) return Ok();  // was added
+          if (next->path != file.path) return changed(*next, "was deleted");
+          if (*next != file) return changed(file, "changed");
+          ++next;
+          return Ok();
+        }));
+    if (next != listed.selected.end()) return changed(*next, "was deleted");
+    return Ok();
   }
 
  private:
-  Status Take(s3::ObjectInfo&& object, const data::Selection& selection,
+  Result<SourceListing> Look(const data::Selection& selection, bool keep, const Room& room) {
+    SourceListing listing;
+    SPW_TRY(client_.ListAll(place_.prefix, kMaxSourceObjects, [&](s3::ObjectInfo&& object) {
+      return Take(std::move(object), selection, keep ? &room : nullptr, listing);
+    }));
+    return listing;
+  }
+
+  SourceFile FileOf(s3::ObjectInfo&& object) const {
+    SourceFile file{object.key.substr(place_.prefix.size()), kMode, {}};
+    file.state.size_bytes = object.size_bytes;
+    file.state.mtime_ns = object.modified.time_since_epoch().count() * 1'000'000;
+    file.state.etag = std::move(object.etag);
+    return file;
+  }
+
+  // Without `room` files are counted only.
+  Status Take(s3::ObjectInfo&& object, const data::Selection& selection, const Room* room,
               SourceListing& listing) const {
-    std::string path = object.key.substr(place_.prefix.size());
+    const std::string_view path = std::string_view(object.key).substr(place_.prefix.size());
     if (path.empty() || (path.ends_with('/') && object.size_bytes == 0)) return Ok();
     ++listing.objects;
     listing.bytes += object.size_bytes;
@@ -107,13 +141,11 @@ class S3Source final : public Source {
                           : schema::Printable(why.error().message, 256)));
     }
     if (verdict != data::Verdict::kLeaves) return Ok();
+    ++listing.selected_objects;
     listing.selected_bytes += object.size_bytes;
-    FileState state;
-    state.size_bytes = object.size_bytes;
-    state.mtime_ns = object.modified.time_since_epoch().count() * 1'000'000;
-    state.etag = std::move(object.etag);
-    listing.selected.push_back({std::move(path), kMode, std::move(state)});
-    return Ok();
+    if (room == nullptr) return Ok();
+    listing.selected.push_back(FileOf(std::move(object)));
+    return AskRoom(*room, listing);
   }
 
   const S3Place place_;

@@ -63,15 +63,17 @@ void WebClient::GiveBack(const std::string& origin, std::unique_ptr<HttpClient> 
     idle.push_back(std::move(client));
 }
 
-Result<HttpResponse> WebClient::Do(const WebRequest& request) {
+Result<HttpResponse> WebClient::Do(WebRequest request) {
   SPW_ASSIGN(UrlParts parts, SplitUrl(request.url));
   HttpRequest http;
   http.method = request.method;
   http.target = std::move(parts.target);
-  http.headers = request.headers;
-  http.body = request.body;
-  http.content_type = request.content_type;
+  http.headers = std::move(request.headers);
+  http.body = std::move(request.body);
+  http.content_type = std::move(request.content_type);
   http.timeout = request.timeout;
+  http.stall_timeout = request.stall_timeout;
+  http.stop = request.stop;
   std::unique_ptr<HttpClient> client = Take(parts.origin);
   Result<HttpResponse> response = client->Do(http);
   if (response) GiveBack(parts.origin, std::move(client));

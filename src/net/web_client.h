@@ -2,10 +2,12 @@
 // a limit on time and on the size of the answer. Real time throughout.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +34,9 @@ struct WebRequest {
   std::string body;
   std::string content_type = "application/json";  // sent with a body only
   Duration timeout = 30s;                         // of the whole request
+  // As HttpRequest has them.
+  std::optional<Duration> stall_timeout;
+  const std::atomic<bool>* stop = nullptr;
 };
 
 // The parts of a URL: "https://host:8774" and "/v2.1/servers?limit=10".
@@ -53,7 +58,7 @@ class WebClient {
   // Any HTTP status is a response. Errors: kUnavailable if nothing was sent, or if a GET or HEAD
   // failed; kMaybeApplied if another request was sent and its answer was lost or too long;
   // kInvalid for a bad URL or header; kInternal for a GET whose response is too long.
-  Result<HttpResponse> Do(const WebRequest& request);
+  Result<HttpResponse> Do(WebRequest request);
 
  private:
   std::unique_ptr<HttpClient> Take(const std::string& origin);

@@ -18,18 +18,16 @@ Access::Access(AccessOptions options, const Clock& real)
 
 Result<Client> Access::Open(Bucket bucket, Patience patience) {
   Means means;
-  means.send = [this](const net::WebRequest& request) -> Result<net::HttpResponse> {
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopped_) return Fail(Code::kUnavailable, "the program ends");
-    }
-    return web_.Do(request);
+  means.ends = &stopped_;
+  means.send = [this](net::WebRequest request) -> Result<net::HttpResponse> {
+    if (stopped_) return Fail(Code::kUnavailable, "the program ends");
+    return web_.Do(std::move(request));
   };
   means.credentials = [this](const std::string& profile) { return credentials_.Find(profile); };
   means.now = [this] { return real_.Now(); };
   means.wait = [this](Duration wait) {
     std::unique_lock lock(mutex_);
-    return !changed_.wait_for(lock, wait, [this] { return stopped_; });
+    return !changed_.wait_for(lock, wait, [this] { return stopped_.load(); });
   };
   return Client::Open(std::move(bucket), std::move(means), patience);
 }

@@ -2,6 +2,7 @@
 // clock, and an end to waiting when the program ends.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -35,7 +36,7 @@ class Access {
   // kDenied names what is wrong with the credentials file.
   Status Check() { return credentials_.Check(); }
 
-  // Ends all waiting; calls fail with kUnavailable from now on.
+  // Ends all waiting, also for answers; calls fail with kUnavailable from now on.
   void Stop();
 
  private:
@@ -44,7 +45,7 @@ class Access {
   CredentialsFile credentials_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool stopped_ = false;
+  std::atomic<bool> stopped_ = false;  // written under the mutex
 };
 
 }  // namespace spillway::s3

@@ -33,18 +33,20 @@ struct Bucket {
 
 // How long a call is tried again before its error is given to the caller. Waits begin with `first`,
 // double up to `longest`, and are up to half as long again by chance; Retry-After counts if it is
-// more. The call ends when the waits would be more than `total` in sum.
+// more. The call ends when the waits would be more than `total` in sum. One attempt ends when
+// nothing came or went for `silence`; a store that is slow is not silent.
 struct Patience {
-  Duration first = 200ms, longest = 10s, total = 2min;
+  Duration first = 200ms, longest = 10s, total = 2min, silence = 60s;
   int attempts = 30;
 };
 
 // What a client needs of the world.
 struct Means {
-  std::function<Result<net::HttpResponse>(const net::WebRequest&)> send;
+  std::function<Result<net::HttpResponse>(net::WebRequest)> send;
   std::function<Result<Credentials>(const std::string& profile)> credentials;
-  std::function<Time()> now;           // of a real clock
-  std::function<bool(Duration)> wait;  // false: do not go on, the program ends
+  std::function<Time()> now;                // of a real clock
+  std::function<bool(Duration)> wait;       // false: do not go on, the program ends
+  const std::atomic<bool>* ends = nullptr;  // likewise, for what is under way; outlives the client
 };
 
 struct ByteRange {
@@ -78,7 +80,8 @@ class Client {
   static Result<Client> Open(Bucket bucket, Means means, Patience patience = {});
 
   const Bucket& bucket() const { return bucket_; }
-  // From now on nothing is tried again once `given_up` is true; it outlives the client.
+  // Once `given_up` is true nothing is tried again and what is under way fails; it outlives the
+  // client.
   void GiveUpWith(const std::atomic<bool>* given_up) { given_up_ = given_up; }
   // "s3://bucket/key".
   std::string NameOf(std::string_view key) const;

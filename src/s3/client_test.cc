@@ -249,6 +249,21 @@ TEST(Client, KeysOfOneStoreAreNotShownToAnother) {
   EXPECT_EQ(store.Count("HEAD"), 0);
 }
 
+// A credentials file with a profile [default]; goes with the object.
+class KeysFile {
+ public:
+  KeysFile() {
+    const Fd file(mkstemp(name_.data()));
+    const std::string_view keys = "[default]\naws_access_key_id=a\naws_secret_access_key=b\n";
+    EXPECT_EQ(write(file.get(), keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+  }
+  ~KeysFile() { unlink(name_.c_str()); }
+  const std::string& name() const { return name_; }
+
+ private:
+  std::string name_ = "/tmp/spillway-access-XXXXXX";
+};
+
 // Over a real connection: the body ends before it is whole, then it comes.
 TEST(Access, ABodyThatTearsOnTheWireIsReadAgain) {
   int port = 0;
@@ -268,21 +283,65 @@ TEST(Access, ABodyThatTearsOnTheWireIsReadAgain) {
                 static_cast<ssize_t>(answer.size()));
     }
   });
-  std::string name = "/tmp/spillway-access-XXXXXX";
-  {
-    const Fd file(mkstemp(name.data()));
-    const std::string_view keys = "[default]\naws_access_key_id=a\naws_secret_access_key=b\n";
-    ASSERT_EQ(write(file.get(), keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
-  }
+  const KeysFile keys;
   const SystemClock clock;
-  Access access({.credentials_file = name, .ca_file = ""}, clock);
+  Access access({.credentials_file = keys.name(), .ca_file = ""}, clock);
   const auto client = access.Open(
       {.endpoint = fmt::format("http://127.0.0.1:{}", port), .name = "b"}, {.first = 1ms});
   const auto body = client->Get("k", {0, 10}, "t");
   server.join();
-  unlink(name.c_str());
   ASSERT_TRUE(body) << body.error().message;
   EXPECT_EQ(*body, "0123456789");
+}
+
+// It begins to answer and says no more; asked again it answers.
+TEST(Access, ASilentStoreIsAskedAgain) {
+  int port = 0;
+  auto listener = net::ListenLoopback("127.0.0.1", &port);
+  ASSERT_TRUE(listener);
+  ASSERT_EQ(fcntl(listener->get(), F_SETFL, 0), 0) << "accept() waits";
+  std::thread server([&] {
+    std::vector<Fd> peers;  // stay open to the end
+    for (const std::string_view body : {"01234", "0123456789"}) {
+      peers.emplace_back(accept(listener->get(), nullptr, nullptr));
+      std::string request(4096, '\0');
+      ASSERT_GT(recv(peers.back().get(), request.data(), request.size(), 0), 0);
+      const std::string answer = fmt::format(
+          "HTTP/1.1 206 Partial\r\nETag: \"t\"\r\nContent-Length: 10\r\nContent-Range: "
+          "bytes 0-9/10\r\n\r\n{}",
+          body);
+      ASSERT_EQ(send(peers.back().get(), answer.data(), answer.size(), MSG_NOSIGNAL),
+                static_cast<ssize_t>(answer.size()));
+    }
+  });
+  const KeysFile keys;
+  const SystemClock clock;
+  Access access({.credentials_file = keys.name(), .ca_file = ""}, clock);
+  const auto client =
+      access.Open({.endpoint = fmt::format("http://127.0.0.1:{}", port), .name = "b"},
+                  {.first = 1ms, .silence = 100ms});
+  const auto body = client->Get("k", {0, 10}, "t");
+  server.join();
+  ASSERT_TRUE(body) << body.error().message;
+  EXPECT_EQ(*body, "0123456789");
+}
+
+TEST(Access, StopEndsWhatIsUnderWay) {
+  int port = 0;
+  auto listener = net::ListenLoopback("127.0.0.1", &port);
+  ASSERT_TRUE(listener);
+  ASSERT_EQ(fcntl(listener->get(), F_SETFL, 0), 0) << "accept() waits";
+  const KeysFile keys;
+  const SystemClock clock;
+  Access access({.credentials_file = keys.name(), .ca_file = ""}, clock);
+  const auto client = access.Open(
+      {.endpoint = fmt::format("http://127.0.0.1:{}", port), .name = "b"}, {.silence = 1h});
+  std::thread caller([&] { EXPECT_EQ(client->Head("k").error().code, Code::kUnavailable); });
+  const Fd peer(accept(listener->get(), nullptr, nullptr));
+  std::string request(4096, '\0');
+  ASSERT_GT(recv(peer.get(), request.data(), request.size(), 0), 0);
+  access.Stop();
+  caller.join();
 }
 
 TEST(Access, StopEndsWaiting) {

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "net/socket.h"
@@ -15,6 +16,7 @@ namespace spillway::integration {
 namespace {
 
 constexpr int kLookMs = 20;
+constexpr std::size_t kSlowBytes = 8 << 10;
 
 Fd Connect(int port) {
   Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -58,12 +60,12 @@ std::string CutRelay::FirstSaid() const {
 
 bool CutRelay::WaitForConnections(int count) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, 20s, [&] { return connections_ >= count; });
+  return changed_.wait_for(lock, 60s, [&] { return connections_ >= count; });
 }
 
 bool CutRelay::WaitForBytesDown(std::int64_t bytes) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, 20s, [&] { return bytes_down_ >= bytes; });
+  return changed_.wait_for(lock, 60s, [&] { return bytes_down_ >= bytes; });
 }
 
 void CutRelay::Accept() {
@@ -102,7 +104,8 @@ void CutRelay::Carry(Link& link) {
 
 bool CutRelay::Pass(int from, int to, bool down, bool first) {
   std::array<char, 64 << 10> bytes;
-  const ssize_t got = ::recv(from, bytes.data(), bytes.size(), MSG_DONTWAIT);
+  const std::size_t most = down && bytes_per_s_ > 0 ? kSlowBytes : bytes.size();
+  const ssize_t got = ::recv(from, bytes.data(), most, MSG_DONTWAIT);
   if (got <= 0) return got < 0 && errno == EAGAIN;
   const auto size = static_cast<std::size_t>(got);
   {
@@ -118,12 +121,32 @@ bool CutRelay::Pass(int from, int to, bool down, bool first) {
       changed_.notify_all();
     }
   }
+  if (down) WaitForTurn(got);
   for (std::size_t sent = 0; sent < size;) {
     const ssize_t count = ::send(to, bytes.data() + sent, size - sent, MSG_NOSIGNAL);
     if (count <= 0) return false;
     sent += static_cast<std::size_t>(count);
   }
   return true;
+}
+
+// The bytes are on the line after those that came before, as long as it takes.
+void CutRelay::WaitForTurn(std::int64_t bytes) {
+  const std::int64_t rate = bytes_per_s_;
+  if (rate <= 0) return;
+  std::chrono::steady_clock::time_point through;
+  {
+    const std::lock_guard lock(mutex_);
+    line_free_at_ = std::max(line_free_at_, std::chrono::steady_clock::now()) +
+                    std::chrono::microseconds(bytes * 1'000'000 / rate);
+    through = line_free_at_;
+  }
+  while (!over_ && way_ == Way::kOpen && bytes_per_s_ > 0) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        through - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return;
+    ::poll(nullptr, 0, static_cast<int>(std::min<std::int64_t>(left.count(), kLookMs)));
+  }
 }
 
 }  // namespace spillway::integration

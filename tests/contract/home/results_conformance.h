@@ -15,6 +15,7 @@
 #include "gateway/files.h"
 #include "gateway/gateway_test_util.h"
 #include "gateway/key_files.h"
+#include "gateway/pattern_result.h"
 #include "gateway/results.h"
 #include "gateway/sent_result.h"
 
@@ -72,6 +73,9 @@ class ResultsBench {
       if (receipt) return *receipt;
     }
     return Fail(Code::kInternal, "no receipt");
+  }
+  Result<std::string> SendAll(const PatternResult& file) {
+    return file.SendAll(*keys_, *runs_, *results_, kNow);
   }
   bool IsReceiptOf(const std::string& receipt, const std::string& path, std::string_view content) {
     return data::MissingReceipts("bn-1", "bn-1",
