@@ -28,7 +28,7 @@ class Store {
     static Store store;
     return store;
   }
-  // Empty: it runs, and SPILLWAY_TEST_CEPH names it.
+  // Empty: it runs, or could not be started. SPILLWAY_TEST_CEPH names it.
   const std::string& absence() const { return absence_; }
 
   void Start(const TestCluster& cluster) {
@@ -41,6 +41,7 @@ class Store {
     const Outcome packages = RunProgram({Partner("ceph-packages")}, "", 600s);
     ASSERT_EQ(packages.exit, 0) << packages.out << packages.err;
     const std::string dir = cluster.work() + "/ceph", pipe = cluster.work() + "/ceph-power";
+    setenv("SPILLWAY_TEST_CEPH", dir.c_str(), 1);
     ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
     // Not through Spawn(): that would be killed with this program.
     const Outcome waits =
@@ -57,12 +58,19 @@ class Store {
                     "--address", server.substr(host, server.rfind(':') - host)},
                    "", 300s);
     ASSERT_EQ(up.exit, 0) << up.out << up.err;
-    setenv("SPILLWAY_TEST_CEPH", dir.c_str(), 1);
+  }
+  // While its directory is still there.
+  void End() {
+    if (power_ < 0) return;
+    const Outcome down = RunProgram({Partner("ceph-down"), "--dir", ceph::Directory()});
+    EXPECT_EQ(down.exit, 0) << down.out << down.err;
+    close(power_);
+    power_ = -1;
   }
 
  private:
   std::string absence_;
-  int power_ = -1;  // the store ends when nobody holds this any more
+  int power_ = -1;  // if this program is killed, the store ends when nobody holds this any more
 };
 
 void Replace(std::string& text, std::string_view from, const std::string& to) {
@@ -73,6 +81,7 @@ void Replace(std::string& text, std::string_view from, const std::string& to) {
 
 class BucketsTest : public KubernetesTest {
  protected:
+  static void TearDownTestSuite() { Store::Get().End(); }
   void SetUp() override {
     KubernetesTest::SetUp();
     if (IsSkipped()) return;
