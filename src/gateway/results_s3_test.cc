@@ -63,6 +63,33 @@ TEST_F(BucketFileTest, AStoreThatWasAwayIsGoneOnWith) {
   EXPECT_EQ(store_.Find("out/f")->body.size(), content_.size());
 }
 
+TEST_F(BucketFileTest, AStormOfSlowDownIsWaitedOut) {
+  int asked = 0;
+  store_.before = [&](const net::WebRequest&) -> std::optional<Result<net::HttpResponse>> {
+    if (++asked % 4 == 0) return std::nullopt;
+    return s3::FakeS3::Refusal(503, "SlowDown");
+  };
+  auto file =
+      ReceiveIntoBucket(store_.Open(), "out/f", dir_ / "spool",
+                        {"f", 0644, 40 << 20, Sha256(ByteBuffer(40 << 20)), kChunk, "bn-1"});
+  ASSERT_TRUE(file);
+  const ByteBuffer zeros(static_cast<std::size_t>(kChunk));
+  have_.assign((40 << 20) / kChunk, false);
+  for (std::size_t i = 0; i < have_.size(); ++i) {
+    ASSERT_TRUE((*file)->Write(static_cast<std::int64_t>(i) * kChunk, zeros));
+    have_[i] = true;
+    ASSERT_TRUE((*file)->Advance(have_));
+  }
+  ASSERT_TRUE((*file)->Commit());
+  EXPECT_EQ(store_.Find("out/f")->body.size(), 40u << 20);
+  // Three waits before each call, each longer than the one before.
+  ASSERT_EQ(store_.waits.size() % 3, 0u);
+  for (std::size_t i = 0; i < store_.waits.size(); i += 3) {
+    EXPECT_GT(store_.waits[i + 1], store_.waits[i]);
+    EXPECT_GT(store_.waits[i + 2], store_.waits[i + 1]);
+  }
+}
+
 TEST_F(BucketFileTest, ALostAnswerToTheLastCallIsNoLostFile) {
   const auto file = Begin(std::string(20 << 20, 'x'));
   for (std::size_t i = 0; i < have_.size(); ++i) ASSERT_TRUE(Write(*file, i));

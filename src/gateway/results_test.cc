@@ -112,6 +112,17 @@ TEST_F(ResultsTest, ChunksMayComeInAnyOrderAndTwice) {
   EXPECT_EQ(ReadText(dir_ / "results/vision/out/big"), content);
 }
 
+TEST_F(ResultsTest, ChunksOfZerosTakeNoRoomOnTheDisk) {
+  std::string content(3 * door::kResultChunkBytes + 5, '\0');
+  content[door::kResultChunkBytes] = 'a';
+  for (const std::int64_t i : {3, 1, 0}) EXPECT_EQ(*Send("sparse", content, i), std::nullopt);
+  ASSERT_TRUE(*Send("sparse", content, 2));
+  EXPECT_EQ(ReadText(dir_ / "results/vision/out/sparse"), content);
+  struct stat info{};
+  ASSERT_EQ(stat((dir_ / "results/vision/out/sparse").c_str(), &info), 0);
+  EXPECT_LE(info.st_blocks * 512, door::kResultChunkBytes + (64 << 10));
+}
+
 TEST_F(ResultsTest, AnEmptyFileIsAResult) {
   ASSERT_TRUE(*Send("empty", ""));
   EXPECT_EQ(ReadText(dir_ / "results/vision/out/empty"), "");

@@ -86,6 +86,7 @@ Status Runs::Prepare(const RunRequest& request, Time now) {
   const Status done = PrepareNow(request, now, *entry);
   if (done) return done;
   // What was written is sealed, but there is no use for it.
+  contents_.Drop(request.run);
   if (Status removed = Remove(Directory(request.run) + "/chunks"); !removed)
     log::Warn("sealed chunks stay on the disk",
               {{"run", request.run}, {"why", removed.error().message}});

@@ -147,11 +147,9 @@ class Sealer {
   Status Run(const std::string& path, SealedContents* contents) {
     const auto own =
         std::make_shared<SealedContent>(plan_.record.run, plan_.record.dataset_version, path);
-    const bool shared = contents != nullptr && plan_.content;
-    if (shared) twin_ = contents->Join(*plan_.content, own);
+    if (contents != nullptr && plan_.content) twin_ = contents->Join(*plan_.content, own);
     const Status done = SealAll(path, *own);
     own->End();
-    if (shared && !done) contents->Drop(plan_.record.run);
     return done;
   }
 

@@ -36,7 +36,7 @@ Result<RunPlan> PlanRun(const RunRequest& request, const Room& room = {});
 // Writes `directory`/chunks and `directory`/manifest, synced, and completes plan.record. The key is
 // taken from `keys` for one chunk at a time, so destroying it ends this (kConflict). kCorrupt when
 // a file changed since PlanRun(). Uses the plan up. With `contents` what another run has sealed, or
-// is sealing, is not read from its source.
+// is sealing, is not read from its source; the caller drops this run there when it is of no use.
 Status SealRun(RunPlan& plan, const std::string& directory, KeyStore& keys,
                const data::SigningKey& site, SealedContents* contents = nullptr);
 

@@ -182,6 +182,9 @@ TEST_F(SharedContentTest, WhenTheOtherRunFailsTheRestIsRead) {
   const Status done = second.get();
   ASSERT_TRUE(done) << done.error().message;
   ExpectWhole("bn-2");
+  Reads();
+  ASSERT_TRUE(Prepare("bn-3"));
+  EXPECT_EQ(Reads(), 0) << "what failed is forgotten";
 }
 
 TEST_F(SharedContentTest, WhileTheStoreIsAwayNobodyWaitsForEver) {

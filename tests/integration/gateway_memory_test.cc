@@ -190,7 +190,7 @@ TEST_F(GatewayMemoryTest, TwoHundredThousandSmallObjects) {
   // Listed before and after; read once; a node asks for chunks and a manifest, not for files.
   EXPECT_EQ(store.lists(), 2 * 200);
   EXPECT_EQ(store.reads(), kObjects);
-  EXPECT_LE(runs_->Find("bn-1")->chunk_ends.size(), 50u);
+  EXPECT_LE(runs_->Find("bn-1")->chunk_ends.size(), 64u);
 }
 
 TEST_F(GatewayMemoryTest, ManyRunsOfLargeObjectsAtOnce) {
