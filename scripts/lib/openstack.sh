@@ -30,13 +30,20 @@ disk_of() {
   [ -n "\$id" ]
 }
 look() {
-  local raw='$directory/scans/'\$node-\$1.raw said
+  local raw='$directory/scans/'\$node-\$1.raw said windows
   disk_of && '$repository/scripts/partners/machine-disk' --dir '$DEMO_MACHINES' --name "\$id" "\$raw" || return 0
-  said=\$('$repository/build/bin/spillway' audit scan --sample '$repository/build/demo/data/digits/train' --disk "\$raw" || true)
+  for _ in 1 2; do
+    said=\$('$repository/build/bin/spillway' audit scan --sample '$repository/build/demo/data/digits/train' --disk "\$raw" 2>&1 || true)
+    windows=\$(sed -n 's/.*: \([0-9]*\) found.*/\1/p' <<<"\$said")
+    [ -z "\$windows" ] || break
+    printf '%s %s: %s\n' "\$node" "\$1" "\$said" >>'$directory/scans/not-done'
+  done
+  # A look that did not come about found a window: the claim must not hold.
   jq -n --arg node "\$node" --arg when "\$1" --arg said "\$said" --argjson bytes "\$(stat -c %s "\$raw")" \
-    '{node: \$node, when: \$when, said: \$said, bytes: \$bytes,
-      windows: (\$said | capture(": (?<n>[0-9]+) found").n | tonumber)}' >'$directory/scans/'\$node-\$1.json
+    --argjson windows "\${windows:-1}" '{node: \$node, when: \$when, said: \$said, bytes: \$bytes,
+      windows: \$windows}' >"\$raw.part"
   rm -f "\$raw"
+  mv "\$raw.part" '$directory/scans/'\$node-\$1.json
 }
 take_power() {
   [ "\$(kubectl --kubeconfig '$DEMO_CLUSTER/admin.kubeconfig' get burstnode "\$node" \
