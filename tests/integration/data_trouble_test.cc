@@ -123,7 +123,7 @@ TEST(DataTrouble, AFullDiskForResultsIsSaidAndWaitedFor) {
   WritePictures(daemon);
   daemon.Start();
   if (HasFatalFailure()) return;
-  ASSERT_TRUE(daemon.Apply(Manifests("head -c 12000000 /dev/zero > /results/large")));
+  ASSERT_TRUE(daemon.Apply(Manifests("head -c 12000000 /dev/urandom > /results/large")));
   std::string problem;
   ASSERT_TRUE(daemon.WaitFor(
       [&] {
