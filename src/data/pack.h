@@ -61,11 +61,10 @@ struct Layout {
 
 // The same files give the same layout, in whatever order they come. A file that fits into a chunk
 // is never cut; one that does not starts a chunk of its own, and small files fill up its last one.
-// Of 16 full chunks and more, the first 16 are an eighth as long (64 KiB at least): reading may begin
-// that much earlier.
-// Permission bits above 0777 are dropped (no set-uid leaves the site). kInvalid for a bad or double
-// path, a name that is both file and directory, a negative size, too many files or chunks, or
-// `chunk_bytes` outside 64 KiB .. 64 MiB.
+// Of 16 full chunks and more, the first 16 are an eighth as long (64 KiB at least): reading may
+// begin that much earlier. Permission bits above 0777 are dropped (no set-uid leaves the site).
+// kInvalid for a bad or double path, a name that is both file and directory, a negative size, too
+// many files or chunks, or `chunk_bytes` outside 64 KiB .. 64 MiB.
 Result<Layout> PackFiles(std::vector<FileEntry> files,
                          std::int64_t chunk_bytes = kDefaultChunkBytes);
 

@@ -168,7 +168,8 @@ TEST_F(GangsTest, OfAGangAllMachinesAreThereOrNoneIsKept) {
                 ::testing::Not(HasSubstr("Running")))
         << "no pod may start while its gang is not whole";
   EXPECT_NE(Text(first, {"status", "cost"}), "") << "what came is paid";
-  ExpectComplete("train-worker-0", 600s);  // its offers rest for ten minutes of a clock twice as fast
+  ExpectComplete("train-worker-0",
+                 600s);  // its offers rest for ten minutes of a clock twice as fast
   ExpectComplete("train-worker-1", 60s);
   EXPECT_EQ(ExpectNothingLeft(), 4);
 }
