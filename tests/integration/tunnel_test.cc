@@ -149,13 +149,14 @@ TEST_F(TunnelTest, MachinesReachWhatTheyMayAndNeverEachOther) {
   EXPECT_FALSE(Reaches(2, "198.18.7.1", kOtherPort));
   EXPECT_FALSE(Reaches(2, hub, kOtherPort));
 
-  // From machine to machine, in either direction, while somebody answers there.
+  // From machine to machine, in either direction, while somebody answers there: in a session that
+  // is its own before the tool that starts it ends, and with it the tool's processes.
   ASSERT_TRUE(Shell("printf yes >" + (dir_ / "index.html").string()));
   for (const auto& [from, to, address] :
        {std::tuple{1, 2, plan.node(1)}, std::tuple{2, 1, plan.boot(0)}}) {
     ASSERT_TRUE(Shell(
-        fmt::format("ip netns exec spwt{} setsid --fork python3 -m http.server -d {} {} >/dev/null "
-                    "2>&1 </dev/null",
+        fmt::format("ip netns exec spwt{} setsid --wait bash -c 'python3 -m http.server -d {} {} "
+                    ">/dev/null 2>&1 </dev/null &'",
                     to, dir_.string(), kOtherPort)));
     const std::string there = AddressText(address);
     EXPECT_TRUE(Answers(to, there, kOtherPort));
