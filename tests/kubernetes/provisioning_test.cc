@@ -87,7 +87,7 @@ TEST_F(ProvisioningTest, TheMachineIsThereBeforeThePod) {
   EXPECT_EQ(Text(ready, {"reason"}), "NodesReady");
   EXPECT_THAT(Text(ready, {"message"}), HasSubstr("bn-00001"));
   EXPECT_TRUE(k().List(kPods, ns_).empty()) << "there is no pod yet";
-  EXPECT_EQ(PhaseOf("bn-00001"), "Running");
+  EXPECT_TRUE(Eventually([&] { return PhaseOf("bn-00001") == "Running"; }, 20s)) << Story();
   EXPECT_FALSE(EventsOf("ProvisioningRequest", "ahead").empty()) << Story();
   EXPECT_TRUE(EventsOf("Pod", "ahead:0:0").empty()) << "nobody knows a pod of this name";
   ApplyPod();
