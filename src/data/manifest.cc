@@ -184,11 +184,6 @@ Result<std::string> ManifestText(const Manifest& manifest) {
   return text;
 }
 
-Result<json::value> EncodeManifest(const Manifest& manifest) {
-  SPW_ASSIGN(const std::string text, ManifestText(manifest));
-  return ParseJson(text);
-}
-
 Result<Manifest> DecodeManifest(const json::value& body) {
   std::optional<Error> error;
   FieldReader reader(body, "", error);

@@ -56,9 +56,8 @@ Status CheckManifest(const Manifest& manifest);
 // Canonical JSON of the body (format, fields above, root). Written without building the JSON value:
 // for a million files that takes a gigabyte.
 Result<std::string> ManifestText(const Manifest& manifest);
-// The same as a value, and back; decoding ends with CheckManifest and refuses unknown members or a
-// root that is not the chunks'.
-Result<json::value> EncodeManifest(const Manifest& manifest);
+// And back; decoding ends with CheckManifest and refuses unknown members or a root that is not the
+// chunks'.
 Result<Manifest> DecodeManifest(const json::value& body);
 
 // Signed by the site, then sealed with the run key; `salt` as for SealChunk.

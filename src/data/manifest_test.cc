@@ -21,6 +21,11 @@ using ::testing::IsEmpty;
 
 constexpr std::int64_t kMiB = 1024 * 1024;
 
+Result<json::value> EncodeManifest(const Manifest& manifest) {
+  SPW_ASSIGN(const std::string text, ManifestText(manifest));
+  return ParseJson(text);
+}
+
 FileEntry File(std::string path, std::int64_t size) {
   return {std::move(path), size, 0644, *ParseTime("2026-11-24T08:15:30Z")};
 }

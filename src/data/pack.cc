@@ -12,28 +12,10 @@ namespace {
 constexpr std::int64_t kMinChunkBytes = 64 * 1024;
 constexpr std::int64_t kMaxPackChunkBytes = 64 * 1024 * 1024;
 
-// As many chunks as a node fetches at a time are cut eight times smaller, so that the first of them
-// is there after half of a full chunk, and not after one from every stream.
+// As many chunks as a node fetches at a time are an eighth as long, so that the first of them is
+// there after two full chunks in all, and not after one from every stream.
 constexpr std::size_t kFirstChunks = 16;
 constexpr std::int64_t kFirstShare = 8;
-
-// How long the chunks of a layout of `all` bytes may become.
-class Room {
- public:
-  static constexpr std::int64_t kEnough = kFirstChunks;  // full chunks, so that the first are small
-
-  Room(std::int64_t all, std::int64_t chunk_bytes)
-      : chunk_bytes_(chunk_bytes),
-        first_(std::max(chunk_bytes / kFirstShare, kMinChunkBytes)),
-        begins_small_(all >= kEnough * chunk_bytes) {}
-  std::int64_t Of(std::size_t chunk) const {
-    return begins_small_ && chunk < kFirstChunks ? first_ : chunk_bytes_;
-  }
-
- private:
-  const std::int64_t chunk_bytes_, first_;
-  const bool begins_small_;
-};
 
 // Appends `length` bytes of file `index` to the last chunk.
 void Place(Layout& layout, std::size_t index, std::int64_t file_offset, std::int64_t length) {
@@ -67,31 +49,33 @@ Result<Layout> PackFiles(std::vector<FileEntry> files, std::int64_t chunk_bytes)
             [](const FileEntry& a, const FileEntry& b) { return a.path < b.path; });
   Layout layout;
   layout.files.reserve(files.size());
-  std::int64_t all = 0;
+  const std::int64_t much = static_cast<std::int64_t>(kFirstChunks) * chunk_bytes;
+  std::int64_t all = 0;  // bytes, or `much`
   for (FileEntry& file : files) {
     SPW_TRY(CheckEntry(file, chunk_bytes));
     file.mode &= 0777;
-    all = std::min(all + file.size_bytes, Room::kEnough * chunk_bytes);
+    all = std::min(all + file.size_bytes, much);
     layout.files.push_back({std::move(file), {}});
   }
   SPW_TRY(CheckPaths(layout.files));
 
-  const Room room(all, chunk_bytes);
+  const std::int64_t first_bytes = std::max(chunk_bytes / kFirstShare, kMinChunkBytes);
+  // How long the last chunk may become.
+  const auto room = [&] {
+    return all == much && layout.chunks.size() <= kFirstChunks ? first_bytes : chunk_bytes;
+  };
   for (std::size_t i = 0; i < layout.files.size(); ++i) {
     const std::int64_t size = layout.files[i].entry.size_bytes;
     for (std::int64_t done = 0; done < size;) {
       const std::int64_t rest = size - done;
-      const bool fits = !layout.chunks.empty() && layout.chunks.back().plain_bytes + rest <=
-                                                      room.Of(layout.chunks.size() - 1);
+      const bool fits = !layout.chunks.empty() && layout.chunks.back().plain_bytes + rest <= room();
       if (!fits) {
         if (layout.chunks.size() == kMaxChunks)
           return Fail(Code::kInvalid,
                       fmt::format("the files need more than {} chunks", kMaxChunks));
         layout.chunks.emplace_back();
       }
-      const std::int64_t left =
-          room.Of(layout.chunks.size() - 1) - layout.chunks.back().plain_bytes;
-      const std::int64_t length = std::min(rest, left);
+      const std::int64_t length = std::min(rest, room() - layout.chunks.back().plain_bytes);
       Place(layout, i, done, length);
       done += length;
     }

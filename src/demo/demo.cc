@@ -22,6 +22,7 @@
 #include "demo/reference.h"
 #include "demo/stage.h"
 #include "demo/story.h"
+#include "gateway/source_s3.h"
 #include "net/http_client.h"
 #include "s3/access.h"
 
@@ -418,11 +419,7 @@ class Demonstration {
   Status CollectFromBucket(const std::string& job, const ResultsPlace& place, ResultFiles& files) {
     const S3Place& at = *place.bucket;
     s3::Access access({.credentials_file = o_.s3_credentials, .ca_file = ""}, clock_);
-    SPW_ASSIGN(const s3::Client client, access.Open({.endpoint = at.endpoint,
-                                                     .name = at.bucket,
-                                                     .region = at.region,
-                                                     .path_style = at.path_style,
-                                                     .profile = at.profile}));
+    SPW_ASSIGN(const s3::Client client, gateway::OpenBucket(at, access));
     SPW_ASSIGN(BucketFiles read, ReadBucket(client, at.prefix + place.path + "/"));
     files.results = std::move(read.files);
     evidence_.buckets[job] = {at.Name() + place.path, std::move(read.runs)};

@@ -23,6 +23,34 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+// Keeps one key in memory, can be away, and has a clock of its own.
+class OtherService final : public ports::KeyService {
+ public:
+  static constexpr Time kEnded{Duration(1'700'000'000'000)};
+  std::atomic<bool> away = false;
+
+  std::string Name() const override { return "other service"; }
+  Status Check() override { return Answer(); }
+  Result<ports::KeyRecord> Create(const std::string& run, Time, ports::KeyBytes key) override {
+    SPW_TRY(Answer());
+    SPW_TRY(Unwrap(run, "", key));
+    return ports::KeyRecord{"other/" + run, 3, kEnded - 1h, "wrapped"};
+  }
+  Status Unwrap(const std::string&, const std::string&, ports::KeyBytes key) override {
+    std::ranges::fill(key, std::uint8_t{7});
+    return Answer();
+  }
+  Result<ports::KeyEnd> Destroy(const std::string&, Time) override {
+    SPW_TRY(Answer());
+    return ports::KeyEnd{kEnded, "deleted, as this service states it"};
+  }
+
+ private:
+  Status Answer() const {
+    return away ? Status(Fail(Code::kUnavailable, "other service: away")) : Ok();
+  }
+};
+
 class GatewayTest : public ::testing::Test {
  protected:
   GatewayTest() {
@@ -73,6 +101,15 @@ class GatewayTest : public ::testing::Test {
     EXPECT_TRUE(prepared) << prepared.error().message;
     return node;
   }
+  // The node of bn-1 is to wipe its cache, and the key service has gone away.
+  FakeNode WipingWithout(const std::shared_ptr<OtherService>& service) {
+    key_service_ = service;
+    Reopen();
+    FakeNode node = StagedNode("bn-1");
+    backend_.Want("bn-1", door::Want::kWipe, Phase::kWiping);
+    service->away = true;
+    return node;
+  }
 
   std::int64_t run_bytes_per_s_ = 0;
   TempDir dir_;
@@ -80,34 +117,6 @@ class GatewayTest : public ::testing::Test {
   FakeBackend backend_;
   std::shared_ptr<ports::KeyService> key_service_;  // null: files
   std::unique_ptr<Gateway> gateway_;
-};
-
-// Keeps one key in memory, can be away, and has a clock of its own.
-class OtherService final : public ports::KeyService {
- public:
-  static constexpr Time kEnded{Duration(1'700'000'000'000)};
-  std::atomic<bool> away = false;
-
-  std::string Name() const override { return "other service"; }
-  Status Check() override { return Answer(); }
-  Result<ports::KeyRecord> Create(const std::string& run, Time, ports::KeyBytes key) override {
-    SPW_TRY(Answer());
-    SPW_TRY(Unwrap(run, "", key));
-    return ports::KeyRecord{"other/" + run, 3, kEnded - 1h, "wrapped"};
-  }
-  Status Unwrap(const std::string&, const std::string&, ports::KeyBytes key) override {
-    std::ranges::fill(key, std::uint8_t{7});
-    return Answer();
-  }
-  Result<ports::KeyEnd> Destroy(const std::string&, Time) override {
-    SPW_TRY(Answer());
-    return ports::KeyEnd{kEnded, "deleted, as this service states it"};
-  }
-
- private:
-  Status Answer() const {
-    return away ? Status(Fail(Code::kUnavailable, "other service: away")) : Ok();
-  }
 };
 
 // A machine that waits for data that cannot come costs money.
@@ -489,11 +498,7 @@ TEST_F(GatewayTest, ALostNodeGetsTheLesserCertificate) {
 
 TEST_F(GatewayTest, AKeyThatOutlivedItsMachineIsCertifiedWithWhatTheNodeHadStated) {
   const auto service = std::make_shared<OtherService>();
-  key_service_ = service;
-  Reopen();
-  FakeNode node = StagedNode("bn-1");
-  backend_.Want("bn-1", door::Want::kWipe, Phase::kWiping);
-  service->away = true;
+  FakeNode node = WipingWithout(service);
   const std::string statement = json::serialize(door::Encode(Statement(16 << 20)));
   EXPECT_EQ(node.Send("POST", "/node/v1/wiped", statement).status, 503);
   BurstNode owed = backend_.desired["bn-1"].node;
@@ -516,11 +521,7 @@ TEST_F(GatewayTest, AKeyThatOutlivedItsMachineIsCertifiedWithWhatTheNodeHadState
 
 TEST_F(GatewayTest, NothingIsCertifiedUntilTheKeyServiceHasDestroyedTheKey) {
   const auto service = std::make_shared<OtherService>();
-  key_service_ = service;
-  Reopen();
-  FakeNode node = StagedNode("bn-1");
-  backend_.Want("bn-1", door::Want::kWipe, Phase::kWiping);
-  service->away = true;
+  FakeNode node = WipingWithout(service);
   for (int i = 0; i < 2; ++i) {
     EXPECT_EQ(gateway_->DestroyRunKey("bn-1").error().code, Code::kUnavailable);
     EXPECT_FALSE(gateway_->RunReport("bn-1").key_destroyed);

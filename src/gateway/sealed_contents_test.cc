@@ -64,6 +64,15 @@ class SharedContentTest : public ::testing::Test {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return held_ >= count; });
   }
+  // bn-1 waits for the store after so many reads. bn-2 has listed as well, and waits for bn-1.
+  std::pair<std::future<Status>, std::future<Status>> BeginTwo(int reads) {
+    HoldReadsAfter(reads);
+    auto first = std::async(std::launch::async, [this] { return Prepare("bn-1"); });
+    WaitForHeldReads(1);
+    auto second = std::async(std::launch::async, [this] { return Prepare("bn-2"); });
+    while (store_.Count("GET") < 2 + reads + 1) std::this_thread::yield();
+    return {std::move(first), std::move(second)};
+  }
 
   TempDir dir_;
   const data::SigningKey site_;
@@ -118,12 +127,7 @@ TEST_F(SharedContentTest, TheSameVersionIsReadOnceForTwoRuns) {
 }
 
 TEST_F(SharedContentTest, AndOnceForTwoAtATime) {
-  HoldReadsAfter(5);
-  auto first = std::async(std::launch::async, [&] { return Prepare("bn-1"); });
-  WaitForHeldReads(1);
-  auto second = std::async(std::launch::async, [&] { return Prepare("bn-2"); });
-  // The second has listed as well, and then it waits for the first, which waits for the store.
-  while (store_.Count("GET") < 2 + 5 + 1) std::this_thread::yield();
+  auto [first, second] = BeginTwo(5);
   LetReadsGo();
   const Status done = first.get(), done_too = second.get();
   ASSERT_TRUE(done) << done.error().message;
@@ -171,11 +175,7 @@ TEST_F(SharedContentTest, WhatTheDiskGivesBackWrongIsReadFromTheStore) {
 
 // The first reads a part and gives up; the second goes on by itself.
 TEST_F(SharedContentTest, WhenTheOtherRunFailsTheRestIsRead) {
-  HoldReadsAfter(kObjects / 2);
-  auto first = std::async(std::launch::async, [&] { return Prepare("bn-1"); });
-  WaitForHeldReads(1);
-  auto second = std::async(std::launch::async, [&] { return Prepare("bn-2"); });
-  while (store_.Count("GET") < 2 + kObjects / 2 + 1) std::this_thread::yield();
+  auto [first, second] = BeginTwo(kObjects / 2);
   ASSERT_TRUE(keys_->Destroy("bn-1", kNow));
   LetReadsGo();
   EXPECT_EQ(first.get().error().code, Code::kConflict);
@@ -188,11 +188,7 @@ TEST_F(SharedContentTest, WhenTheOtherRunFailsTheRestIsRead) {
 }
 
 TEST_F(SharedContentTest, WhileTheStoreIsAwayNobodyWaitsForEver) {
-  HoldReadsAfter(3);
-  auto first = std::async(std::launch::async, [&] { return Prepare("bn-1"); });
-  WaitForHeldReads(1);
-  auto second = std::async(std::launch::async, [&] { return Prepare("bn-2"); });
-  while (store_.Count("GET") < 2 + 3 + 1) std::this_thread::yield();
+  auto [first, second] = BeginTwo(3);
   FailReads();
   EXPECT_EQ(first.get().error().code, Code::kUnavailable);
   EXPECT_EQ(second.get().error().code, Code::kUnavailable);

@@ -18,21 +18,28 @@ Status AskRoom(const Room& room, const SourceListing& listing) {
   return room && due ? room(kRoomFiles) : Ok();
 }
 
-Status CompareListings(const Source& source, const SourceListing& listed,
-                       const SourceListing& now) {
-  const auto changed = [&](const SourceFile& file, std::string_view what) {
-    return Fail(SourceChanged(fmt::format("{}/{}", source.Name(), file.path), what));
-  };
-  auto there = now.selected.begin();
-  for (const SourceFile& file : listed.selected) {
-    if (there != now.selected.end() && there->path < file.path) return changed(*there, "was added");
-    if (there == now.selected.end() || there->path != file.path)
-      return changed(file, "was deleted");
-    if (*there != file) return changed(file, "changed");
-    ++there;
-  }
-  if (there != now.selected.end()) return changed(*there, "was added");
+Comparison::Comparison(const SourceListing& listed, bool may_grow,
+                       std::function<std::string(const std::string& path)> name)
+    : listed_(listed),
+      may_grow_(may_grow),
+      name_(std::move(name)),
+      next_(listed.selected.begin()) {}
+
+Status Comparison::Next(const SourceFile& there) {
+  if (next_ == listed_.selected.end() || there.path < next_->path)
+    return may_grow_ ? Ok() : Changed(there, "was added");
+  if (next_->path != there.path) return Changed(*next_, "was deleted");
+  if (*next_ != there) return Changed(there, "changed");
+  ++next_;
   return Ok();
+}
+
+Status Comparison::End() const {
+  return next_ == listed_.selected.end() ? Ok() : Changed(*next_, "was deleted");
+}
+
+Status Comparison::Changed(const SourceFile& file, std::string_view what) const {
+  return Fail(SourceChanged(name_(file.path), what));
 }
 
 }  // namespace spillway::gateway

@@ -96,8 +96,26 @@ class Source {
   virtual Status CheckUnchanged(const data::Selection& selection, const SourceListing& listed) = 0;
 };
 
-// Ok if `now` has every file of `listed` in the same state, and no other.
-Status CompareListings(const Source& source, const SourceListing& listed, const SourceListing& now);
+// Whether what is there now has every file that was listed in the same state, and no other unless
+// it may grow.
+class Comparison {
+ public:
+  // `listed` outlives it; `name` names a file of the source in messages.
+  Comparison(const SourceListing& listed, bool may_grow,
+             std::function<std::string(const std::string& path)> name);
+  // The next selected file that is there, in order. Errors as Source::CheckUnchanged().
+  Status Next(const SourceFile& there);
+  // There is no more.
+  Status End() const;
+
+ private:
+  Status Changed(const SourceFile& file, std::string_view what) const;
+
+  const SourceListing& listed_;
+  const bool may_grow_;
+  const std::function<std::string(const std::string& path)> name_;
+  std::vector<SourceFile>::const_iterator next_;
+};
 
 // "<name>: changed while it was read; ...", kCorrupt.
 Error SourceChanged(const std::string& name, std::string_view what = "changed");

@@ -184,7 +184,10 @@ class DirectorySource final : public Source {
 
   Status CheckUnchanged(const data::Selection& selection, const SourceListing& listed) override {
     SPW_ASSIGN(const SourceListing now, List(selection));
-    return CompareListings(*this, listed, now);
+    Comparison comparison(listed, false,
+                          [this](const std::string& path) { return directory_ + "/" + path; });
+    for (const SourceFile& file : now.selected) SPW_TRY(comparison.Next(file));
+    return comparison.End();
   }
 
  private:

@@ -85,22 +85,16 @@ class S3Source final : public Source {
   // Compares while it lists: a second list of a million objects would take as much memory as the
   // first.
   Status CheckUnchanged(const data::Selection& selection, const SourceListing& listed) override {
-    auto next = listed.selected.begin();
-    const auto changed = [&](const SourceFile& file, std::string_view what) {
-      return Fail(SourceChanged(client_.NameOf(place_.prefix + file.path), what));
-    };
+    Comparison comparison(listed, true, [this](const std::string& path) {
+      return client_.NameOf(place_.prefix + path);
+    });
     SPW_TRY(
         client_.ListAll(place_.prefix, kMaxSourceObjects, [&](s3::ObjectInfo&& object) -> Status {
           const SourceFile file = FileOf(std::move(object));
-          if (selection.Judge(file.path) != data::Verdict::kLeaves) return Ok();
-          if (next == listed.selected.end() || file.path < next->path) return Ok();  // was added
-          if (next->path != file.path) return changed(*next, "was deleted");
-          if (*next != file) return changed(file, "changed");
-          ++next;
-          return Ok();
+          const bool leaves = selection.Judge(file.path) == data::Verdict::kLeaves;
+          return leaves ? comparison.Next(file) : Ok();
         }));
-    if (next != listed.selected.end()) return changed(*next, "was deleted");
-    return Ok();
+    return comparison.End();
   }
 
  private:

@@ -6,13 +6,16 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "data/record.h"
 #include "gateway/files.h"
+#include "gateway/run_record.h"
 #include "node/mounts.h"
 
 namespace spillway::home {
 namespace {
 
 constexpr std::size_t kMaxRecordBytes = 64 << 10;
+constexpr std::size_t kMaxDirectory = 4096;
 constexpr std::string_view kSuffix = ".json";
 
 // Who has the directories of a volume: a name out of the place where a pod sees it.
@@ -21,18 +24,18 @@ std::string OwnerOf(const std::string& target) {
 }
 
 json::object Encode(const ports::BucketResults& results) {
-  const S3Place& place = results.bucket;
-  return {{"endpoint", place.endpoint},    {"bucket", place.bucket},
-          {"prefix", place.prefix},        {"region", place.region},
-          {"pathStyle", place.path_style}, {"profile", place.profile},
-          {"directory", results.directory}};
+  return {{"s3", gateway::EncodeS3Place(results.bucket)}, {"directory", results.directory}};
 }
 
-ports::BucketResults Decode(const json::value& value) {
-  const auto text = [&](std::string_view key) { return std::string(StringOr(value, key, "")); };
-  return {{text("endpoint"), text("bucket"), text("prefix"), text("region"),
-           BoolOr(value, "pathStyle", true), text("profile")},
-          text("directory")};
+Result<ports::BucketResults> Decode(const json::value& value) {
+  std::optional<Error> error;
+  data::FieldReader reader(value, "results", error);
+  ports::BucketResults results;
+  results.bucket = gateway::DecodeS3Place(reader.Object("s3"), error);
+  results.directory = reader.TextOrEmpty("directory", kMaxDirectory);
+  reader.Done();
+  if (error) return Fail(*error);
+  return results;
 }
 
 }  // namespace
@@ -95,7 +98,9 @@ Result<BucketVolumes::Record> BucketVolumes::Read(const std::string& owner) cons
   if (!value) return Fail(value.error().In(PathOf(owner)));
   Record record{std::string(StringOr(*value, "target", "")),
                 std::string(StringOr(*value, "volume", "")), std::nullopt};
-  if (const json::value* results = Find(*value, "results")) record.results = Decode(*results);
+  if (const json::value* results = Find(*value, "results")) {
+    SPW_ASSIGN(record.results, Decode(*results));
+  }
   if (OwnerOf(record.target) != owner)
     return Fail(Code::kCorrupt, PathOf(owner) + ": is not a record of this program");
   return record;

@@ -14,8 +14,7 @@ std::string RoundedMoney(Money m) {
 std::string KeyDebtSentence(const BurstNode& n) {
   const std::string waited = fmt::format(
       "the key service did not destroy its run key within {}; from {} on the machine was given "
-      "back "
-      "without that",
+      "back without that",
       FormatDuration(n.deadlines.key), FormatTime(n.key_owed_since.value_or(n.phase_since)));
   if (!n.key_destroyed) return waited + ", and the destruction is asked for until it is done";
   return fmt::format("{}; the key was destroyed at {}", waited, FormatTime(n.key_destroyed_at));

@@ -264,30 +264,52 @@ class KeysFile {
   std::string name_ = "/tmp/spillway-access-XXXXXX";
 };
 
-// Over a real connection: the body ends before it is whole, then it comes.
-TEST(Access, ABodyThatTearsOnTheWireIsReadAgain) {
-  int port = 0;
-  auto listener = net::ListenLoopback("127.0.0.1", &port);
-  ASSERT_TRUE(listener);
-  ASSERT_EQ(fcntl(listener->get(), F_SETFL, 0), 0) << "accept() waits";
+// A store at the other end of a real connection, which says what the test lets it say.
+class WireTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto listener = net::ListenLoopback("127.0.0.1", &port_);
+    ASSERT_TRUE(listener);
+    ASSERT_EQ(fcntl(listener->get(), F_SETFL, 0), 0) << "accept() waits";
+    listener_ = std::move(*listener);
+  }
+  Result<Client> Open(Patience patience) {
+    return access_.Open({.endpoint = fmt::format("http://127.0.0.1:{}", port_), .name = "b"},
+                        patience);
+  }
+  // The next connection, once its request has come.
+  Fd Accept() {
+    Fd peer(accept(listener_.get(), nullptr, nullptr));
+    std::string request(4096, '\0');
+    EXPECT_GT(recv(peer.get(), request.data(), request.size(), 0), 0);
+    return peer;
+  }
+  // Begins to answer with ten bytes, of which these come.
+  static void Answer(const Fd& peer, std::string_view more_headers, std::string_view body) {
+    const std::string answer = fmt::format(
+        "HTTP/1.1 206 Partial\r\nETag: \"t\"\r\nContent-Length: 10\r\n{}Content-Range: "
+        "bytes 0-9/10\r\n\r\n{}",
+        more_headers, body);
+    EXPECT_EQ(send(peer.get(), answer.data(), answer.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(answer.size()));
+  }
+
+  const KeysFile keys_;
+  const SystemClock clock_;
+  Access access_{{.credentials_file = keys_.name(), .ca_file = ""}, clock_};
+
+ private:
+  int port_ = 0;
+  Fd listener_;
+};
+
+// The body ends before it is whole, then it comes.
+TEST_F(WireTest, ABodyThatTearsIsReadAgain) {
   std::thread server([&] {
-    for (const std::string_view body : {"01234", "0123456789"}) {
-      const Fd peer(accept(listener->get(), nullptr, nullptr));
-      std::string request(4096, '\0');
-      ASSERT_GT(recv(peer.get(), request.data(), request.size(), 0), 0);
-      const std::string answer = fmt::format(
-          "HTTP/1.1 206 Partial\r\nETag: \"t\"\r\nContent-Length: 10\r\nConnection: "
-          "close\r\nContent-Range: bytes 0-9/10\r\n\r\n{}",
-          body);
-      ASSERT_EQ(send(peer.get(), answer.data(), answer.size(), MSG_NOSIGNAL),
-                static_cast<ssize_t>(answer.size()));
-    }
+    for (const std::string_view body : {"01234", "0123456789"})
+      Answer(Accept(), "Connection: close\r\n", body);
   });
-  const KeysFile keys;
-  const SystemClock clock;
-  Access access({.credentials_file = keys.name(), .ca_file = ""}, clock);
-  const auto client = access.Open(
-      {.endpoint = fmt::format("http://127.0.0.1:{}", port), .name = "b"}, {.first = 1ms});
+  const auto client = Open({.first = 1ms});
   const auto body = client->Get("k", {0, 10}, "t");
   server.join();
   ASSERT_TRUE(body) << body.error().message;
@@ -295,52 +317,26 @@ TEST(Access, ABodyThatTearsOnTheWireIsReadAgain) {
 }
 
 // It begins to answer and says no more; asked again it answers.
-TEST(Access, ASilentStoreIsAskedAgain) {
-  int port = 0;
-  auto listener = net::ListenLoopback("127.0.0.1", &port);
-  ASSERT_TRUE(listener);
-  ASSERT_EQ(fcntl(listener->get(), F_SETFL, 0), 0) << "accept() waits";
+TEST_F(WireTest, ASilentStoreIsAskedAgain) {
   std::thread server([&] {
     std::vector<Fd> peers;  // stay open to the end
     for (const std::string_view body : {"01234", "0123456789"}) {
-      peers.emplace_back(accept(listener->get(), nullptr, nullptr));
-      std::string request(4096, '\0');
-      ASSERT_GT(recv(peers.back().get(), request.data(), request.size(), 0), 0);
-      const std::string answer = fmt::format(
-          "HTTP/1.1 206 Partial\r\nETag: \"t\"\r\nContent-Length: 10\r\nContent-Range: "
-          "bytes 0-9/10\r\n\r\n{}",
-          body);
-      ASSERT_EQ(send(peers.back().get(), answer.data(), answer.size(), MSG_NOSIGNAL),
-                static_cast<ssize_t>(answer.size()));
+      peers.push_back(Accept());
+      Answer(peers.back(), "", body);
     }
   });
-  const KeysFile keys;
-  const SystemClock clock;
-  Access access({.credentials_file = keys.name(), .ca_file = ""}, clock);
-  const auto client =
-      access.Open({.endpoint = fmt::format("http://127.0.0.1:{}", port), .name = "b"},
-                  {.first = 1ms, .silence = 100ms});
+  const auto client = Open({.first = 1ms, .silence = 100ms});
   const auto body = client->Get("k", {0, 10}, "t");
   server.join();
   ASSERT_TRUE(body) << body.error().message;
   EXPECT_EQ(*body, "0123456789");
 }
 
-TEST(Access, StopEndsWhatIsUnderWay) {
-  int port = 0;
-  auto listener = net::ListenLoopback("127.0.0.1", &port);
-  ASSERT_TRUE(listener);
-  ASSERT_EQ(fcntl(listener->get(), F_SETFL, 0), 0) << "accept() waits";
-  const KeysFile keys;
-  const SystemClock clock;
-  Access access({.credentials_file = keys.name(), .ca_file = ""}, clock);
-  const auto client = access.Open(
-      {.endpoint = fmt::format("http://127.0.0.1:{}", port), .name = "b"}, {.silence = 1h});
+TEST_F(WireTest, StopEndsWhatIsUnderWay) {
+  const auto client = Open({.silence = 1h});
   std::thread caller([&] { EXPECT_EQ(client->Head("k").error().code, Code::kUnavailable); });
-  const Fd peer(accept(listener->get(), nullptr, nullptr));
-  std::string request(4096, '\0');
-  ASSERT_GT(recv(peer.get(), request.data(), request.size(), 0), 0);
-  access.Stop();
+  const Fd peer = Accept();
+  access_.Stop();
   caller.join();
 }
 
