@@ -96,8 +96,11 @@ Result<BucketVolumes::Record> BucketVolumes::Read(const std::string& owner) cons
   SPW_ASSIGN(const std::string text, gateway::ReadFile(PathOf(owner), kMaxRecordBytes));
   const auto value = ParseJson(text);
   if (!value) return Fail(value.error().In(PathOf(owner)));
-  Record record{std::string(StringOr(*value, "target", "")),
-                std::string(StringOr(*value, "volume", "")), std::nullopt};
+  Record record;
+  record.target = StringOr(*value, "target", "");
+  record.volume = StringOr(*value, "volume", "");
+  record.claim = StringOr(*value, "claim", record.volume);
+  record.pod = StringOr(*value, "pod", "");
   if (const json::value* results = Find(*value, "results")) {
     SPW_ASSIGN(record.results, Decode(*results));
   }
@@ -107,9 +110,18 @@ Result<BucketVolumes::Record> BucketVolumes::Read(const std::string& owner) cons
 }
 
 Status BucketVolumes::Write(const std::string& owner, const Record& record) const {
-  json::object value{{"target", record.target}, {"volume", record.volume}};
+  json::object value{{"target", record.target},
+                     {"volume", record.volume},
+                     {"claim", record.claim},
+                     {"pod", record.pod}};
   if (record.results) value["results"] = Encode(*record.results);
   return gateway::WriteDurably(PathOf(owner), AsBytes(PrettyJson(value)));
+}
+
+BucketVolumes::Record BucketVolumes::RecordOf(const node::VolumeRequest& asked,
+                                              const csi::PublishRequest& request) {
+  return {request.target_path, request.volume_id, asked.name_space + "/" + asked.claim, asked.pod,
+          std::nullopt};
 }
 
 bool BucketVolumes::Has(const std::string& target_path) const {
@@ -143,13 +155,13 @@ Status BucketVolumes::Publish(const node::VolumeRequest& asked,
                             "make the claim again",
                             request.volume_id, dataset.key, dataset.SourceName(), asked.bucket));
   return asked.kind == node::VolumeRequest::Kind::kDataset
-             ? ShowDataset(owner, dataset, request)
+             ? ShowDataset(owner, asked, dataset, request)
              : ShowResults(owner, asked, dataset, request);
 }
 
-Status BucketVolumes::ShowDataset(const std::string& owner, const DatasetInfo& dataset,
-                                  const csi::PublishRequest& request) {
-  SPW_TRY(Write(owner, {request.target_path, request.volume_id, std::nullopt}));
+Status BucketVolumes::ShowDataset(const std::string& owner, const node::VolumeRequest& asked,
+                                  const DatasetInfo& dataset, const csi::PublishRequest& request) {
+  SPW_TRY(Write(owner, RecordOf(asked, request)));
   SPW_ASSIGN(const std::string directory, buckets_.Fetch(owner, dataset, options_.longest_call));
   return node::ShowDirectory(directory, request.target_path, true);
 }
@@ -157,8 +169,8 @@ Status BucketVolumes::ShowDataset(const std::string& owner, const DatasetInfo& d
 Status BucketVolumes::ShowResults(const std::string& owner, const node::VolumeRequest& asked,
                                   const DatasetInfo& dataset, const csi::PublishRequest& request) {
   // After the node was restarted the pod goes on with what it has written.
-  Record record{request.target_path, request.volume_id,
-                ports::BucketResults{*dataset.s3, asked.directory}};
+  Record record = RecordOf(asked, request);
+  record.results = {*dataset.s3, asked.directory};
   if (Has(request.target_path)) {
     SPW_ASSIGN(record, Read(owner));
   } else {
@@ -184,13 +196,7 @@ Status BucketVolumes::End(const std::string& owner) {
   if (record.results) {
     // Nothing is written any more once it is looked at.
     if (mounted) SPW_TRY(node::MakeMountReadOnly(record.target));
-    const Status home = buckets_.BringHome(owner, {*record.results});
-    if (!home && home.error().code != Code::kInvalid) return home;
-    if (!home)
-      log::Error("results can never be in their bucket; they are kept for a person",
-                 {{"volume", record.volume},
-                  {"bucket", record.results->Name()},
-                  {"why", home.error().message}});
+    SPW_TRY(BringHome(owner, record));
   }
   SPW_TRY(node::Unmount(record.target));
   buckets_.Drop(owner);
@@ -198,6 +204,31 @@ Status BucketVolumes::End(const std::string& owner) {
   log::Info("a volume is gone",
             {{"volume", record.volume}, {"results", record.results ? record.results->Name() : ""}});
   return Ok();
+}
+
+// What can never be in the bucket is kept for a person and holds nothing up.
+Status BucketVolumes::BringHome(const std::string& owner, const Record& record) {
+  const ports::Homecoming came = buckets_.BringHome(owner, {*record.results});
+  const bool kept = !came.status && came.status.error().code == Code::kInvalid;
+  if (came.home.count + came.waiting.count > 0) {
+    using What = ResultsNews::What;
+    ResultsNews news{came.status ? What::kHome : (kept ? What::kKept : What::kWaiting),
+                     owner,
+                     record.claim,
+                     record.pod,
+                     record.results->Name(),
+                     came.home,
+                     came.waiting,
+                     std::nullopt};
+    if (!came.status) news.why = came.status.error();
+    options_.tell(news);
+  }
+  if (kept)
+    log::Error("results can never be in their bucket; they are kept for a person",
+               {{"volume", record.volume},
+                {"bucket", record.results->Name()},
+                {"why", came.status.error().message}});
+  return kept ? Ok() : came.status;
 }
 
 // ---- what the kubelet has forgotten

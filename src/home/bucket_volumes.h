@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,12 +17,30 @@
 
 namespace spillway::home {
 
+// What has become of the results of one volume.
+struct ResultsNews {
+  enum class What : std::uint8_t {
+    kWaiting,  // some are not in the bucket; they stay on the node and are tried again
+    kKept,     // some can never be there; all are kept on the node for a person
+    kHome,     // all are in the bucket
+  };
+  What what = What::kHome;
+  std::string owner;       // of the volume's files: another one for each volume of each pod
+  std::string claim, pod;  // "namespace/name"
+  std::string place;       // "s3://bucket/prefix/directory"
+  ports::ResultFiles home, waiting;
+  std::optional<Error> why;  // unless kHome; also says where the files are
+};
+
 struct BucketVolumesOptions {
   std::string directory;  // of the records; made if it is missing
   // The Dataset as it is now. Called with a namespace and a name; blocks for a bounded time.
   std::function<Result<DatasetInfo>(const std::string& ns, const std::string& name)> dataset;
   Duration longest_call{20s};  // then the kubelet is told to ask again
   Duration next_try{1min};     // of results that nobody asks about any more
+  // Called after each try to bring results home, if there are any; from several threads. Must not
+  // block.
+  std::function<void(const ResultsNews& news)> tell = [](const ResultsNews&) {};
 };
 
 // A Dataset is fetched before its volume is mounted, read-only, and removed after. Results are
@@ -49,6 +68,7 @@ class BucketVolumes {
  private:
   struct Record {
     std::string target, volume;
+    std::string claim, pod;                       // "namespace/name"
     std::optional<ports::BucketResults> results;  // where they go, if it is a volume of results
   };
   class Turn;
@@ -58,11 +78,13 @@ class BucketVolumes {
   std::string PathOf(const std::string& owner) const;
   Result<Record> Read(const std::string& owner) const;
   Status Write(const std::string& owner, const Record& record) const;
-  Status ShowDataset(const std::string& owner, const DatasetInfo& dataset,
-                     const csi::PublishRequest& request);
+  static Record RecordOf(const node::VolumeRequest& asked, const csi::PublishRequest& request);
+  Status ShowDataset(const std::string& owner, const node::VolumeRequest& asked,
+                     const DatasetInfo& dataset, const csi::PublishRequest& request);
   Status ShowResults(const std::string& owner, const node::VolumeRequest& asked,
                      const DatasetInfo& dataset, const csi::PublishRequest& request);
   Status End(const std::string& owner);
+  Status BringHome(const std::string& owner, const Record& record);
   std::vector<std::string> Forgotten() const;
   void BringForgotten(std::vector<std::string> owners);
 

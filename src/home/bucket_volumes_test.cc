@@ -1,5 +1,6 @@
 #include "home/bucket_volumes.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using gateway::ReadText;
 using gateway::WriteText;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class BucketVolumesTest : public ::testing::Test {
@@ -67,7 +69,12 @@ class BucketVolumesTest : public ::testing::Test {
            return dataset;
          },
          .longest_call = 30s,
-         .next_try = 10ms},
+         .next_try = 10ms,
+         .tell =
+             [this](const ResultsNews& news) {
+               const std::lock_guard lock(mutex_);
+               news_.push_back(news);
+             }},
         *buckets_);
     ASSERT_TRUE(in_buckets) << in_buckets.error().message;
     in_buckets_ = std::move(*in_buckets);
@@ -106,6 +113,20 @@ class BucketVolumesTest : public ::testing::Test {
       return Fail(Code::kUnavailable, "cannot connect");
     };
   }
+  // How far results had come at each try, in words.
+  std::vector<std::string> News() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> words;
+    for (const ResultsNews& news : news_) {
+      const char* what = news.what == ResultsNews::What::kHome   ? "home"
+                         : news.what == ResultsNews::What::kKept ? "kept"
+                                                                 : "waiting";
+      words.push_back(fmt::format("{} of {} {} {}: {}+{}", news.claim, news.pod, news.place, what,
+                                  news.home.count, news.waiting.count));
+      EXPECT_EQ(news.why.has_value(), news.what != ResultsNews::What::kHome);
+    }
+    return words;
+  }
   bool NothingIsLeft() const {
     for (const char* name : {"buckets/inputs", "buckets/results", "buckets/volumes", "pods"})
       if (fs::exists(dir_ / name) && !fs::is_empty(dir_ / name)) return false;
@@ -116,6 +137,8 @@ class BucketVolumesTest : public ::testing::Test {
   s3::FakeS3 store_;
   std::atomic<bool> store_away_{false};
   bool api_away_ = false, in_bucket_ = true;
+  mutable std::mutex mutex_;
+  std::vector<ResultsNews> news_;
   std::unique_ptr<HomeBuckets> buckets_;
   std::unique_ptr<BucketVolumes> in_buckets_;
   std::unique_ptr<SiteVolumes> volumes_;
@@ -143,6 +166,7 @@ TEST_F(BucketVolumesTest, ResultsAreInTheirBucketBeforeTheVolumeIsGone) {
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(Leave(request));
   EXPECT_EQ(store_.Find("models/run-1/epoch/3")->body, "weights");
   EXPECT_TRUE(NothingIsLeft());
+  EXPECT_THAT(News(), ElementsAre("vision/c of vision/train-0 s3://data/models/run-1 home: 1+0"));
 }
 
 TEST_F(BucketVolumesTest, AVolumeWaitsForItsBucketAcrossRestarts) {
@@ -164,6 +188,9 @@ TEST_F(BucketVolumesTest, AVolumeWaitsForItsBucketAcrossRestarts) {
   ASSERT_TRUE(left) << left.error().message;
   EXPECT_EQ(store_.Find("models/run-1/model")->body, "weights");
   EXPECT_TRUE(NothingIsLeft());
+  const std::string who = "vision/c of vision/train-0 s3://data/models/run-1 ";
+  EXPECT_THAT(News(), ElementsAre(who + "waiting: 0+1", who + "waiting: 0+1", who + "home: 1+0"));
+  EXPECT_EQ(news_[0].waiting.bytes, 7);
 }
 
 // A node that lost its power: no mount is left, and the kubelet starts the pod again.
@@ -206,6 +233,8 @@ TEST_F(BucketVolumesTest, WhatCanBeNoObjectIsKeptAndHoldsNoPod) {
   for (const auto& entry : fs::recursive_directory_iterator(dir_ / "buckets/unsent"))
     kept = kept || entry.path().filename() == "a\tb";
   EXPECT_TRUE(kept);
+  EXPECT_THAT(News(), ElementsAre("vision/c of vision/train-0 s3://data/models/run-1 kept: 1+1"));
+  EXPECT_THAT(news_[0].why->message, HasSubstr("unsent"));
   EXPECT_TRUE(NothingIsLeft());
 }
 

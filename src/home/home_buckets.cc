@@ -86,6 +86,26 @@ Status RemoveAll(const std::string& path) {
   return Fail(Code::kInternal, fmt::format("cannot remove {}: {}", path, error.message()));
 }
 
+// A file that can never be an object does not keep the others from their bucket.
+bool Stops(const Status& sent) {
+  return !sent && sent.error().code != Code::kInvalid;
+}
+
+// Of two errors the first, or the one that stops.
+void Note(Status& all, Status sent) {
+  if (!sent && (all || (Stops(sent) && !Stops(all)))) all = std::move(sent);
+}
+
+void Count(const std::string& file, ports::ResultFiles& among) {
+  struct stat info{};
+  if (lstat(file.c_str(), &info) != 0) return;
+  const Time written{std::chrono::duration_cast<Duration>(
+      std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec))};
+  ++among.count;
+  among.bytes += info.st_size;
+  among.oldest = std::min(among.oldest.value_or(written), written);
+}
+
 // In pieces, as a rented machine sends it in chunks.
 Status SendFile(int fd, const std::string& file, std::int64_t size, const Digest& hash,
                 gateway::IncomingFile& incoming) {
@@ -285,14 +305,14 @@ Status HomeBuckets::BringFile(const BucketResults& place, const std::string& fil
   return sent;
 }
 
-// One that can never be an object does not keep the others from their bucket.
-Status HomeBuckets::BringPlace(const std::string& owner, const BucketResults& place) const {
+// Adds to `all`, and brings nothing more once something stops it.
+void HomeBuckets::BringPlace(const std::string& owner, const BucketResults& place,
+                             ports::Homecoming& all) const {
   const std::string directory = Place("results", owner, place.Name());
   const std::string spool =
       fmt::format("{}/results/{}/{}.spool", options_.directory, owner, FlatName(place.Name()));
   std::error_code error;
-  if (!fs::exists(directory, error)) return Ok();
-  Status refused = Ok();
+  if (!fs::exists(directory, error)) return;
   std::size_t count = 0;
   for (auto it = fs::recursive_directory_iterator(directory, error);
        !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
@@ -300,41 +320,40 @@ Status HomeBuckets::BringPlace(const std::string& owner, const BucketResults& pl
     if (!it->is_regular_file(error) || it->is_symlink(error)) continue;
     const std::string path = it->path().string().substr(directory.size() + 1);
     if (++count > kMaxResults)
-      return Fail(Code::kInvalid, fmt::format("more than {} result files", kMaxResults));
-    const Status sent = BringFile(place, it->path().string(), path, spool);
-    if (!sent && sent.error().code != Code::kInvalid) return sent;
-    if (!sent && refused) refused = sent;
+      return Note(all.status,
+                  Fail(Code::kInvalid, fmt::format("more than {} result files", kMaxResults)));
+    const bool stopped = Stops(all.status);
+    const Status sent = stopped ? all.status : BringFile(place, it->path().string(), path, spool);
+    Count(it->path().string(), sent ? all.home : all.waiting);
+    if (!stopped) Note(all.status, sent);
   }
-  if (error) return Fail(Code::kInternal, fmt::format("{}: {}", directory, error.message()));
-  return refused;
+  if (error) Note(all.status, Fail(Code::kInternal, directory + ": " + error.message()));
 }
 
-Status HomeBuckets::BringHome(const std::string& owner, const std::vector<BucketResults>& places) {
+ports::Homecoming HomeBuckets::BringHome(const std::string& owner,
+                                         const std::vector<BucketResults>& places) {
   {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return sending_ < kSendersAtOnce; });
     ++sending_;
   }
-  Status first = Ok();
-  for (const BucketResults& place : places) {
-    Status sent = BringPlace(owner, place);
-    const bool stops = !sent && sent.error().code != Code::kInvalid;
-    if (!sent && (first || stops)) first = std::move(sent);
-    if (stops) break;
-  }
+  ports::Homecoming all;
+  for (const BucketResults& place : places) BringPlace(owner, place, all);
   {
     const std::lock_guard lock(mutex_);
     --sending_;
     changed_.notify_all();
   }
-  if (first) return Ok();
-  const Error& why = first.error();
+  if (all.status) return all;
+  const Error why = all.status.error();
   if (options_.pods_live_on && why.code != Code::kInvalid)
-    return Fail(Error{why.code,
-                      fmt::format("{}; the results stay in {}/results/{}", why.message,
-                                  options_.directory, owner),
-                      {}});
-  return SetAside(owner, why);
+    all.status = Fail(Error{why.code,
+                            fmt::format("{}; the results stay in {}/results/{}", why.message,
+                                        options_.directory, owner),
+                            {}});
+  else
+    all.status = SetAside(owner, why);
+  return all;
 }
 
 // Always an error: `why`, and where the results are.

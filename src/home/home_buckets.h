@@ -50,8 +50,8 @@ class HomeBuckets final : public ports::Buckets {
   Result<std::string> ResultsOf(const std::string& owner,
                                 const ports::BucketResults& place) override;
   // A file that its bucket has already is not sent again, so that a call after an error goes on.
-  Status BringHome(const std::string& owner,
-                   const std::vector<ports::BucketResults>& places) override;
+  ports::Homecoming BringHome(const std::string& owner,
+                              const std::vector<ports::BucketResults>& places) override;
   void Drop(const std::string& owner) override;
 
  private:
@@ -75,7 +75,8 @@ class HomeBuckets final : public ports::Buckets {
                     gateway::SourceReader& reader);
   // Ends what is being fetched, and waits for that.
   void End(const Inputs& inputs);
-  Status BringPlace(const std::string& owner, const ports::BucketResults& place) const;
+  void BringPlace(const std::string& owner, const ports::BucketResults& place,
+                  ports::Homecoming& all) const;
   Status BringFile(const ports::BucketResults& place, const std::string& file,
                    const std::string& path, const std::string& spool) const;
   Status SetAside(const std::string& owner, const Error& why) const;

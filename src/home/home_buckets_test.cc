@@ -159,7 +159,7 @@ TEST_F(HomeBucketsTest, ResultsAreObjectsWithTheirHash) {
   EXPECT_EQ(ModeOf(*at), 0777u);
   WriteText(*at + "/epoch/3", "weights");
   fs::create_symlink("/etc/hostname", *at + "/link");
-  const Status home = buckets_->BringHome("u1", {Place()});
+  const Status home = buckets_->BringHome("u1", {Place()}).status;
   ASSERT_TRUE(home) << home.error().message;
   EXPECT_EQ(store_.Find("models/run-1/epoch/3")->body, "weights");
   EXPECT_EQ(store_.Find("models/run-1/epoch/3")->metadata.at("spillway-sha256"),
@@ -176,18 +176,25 @@ TEST_F(HomeBucketsTest, WhatTheBucketHasIsNotSentAgain) {
     if (request.method != "PUT" || ++puts < 3) return std::nullopt;
     return Fail(Code::kUnavailable, "cannot connect");
   };
-  const Status away = buckets_->BringHome("u1", {Place()});
-  ASSERT_FALSE(away);
-  EXPECT_EQ(away.error().code, Code::kUnavailable);
-  EXPECT_THAT(away.error().message, HasSubstr("stay in " + dir_ / "buckets/results/u1"));
+  const ports::Homecoming came = buckets_->BringHome("u1", {Place()});
+  ASSERT_FALSE(came.status);
+  EXPECT_EQ(came.status.error().code, Code::kUnavailable);
+  EXPECT_THAT(came.status.error().message, HasSubstr("stay in " + dir_ / "buckets/results/u1"));
+  EXPECT_EQ(came.home.count, 2);
+  EXPECT_EQ(came.waiting.count, 1);
+  EXPECT_EQ(came.waiting.bytes, 2);
+  struct stat info{};
+  ASSERT_EQ(stat((*at + "/a").c_str(), &info), 0);
+  EXPECT_LE(std::chrono::abs(*came.waiting.oldest - Time(std::chrono::seconds(info.st_mtime))),
+            1min);
   store_.before = nullptr;
   const int before = store_.Count("PUT");
   Open(true);
-  ASSERT_TRUE(buckets_->BringHome("u1", {Place()}));
+  ASSERT_TRUE(buckets_->BringHome("u1", {Place()}).status);
   EXPECT_EQ(store_.Count("PUT"), before + 1);
   // Another content is another result.
   WriteText(*at + "/a", "new");
-  ASSERT_TRUE(buckets_->BringHome("u1", {Place()}));
+  ASSERT_TRUE(buckets_->BringHome("u1", {Place()}).status);
   EXPECT_EQ(store_.Find("models/run-1/a")->body, "new");
 }
 
@@ -197,7 +204,7 @@ TEST_F(HomeBucketsTest, ResultsOfPodsThatEndWithTheProcessAreSetAside) {
     const auto at = buckets_->ResultsOf("u1", Place());
     WriteText(*at + "/model", "weights");
     TakeStoreAway();
-    const Status away = buckets_->BringHome("u1", {Place()});
+    const Status away = buckets_->BringHome("u1", {Place()}).status;
     ASSERT_FALSE(away);
     EXPECT_THAT(away.error().message, HasSubstr(kept));
     buckets_->Drop("u1");
@@ -211,13 +218,15 @@ TEST_F(HomeBucketsTest, AFileThatCanBeNoObjectKeepsNoOtherBack) {
   const auto at = buckets_->ResultsOf("u1", Place());
   WriteText(*at + "/a\tb", "refused");
   WriteText(*at + "/z", "weights");
-  const Status home = buckets_->BringHome("u1", {Place()});
-  ASSERT_FALSE(home);
-  EXPECT_EQ(home.error().code, Code::kInvalid);
-  EXPECT_THAT(home.error().message, HasSubstr("unsent/u1"));
+  const ports::Homecoming came = buckets_->BringHome("u1", {Place()});
+  ASSERT_FALSE(came.status);
+  EXPECT_EQ(came.status.error().code, Code::kInvalid);
+  EXPECT_THAT(came.status.error().message, HasSubstr("unsent/u1"));
+  EXPECT_EQ(came.home.count, 1);
+  EXPECT_EQ(came.waiting.count, 1) << "the others are home";
   EXPECT_EQ(store_.Find("models/run-1/z")->body, "weights");
   // The same volume ends a second time.
-  EXPECT_TRUE(buckets_->BringHome("u1", {Place()}));
+  EXPECT_TRUE(buckets_->BringHome("u1", {Place()}).status);
 }
 
 }  // namespace

@@ -299,7 +299,7 @@ void Kubelet::OnExit(const store::ObjectKey& key, const std::string& uid,
                      const std::vector<ports::BucketResults>& results) {
   // Only what is in its bucket counts as a result.
   Status home = Ok();
-  if (!results.empty() && !stopping_) home = options_.buckets->BringHome(uid, results);
+  if (!results.empty() && !stopping_) home = options_.buckets->BringHome(uid, results).status;
   const Time now = clock_.Now();
   for (const std::string& note : exit.notes) store_.AddEvent(key, false, "NotLimited", note);
   const Status status = store_.Update(key, [&](json::value& body) {

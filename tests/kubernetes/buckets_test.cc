@@ -166,6 +166,11 @@ class BucketsTest : public KubernetesTest {
     EXPECT_TRUE(Eventually([&] { return BroughtBy(job) == "site"; }, most)) << DriverLog();
     EXPECT_TRUE(Eventually([&] { return NothingIsOnTheNode(); }, 60s)) << DriverLog();
   }
+  // What the owner of a Job's results sees of them.
+  bool ClaimTells(const std::string& reason) const {
+    const Outcome described = k().Kubectl({"describe", "pvc", "-n", ns_, "out"});
+    return described.out.find(reason) != std::string::npos;
+  }
   bool NothingIsOnTheNode() const {
     for (const char* name : {"/inputs", "/results", "/volumes", "/unsent"}) {
       std::error_code none;
@@ -218,10 +223,13 @@ TEST_F(BucketsTest, TheDriverIsKilledAndTheStoreIsAwayWhenAPodEnds) {
   EXPECT_TRUE(Eventually(
       [&] { return DriverLog().find("the results stay in") != std::string::npos; }, 240s))
       << DriverLog();
+  EXPECT_TRUE(Eventually([&] { return ClaimTells("ResultsWaiting"); }, 60s)) << DriverLog();
+  EXPECT_FALSE(ClaimTells("ResultsHome"));
   k().KillSiteVolumes();
   ASSERT_TRUE(ceph::Lab::Power("start"));
   StartDriver();
   ExpectBroughtHome("hash", 240s);
+  EXPECT_TRUE(Eventually([&] { return ClaimTells("ResultsHome"); }, 60s)) << DriverLog();
   EXPECT_TRUE(BurstNodes().empty());
 }
 

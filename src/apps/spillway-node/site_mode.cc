@@ -13,6 +13,7 @@
 #include "gateway/source_s3.h"
 #include "home/bucket_volumes.h"
 #include "home/home_buckets.h"
+#include "home/results_events.h"
 #include "home/site_volumes.h"
 #include "kube/client.h"
 #include "model/decode.h"
@@ -35,14 +36,15 @@ std::string HostName() {
 // Everything that volumes in buckets need, in the order in which one stands on the other.
 class Buckets {
  public:
-  static Result<std::unique_ptr<Buckets>> Open(const SiteFlags& flags) {
+  static Result<std::unique_ptr<Buckets>> Open(const SiteFlags& flags, const std::string& node) {
     std::unique_ptr<Buckets> all(new Buckets(flags));
     SPW_TRY(all->access_.Check());
     SPW_ASSIGN(const kube::Access api,
                kube::FindAccess(flags.kubeconfig, "", kube::Surroundings::OfProcess()));
-    log::Info("reads Datasets", {{"server", api.server}, {"as", api.origin}});
+    log::Info("reads Datasets and writes Events", {{"server", api.server}, {"as", api.origin}});
     all->client_ = std::make_unique<kube::Client>(
         api, kube::Timing{&all->clock_, &all->waiter_, std::random_device{}()});
+    all->events_ = std::make_unique<home::ResultsEvents>(*all->client_, node);
     const std::string directory =
         flags.buckets.empty()
             ? fmt::format("{}/plugins/{}/buckets", flags.kubelet_directory, csi::kDriverName)
@@ -59,7 +61,9 @@ class Buckets {
                    {.directory = directory + "/volumes",
                     .dataset = [all = all.get()](
                                    const std::string& ns,
-                                   const std::string& name) { return all->DatasetOf(ns, name); }},
+                                   const std::string& name) { return all->DatasetOf(ns, name); },
+                    .tell = [events = all->events_.get()](
+                                const home::ResultsNews& news) { events->Tell(news); }},
                    *all->buckets_));
     return all;
   }
@@ -82,6 +86,7 @@ class Buckets {
   kube::RealWaiter waiter_;
   s3::Access access_;
   std::unique_ptr<kube::Client> client_;
+  std::unique_ptr<home::ResultsEvents> events_;
   std::unique_ptr<home::HomeBuckets> buckets_;
   std::unique_ptr<home::BucketVolumes> volumes_;
 };
@@ -96,7 +101,7 @@ Status Serve(const SiteFlags& flags, const sigset_t& signals) {
                                              csi::Plugin::CsiSocket(options)));
   std::unique_ptr<Buckets> buckets;
   if (!flags.s3_credentials.empty()) {
-    SPW_ASSIGN(buckets, Buckets::Open(flags));
+    SPW_ASSIGN(buckets, Buckets::Open(flags, options.node_id));
   }
   SPW_ASSIGN(const auto volumes,
              home::SiteVolumes::Open(flags.data_root, flags.results_root,

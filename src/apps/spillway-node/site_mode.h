@@ -16,7 +16,7 @@ struct SiteFlags {
   // Datasets and results in buckets; without credentials there are none.
   std::string s3_credentials, s3_ca_file;
   std::string buckets;     // directory for what is fetched from them and goes to them
-  std::string kubeconfig;  // to read Datasets with; empty: as kube::FindAccess()
+  std::string kubeconfig;  // for Datasets, claims, Events; empty: as kube::FindAccess()
 };
 
 // kInvalid names the option.
