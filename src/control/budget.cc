@@ -56,7 +56,8 @@ bool Charges(const BudgetState& budget, const BurstNode& node) {
 }
 
 Money Reservation(const BurstNode& node, Time now) {
-  return std::max(node.forecast.worst_case, CostAt(node, now).Total());
+  const Money cost = CostAt(node, now).Total();
+  return node.OnlyKeyLeft() ? cost : std::max(node.forecast.worst_case, cost);
 }
 
 void FillBudgets(std::vector<BudgetState>& budgets, const std::vector<BurstNode>& nodes, Time now) {

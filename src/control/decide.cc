@@ -60,11 +60,23 @@ class Round {
         with_gang.gang_all_staged = gangs[i].all_staged;
         with_gang.gang_failed = gangs[i].failed;
       }
-      Take(node, Advance(std::move(node), alone ? seen : with_gang, world_.snapshot.now));
+      const Holding held = HoldingOf(node);
+      Take(node, Advance(std::move(node), alone ? seen : with_gang, world_.snapshot.now), held);
     }
   }
 
-  void Take(BurstNode& node, Step step) {
+  // What a node has of its budgets and of what limits the number of machines.
+  struct Holding {
+    Money reserved;
+    int places = 0;
+    bool operator==(const Holding&) const = default;
+  };
+  Holding HoldingOf(const BurstNode& node) const {
+    if (!node.Live()) return {};
+    return {Reservation(node, world_.snapshot.now), node.OnlyKeyLeft() ? 0 : 1};
+  }
+
+  void Take(BurstNode& node, Step step, const Holding& held) {
     LookAgain(out_.look_again, step.look_again);
     std::move(step.commands.begin(), step.commands.end(), std::back_inserter(out_.commands));
     std::move(step.entries.begin(), step.entries.end(), std::back_inserter(out_.entries));
@@ -72,7 +84,7 @@ class Round {
     if (!step.changed) return;
     // The other nodes of its gang learn of its failure or arrival in a round of their own.
     if (!node.gang.empty()) LookAgain(out_.look_again, world_.snapshot.now);
-    if (!node.Live()) Release(node);
+    Follow(node, held);
     out_.changed.push_back(node);
   }
 
@@ -113,16 +125,19 @@ class Round {
     }
   }
 
-  // Its reservation and its place are free for this round's plan.
-  void Release(const BurstNode& gone) {
-    const Time now = world_.snapshot.now;
+  // What it holds no more is free for this round's plan, and what it holds again is not.
+  void Follow(const BurstNode& node, const Holding& held) {
+    const Holding holds = HoldingOf(node);
+    if (holds == held) return;
     for (BudgetState& budget : world_.snapshot.budgets) {
-      if (!Charges(budget, gone)) continue;
-      budget.reserved -= std::min(budget.reserved, Reservation(gone, now));
-      budget.spent += gone.cost;
+      if (!Charges(budget, node)) continue;
+      budget.reserved -= std::min(budget.reserved, held.reserved);
+      budget.reserved += holds.reserved;
+      if (!node.Live()) budget.spent += node.cost;
     }
     for (ProviderAccount& account : world_.snapshot.accounts)
-      if (account.name == gone.offer.provider && account.live_nodes > 0) --account.live_nodes;
+      if (account.name == node.offer.provider)
+        account.live_nodes = std::max(account.live_nodes - held.places + holds.places, 0);
   }
 
   void Plan() {

@@ -125,6 +125,64 @@ TEST(Decide, ASettledNodeFreesItsBudgetInTheSameRound) {
   EXPECT_EQ(world.snapshot.accounts[0].live_nodes, 0);
 }
 
+// Nothing of it exists any more, and the key service does not destroy its run key.
+BurstNode OwingItsKey() {
+  BurstNode node = NodeIn(Phase::kDeleting);
+  node.key_destroyed = false;
+  node.key_owed_since = kStart + 2h;
+  node.instance_may_exist = false;
+  node.absent_lists = kAbsentLists;
+  node.last_list_seen = kStart + 2h;
+  node.meter_stop = kStart + 2s + 1h;
+  return node;
+}
+
+TEST(Decide, WhoOnlyOwesItsKeyHoldsNoPlaceAndNoMoneyItDidNotUse) {
+  const Time now = kStart + 3h;
+  BudgetState budget;
+  budget.name = "vision-month";
+  budget.amount = Money::Euro(100);
+  budget.period = "year";
+  BurstNode node = OwingItsKey();
+  node.instance_may_exist = true;  // two listings without it are counted in this round
+  World world = EmptyWorld(now);
+  world.snapshot.burst_nodes = {node};
+  world.snapshot.budgets = {budget};
+  world.snapshot.accounts.emplace_back().name = "scaleway";
+  world.snapshot.accounts[0].live_nodes = 1;
+  FillBudgets(world.snapshot.budgets, world.snapshot.burst_nodes, now);
+  EXPECT_EQ(world.snapshot.budgets[0].reserved, Money::Euro(40));
+  world.observations["bn-00001"].seen = Listed(now, {});
+  world.observations["bn-00001"].run.emplace();
+  const auto round = [&] {
+    Decide(world, {});
+    return std::pair(world.snapshot.budgets[0].reserved, world.snapshot.accounts[0].live_nodes);
+  };
+  EXPECT_EQ(round(), std::pair(Money::Euro(3), 0)) << "what it has cost: an hour";
+  EXPECT_TRUE(world.snapshot.burst_nodes[0].OnlyKeyLeft());
+  std::vector<BudgetState> afresh = {budget};
+  FillBudgets(afresh, world.snapshot.burst_nodes, now);
+  EXPECT_EQ(afresh[0].reserved, Money::Euro(3)) << "as the next round sees it";
+  EXPECT_EQ(afresh[0].spent, Money());
+
+  // A listing that shows it again takes both back.
+  world.observations["bn-00001"].seen =
+      Listed(now + 1s, {InstanceIn(ports::InstanceState::kDeleting)});
+  EXPECT_EQ(round(), std::pair(Money::Euro(40), 1));
+
+  world.snapshot.burst_nodes = {OwingItsKey()};
+  world.snapshot.budgets[0].reserved = Money::Euro(3);
+  world.snapshot.accounts[0].live_nodes = 0;
+  Observation& o = world.observations["bn-00001"];
+  o.seen = Listed(now, {});
+  o.run->key_destroyed = true;
+  o.run->key_destroyed_at = now;
+  o.run->certificate = "bn-00001.json";
+  EXPECT_EQ(round(), std::pair(Money(), 0));
+  EXPECT_EQ(world.snapshot.burst_nodes[0].phase, Phase::kGone);
+  EXPECT_EQ(world.snapshot.budgets[0].spent, Money::Euro(3)) << "booked once";
+}
+
 TEST(Gang, StagedTogetherFailedTogether) {
   std::vector<BurstNode> nodes(3, NodeIn(Phase::kStaged));
   for (std::size_t i = 0; i < 2; ++i) {

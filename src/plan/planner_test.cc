@@ -223,6 +223,24 @@ TEST_F(PlannerTest, AGangStaysInOneRegion) {
   }
 }
 
+TEST_F(PlannerTest, AMachineThatIsGoneHoldsNoPlaceWhileItsKeyIsOwed) {
+  const Offer one = builder_.Sells("alpha", "one", 1, Money::Euro(1));
+  builder_.Account("alpha").max_nodes = 1;
+  BurstNode& node = builder_.Rented("bn-1", "rules", one);
+  node.phase = Phase::kDeleting;
+  node.key_owed_since = node.phase_since;
+  node.instance_may_exist = true;
+  builder_.Waits("vision", "job", 1, GpuShape(1));
+  MakeIt();
+  Expect("vision/Job/job", Verdict::kWait, Reason::kNodeLimit);
+  world_.burst_nodes[0].instance_may_exist = false;
+  for (int most : {1, 0}) {
+    world_.policies[0].max_nodes = most;
+    plan_ = MakePlan(world_, options_);
+    EXPECT_EQ(plan_.rentals.size(), static_cast<std::size_t>(most));
+  }
+}
+
 TEST_F(PlannerTest, AGangIsRentedForAsAWholeOrNotAtAll) {
   builder_.Sells("alpha", "four", 4, Money::Euro(10));
   builder_.Account("alpha").max_nodes = 2;

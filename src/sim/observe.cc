@@ -19,7 +19,8 @@ void Daemon::FillSnapshot(Snapshot& snapshot) {
       start = {2s, 5s, 5};
   for (ProviderAccount& account : snapshot.accounts)
     for (const BurstNode& node : journal_.all())
-      account.live_nodes += node.Live() && node.offer.provider == account.name;
+      account.live_nodes +=
+          node.Live() && !node.OnlyKeyLeft() && node.offer.provider == account.name;
   if (!context_.scenario.budget) return;
   BudgetState& budget = snapshot.budgets.emplace_back();
   budget.name = "money";

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "control/budget.h"
+#include "control/advance.h"
 
 namespace spillway::sim {
 namespace {
@@ -40,6 +40,7 @@ void Truth::Changing(const BurstNode* before, const BurstNode& after) {
                                          Name(before->phase), Name(after.phase)));
   if (after.phase != before->phase) Entered(after, before->phase);
   if (after.key_owed_since && !before->key_owed_since) CheckKeyDebt(after);
+  if (after.OnlyKeyLeft() && !before->OnlyKeyLeft()) CheckGivenBack(after);
   if (after.failure == Failure::kNodeLost && !before->Failed() && before->phase >= Phase::kJoined) {
     const Agent* agent = nodes_.On(after.offer.provider, after.instance_id);
     if (agent != nullptr && nodes_.HoldsKey(*agent))
@@ -101,20 +102,26 @@ void Truth::CheckKeyDebt(const BurstNode& node) {
         node.name + " was given back with its run key alive before the deadline for that");
 }
 
+// From here on nothing of it costs: its place, and what of its reservation it did not use, are
+// free.
+void Truth::CheckGivenBack(const BurstNode& node) {
+  const simulated::CloudModel& cloud = providers_.cloud(providers_.Find(node.offer.provider));
+  const auto exists = [&](const std::string& id) {
+    context_.checks.Violated(Invariant::kLeak,
+                             fmt::format("{} is given back while {} exists", node.name, id));
+  };
+  for (const simulated::Machine& machine : cloud.machines())
+    if (machine.name == node.name && context_.now() < machine.gone) exists(machine.id);
+  for (const simulated::SideThing& thing : cloud.side_things())
+    if (thing.id.starts_with(node.name + "/") && context_.now() < thing.gone) exists(thing.id);
+}
+
 void Truth::CheckGone(const BurstNode& node) {
   Tally& tally = context_.tally;
   ++tally.failures[static_cast<std::size_t>(node.failure)];
   tally.crypto_erase_only += node.wipe_class == WipeClass::kCryptoEraseOnly;
   tally.results_given_up += node.pods_admitted && !node.results_complete;
-  const simulated::CloudModel& cloud = providers_.cloud(providers_.Find(node.offer.provider));
-  for (const simulated::Machine& machine : cloud.machines())
-    if (machine.name == node.name && context_.now() < machine.gone)
-      context_.checks.Violated(Invariant::kLeak,
-                               fmt::format("{} is Gone while {} exists", node.name, machine.id));
-  for (const simulated::SideThing& thing : cloud.side_things())
-    if (thing.id.starts_with(node.name + "/") && context_.now() < thing.gone)
-      context_.checks.Violated(Invariant::kLeak,
-                               fmt::format("{} is Gone while {} exists", node.name, thing.id));
+  CheckGivenBack(node);
   if (gateway_.KeyAlive(node.name))
     context_.checks.Violated(Invariant::kPlaintext, node.name + " is Gone, its run key lives");
   const Agent* agent = nodes_.On(node.offer.provider, node.instance_id);
@@ -135,11 +142,14 @@ void Truth::Stored() {
   budget.name = "money";
   budget.amount = *context_.scenario.budget;
   // Worst cases as they were reserved: a deletion that will not end may cost more than foreseen.
+  // Of a machine that was given back and owes its key, what it has cost.
   for (const BurstNode& node : journal_.all()) {
-    if (node.Live())
-      budget.reserved += node.forecast.worst_case;
-    else
+    if (!node.Live())
       budget.spent += node.cost;
+    else if (node.OnlyKeyLeft())
+      budget.reserved += control::CostAt(node, context_.now()).Total();
+    else
+      budget.reserved += node.forecast.worst_case;
   }
   if (budget.Left() < Money{})
     context_.checks.Violated(Invariant::kDoubleSpend,

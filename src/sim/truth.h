@@ -41,6 +41,7 @@ class Truth final : public JournalWatcher {
   void NewNode(const BurstNode& node);
   void Entered(const BurstNode& node, Phase from);
   void CheckGang(const BurstNode& node);
+  void CheckGivenBack(const BurstNode& node);
   void CheckGone(const BurstNode& node);
   void CheckKeyDebt(const BurstNode& node);
   void CheckResults(const BurstNode& node);
