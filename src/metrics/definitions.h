@@ -100,7 +100,8 @@ inline constexpr Definition kNodes{Type::kGauge,
 inline constexpr Definition kNodesOverdue{
     Type::kGauge,
     "spillway_nodes_overdue",
-    "Of these, those longer in their phase than its deadline; Deleting for 10 minutes.",
+    "Of these, those longer in their phase than its deadline; in Deleting, those that exist 10 "
+    "minutes after their run key was destroyed or its deadline was over.",
     {"phase", "provider"}};
 inline constexpr Definition kIdleNodes{Type::kGauge,
                                        "spillway_idle_nodes",
@@ -161,7 +162,8 @@ inline constexpr Definition kBudgetSpent{
     Type::kGauge, "spillway_budget_spent_eur", "Settled in this period.", {"budget"}};
 inline constexpr Definition kBudgetReserved{Type::kGauge,
                                             "spillway_budget_reserved_eur",
-                                            "Worst case of everything that is rented now.",
+                                            "Worst case of everything that is rented now, and "
+                                            "what machines have cost that only owe their key.",
                                             {"budget"}};
 
 // --- Providers. ---

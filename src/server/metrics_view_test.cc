@@ -1,5 +1,6 @@
 #include "server/metrics_view.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "server/fake_backend.h"
@@ -66,13 +67,26 @@ TEST(MetricsView, TellsOfEveryStateInWhichMoneyBurns) {
   node.phase = Phase::kDeleting;
   node.computed_until = At("11:48:00");
   node.phase_since = At("11:50:00");
+  node.key_destroyed = true;
   EXPECT_THAT(TextOf(round),
               HasSubstr("\nspillway_return_age_seconds{provider=\"scaleway\"} 720\n"));
   EXPECT_THAT(TextOf(round), HasSubstr("{phase=\"Deleting\",provider=\"scaleway\"} 0\n"));
   node.phase_since -= 1s;
   EXPECT_THAT(TextOf(round), HasSubstr("{phase=\"Deleting\",provider=\"scaleway\"} 1\n"));
+  // The run key first: while it is waited for, nobody can delete the machine.
+  const auto overdue = [&](int count) {
+    return HasSubstr(fmt::format("{{phase=\"Deleting\",provider=\"scaleway\"}} {}\n", count));
+  };
+  node.key_destroyed_at = At("11:50:00");
+  EXPECT_THAT(TextOf(round), overdue(0)) << "ten minutes from then on";
+  node.key_destroyed = false;
+  node.phase_since = At("11:20:00");
+  EXPECT_THAT(TextOf(round), overdue(0)) << "its deadline is another one";
   EXPECT_THAT(TextOf(round), HasSubstr("\nspillway_keys_owed{provider=\"scaleway\"} 0\n"));
-  node.key_owed_since = At("11:51:00");
+  node.key_owed_since = At("11:50:00");
+  EXPECT_THAT(TextOf(round), overdue(0));
+  node.key_owed_since = At("11:49:59");
+  EXPECT_THAT(TextOf(round), overdue(1)) << "it is not the key any more that is waited for";
   EXPECT_THAT(TextOf(round), HasSubstr("\nspillway_keys_owed{provider=\"scaleway\"} 1\n"));
   BurstNode kept = std::exchange(node, [&] {
     BurstNode gone = node;

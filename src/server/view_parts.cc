@@ -195,6 +195,16 @@ Owners OwnersOf(const std::vector<json::value>& pods) {
   return owners;
 }
 
+// From when on its machine may be deleted: the run key comes first, up to a deadline of its own.
+// nullopt: only the key is waited for, before that or after.
+std::optional<Time> DeletionBegan(const BurstNode& node) {
+  if (node.instance_id.empty()) return node.phase_since;  // without a machine there is no key
+  if (node.key_owed_since && node.instance_may_exist)
+    return std::max(node.phase_since, *node.key_owed_since);
+  if (!node.key_destroyed) return std::nullopt;
+  return std::max(node.phase_since, node.key_destroyed_at);
+}
+
 bool Overdue(const BurstNode& node, Time now) {
   const auto limit = [&]() -> Duration {
     const Deadlines& most = node.deadlines;
@@ -216,12 +226,16 @@ bool Overdue(const BurstNode& node, Time now) {
       case Phase::kWiping:
         return most.wipe;
       case Phase::kDeleting:
-        return node.OnlyKeyLeft() ? Duration::max() : kDeletingTooLong;
+        return kDeletingTooLong;
       case Phase::kGone:
         return Duration::max();
     }
     return Duration::max();
   };
+  if (node.phase == Phase::kDeleting) {
+    const auto began = DeletionBegan(node);
+    return began && now - *began > limit();
+  }
   const Time since = node.phase == Phase::kRunning ? node.created_at : node.phase_since;
   return now - since > limit();
 }

@@ -87,6 +87,7 @@ TEST(StatusView, RaisesAlarms) {
 
   BurstNode& node = round.snapshot.burst_nodes[1];
   node.phase = Phase::kDeleting;
+  node.key_destroyed = true;
   node.phase_since = At("11:50:00");
   EXPECT_EQ(Text(StatusView(round, {}, Noon()).at("alarms")), "[]");  // ten minutes are not more
   node.phase_since = At("11:49:00");
@@ -121,6 +122,8 @@ TEST(StatusView, AnOwedKeyIsAnAlarmOfItsOwnAndCostsNothing) {
   EXPECT_EQ(AnswerCheck().Problem("get", "/api/v1/status", 200, StatusView(round, {}, Noon())), "");
   node.key_destroyed = true;
   EXPECT_EQ(StatusView(round, {}, Noon()).at("alarms").at(0).at("kind"), "deleting");
+  node.key_destroyed_at = At("11:50:00");
+  EXPECT_EQ(StatusView(round, {}, Noon()).at("alarms"), json::array()) << "what is left is new";
 }
 
 TEST(StatusView, AnEmptySiteIsShownToo) {
