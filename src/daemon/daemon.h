@@ -33,6 +33,7 @@
 #include "daemon/reaction.h"
 #include "daemon/story.h"
 #include "daemon/tunnels.h"
+#include "daemon/wait_log.h"
 #include "gateway/gateway.h"
 #include "metrics/instruments.h"
 #include "s3/access.h"
@@ -181,6 +182,7 @@ class Daemon final : public server::Backend,
   std::unique_ptr<MeasuredJournal> journal_;
   std::unique_ptr<control::Conductor> conductor_;
   Reaction reaction_;
+  WaitLog wait_log_;  // of commands that are told to wait their turn
 
   mutable std::mutex answers_mutex_;
   // Newest answer per node, numbered: only one that a committed round has seen is forgotten.
