@@ -180,6 +180,20 @@ Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context,
   return out;
 }
 
+Result<Digest> SealDigest(ByteView sealed) {
+  const std::int64_t stored = StoredBytes(static_cast<std::int64_t>(sealed.size()));
+  if (stored < 0)
+    return Fail(Code::kCorrupt, fmt::format("no sealed chunk has {} bytes", sealed.size()));
+  ByteBuffer named;
+  named.reserve(kChunkHeaderBytes + SegmentCount(static_cast<std::uint64_t>(stored)) * kTagBytes);
+  AppendBytes(named, sealed.first(kChunkHeaderBytes));
+  for (std::size_t at = kChunkHeaderBytes; at < sealed.size();) {
+    at += std::min(kSegmentBytes + kTagBytes, sealed.size() - at);
+    AppendBytes(named, sealed.subspan(at - kTagBytes, kTagBytes));
+  }
+  return Sha256(named);
+}
+
 Result<ByteBuffer> OpenChunk(const Secret& run_key, const ChunkContext& context, ByteView sealed) {
   SPW_ASSIGN(const ChunkOpener opener,
              ChunkOpener::Make(run_key, context, sealed, static_cast<std::int64_t>(sealed.size())));
@@ -262,6 +276,20 @@ Status ChunkOpener::Open(ByteView sealed, std::span<std::uint8_t> out) const {
   return opened;
 }
 
+Status ChunkOpener::Verify(ByteView sealed) const {
+  SPW_TRY(CheckSize(sealed));
+  ByteBuffer plain(std::min(kSegmentBytes, static_cast<std::size_t>(stored_bytes_)));
+  const CleanseGuard guard(plain);
+  ByteView rest = sealed.subspan(kChunkHeaderBytes);
+  for (std::size_t segment = 0; !rest.empty(); ++segment) {
+    const std::size_t size = std::min(kSegmentBytes + kTagBytes, rest.size());
+    if (!OpenSegment(segment, rest.first(size), std::span(plain).first(size - kTagBytes)))
+      return Changed(segment);
+    rest = rest.subspan(size);
+  }
+  return Ok();
+}
+
 Status ChunkOpener::OpenCompressed(ByteView sealed, std::span<std::uint8_t> out) const {
   SPW_ASSIGN(ByteBuffer stored, OpenAllStored(sealed));
   const CleanseGuard guard(stored);
@@ -307,9 +335,7 @@ Status ChunkOpener::OpenPieces(std::int64_t offset, ByteView segments,
     const bool whole = part.size() == size;
     if (!whole) buffer.resize(size);
     const std::span<std::uint8_t> target = whole ? part : std::span(buffer);
-    if (!OpenSegment(segment, segments.first(size + kTagBytes), target))
-      return Corrupt(context_, fmt::format("segment {} of {} was changed", segment,
-                                           SegmentCount(stored_bytes)));
+    if (!OpenSegment(segment, segments.first(size + kTagBytes), target)) return Changed(segment);
     if (!whole) {
       std::copy_n(buffer.begin() + static_cast<std::ptrdiff_t>(from - at), part.size(),
                   part.begin());
@@ -318,6 +344,11 @@ Status ChunkOpener::OpenPieces(std::int64_t offset, ByteView segments,
     segments = segments.subspan(size + kTagBytes);
   }
   return Ok();
+}
+
+Status ChunkOpener::Changed(std::size_t segment) const {
+  return Corrupt(context_, fmt::format("segment {} of {} was changed", segment,
+                                       SegmentCount(static_cast<std::uint64_t>(stored_bytes_))));
 }
 
 bool ChunkOpener::OpenSegment(std::size_t segment, ByteView sealed,

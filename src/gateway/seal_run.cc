@@ -165,8 +165,9 @@ class Sealer {
       SPW_TRY(WriteAt(fd.get(), path, offset, sealed));
       offset += static_cast<std::int64_t>(sealed.size());
       own.Append(offset);
-      manifest_.chunks.push_back({plan_.layout.chunks[i].plain_bytes,
-                                  static_cast<std::int64_t>(sealed.size()), Sha256(sealed)});
+      SPW_ASSIGN(const Digest digest, data::SealDigest(sealed));
+      manifest_.chunks.push_back(
+          {plan_.layout.chunks[i].plain_bytes, static_cast<std::int64_t>(sealed.size()), digest});
     }
     if (fsync(fd.get()) != 0) return Fail(FileError("fsync", path, errno));
     return Ok();
