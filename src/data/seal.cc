@@ -141,6 +141,14 @@ std::int64_t SealedSize(std::int64_t stored_bytes) {
 
 Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context, ByteView plaintext,
                              ByteView salt, Compression compression) {
+  ByteBuffer out;
+  SPW_TRY(SealChunk(run_key, context, plaintext, salt, compression, out));
+  return out;
+}
+
+Status SealChunk(const Secret& run_key, const ChunkContext& context, ByteView plaintext,
+                 ByteView salt, Compression compression, ByteBuffer& out) {
+  out.clear();
   if (salt.size() != kSaltBytes)
     return Fail(Code::kInvalid, fmt::format("{}: a salt has {} bytes, not {}", Name(context),
                                             kSaltBytes, salt.size()));
@@ -155,7 +163,6 @@ Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context,
 
   ChunkKeys keys;
   DeriveKeys(run_key, context, salt, keys);
-  ByteBuffer out;
   out.reserve(static_cast<std::size_t>(SealedSize(static_cast<std::int64_t>(stored.size()))));
   AppendRaw(out, kMagic);
   for (std::uint8_t byte :
@@ -177,7 +184,7 @@ Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context,
                 Associated(context, i, count, plaintext.size(), codec), part,
                 std::span(out).subspan(at));
   }
-  return out;
+  return Ok();
 }
 
 Result<Digest> SealDigest(ByteView sealed) {

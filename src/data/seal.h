@@ -73,6 +73,10 @@ std::int64_t SealedSize(std::int64_t stored_bytes);
 // the same salt twice in one context would repeat a nonce. kInvalid on a wrong salt or size.
 Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context, ByteView plaintext,
                              ByteView salt, Compression compression = Compression::kNever);
+// Likewise into `out`, whose memory is used again: the kernel asks more for new memory than the
+// cipher for its work. Nothing is in `out` after an error.
+Status SealChunk(const Secret& run_key, const ChunkContext& context, ByteView plaintext,
+                 ByteView salt, Compression compression, ByteBuffer& out);
 
 // Names one sealing: SHA-256 over its header and the tags of its segments, 16 bytes in 64 KiB. With
 // the run key that is as good as a digest of every byte, because the tags authenticate the rest;
