@@ -11,6 +11,7 @@
 #include "model/decode.h"
 #include "site/objects.h"
 #include "site/promises.h"
+#include "site/shards.h"
 
 namespace spillway::daemon {
 namespace {
@@ -181,9 +182,13 @@ Status Daemon::Prepare(const BurstNode& node) {
   gateway::RunRequest request;
   request.run = node.name;
   std::map<std::string, std::size_t> known;  // claim -> its input
+  std::optional<PodRef> lost;
   for (const PodRef& ref : node.pods) {
     const store::ObjectPtr pod = site::FindPod(*store_, ref);
-    if (pod == nullptr) continue;
+    if (pod == nullptr) {
+      lost = ref;
+      continue;
+    }
     SPW_ASSIGN(const std::vector<site::Mount> mounts, site::MountsOf(pod->body));
     for (const site::Mount& mount : mounts) {
       if (mount.claim.empty()) continue;
@@ -200,29 +205,38 @@ Status Daemon::Prepare(const BurstNode& node) {
           request.outputs.push_back(output);
         continue;
       }
-      std::vector<std::string> narrow = site::NarrowingOf(pod->body, mount.claim);
-      if (const auto it = known.find(claim); it != known.end()) {
-        // Pods that share a claim get what any of them needs; one that needs all of it gets all.
-        std::vector<std::string>& all = request.inputs[it->second].narrow;
-        if (narrow.empty() || all.empty())
-          all.clear();
-        else
-          all.insert(all.end(), narrow.begin(), narrow.end());
-        continue;
+      const auto [it, fresh] = known.try_emplace(claim, request.inputs.size());
+      if (fresh) {
+        SPW_ASSIGN(const DatasetInfo dataset, DatasetNamed(node.ns, target.dataset));
+        if (dataset.directory.empty() && !dataset.s3)
+          return Fail(Code::kInvalid, fmt::format("Dataset {} has no source", target.dataset));
+        request.inputs.push_back({claim,
+                                  target.dataset,
+                                  dataset.data_class,
+                                  dataset.directory,
+                                  dataset.include,
+                                  dataset.exclude,
+                                  {},
+                                  dataset.s3,
+                                  nullptr,
+                                  std::nullopt,
+                                  dataset.start_when_readable});
       }
-      SPW_ASSIGN(const DatasetInfo dataset, DatasetNamed(node.ns, target.dataset));
-      if (dataset.directory.empty() && !dataset.s3)
-        return Fail(Code::kInvalid, fmt::format("Dataset {} has no source", target.dataset));
-      known.emplace(claim, request.inputs.size());
-      request.inputs.push_back({claim, target.dataset, dataset.data_class, dataset.directory,
-                                dataset.include, dataset.exclude, std::move(narrow), dataset.s3,
-                                nullptr, std::nullopt, dataset.start_when_readable});
+      gateway::RunInput& input = request.inputs[it->second];
+      if (auto narrowing = site::NarrowingOf(*store_, *pod, mount.claim))
+        data::AddNarrowing(input.needs, *std::move(narrowing));
+      else
+        input.unopened = narrowing.error();
     }
   }
-  for (gateway::RunInput& input : request.inputs) {
-    std::sort(input.narrow.begin(), input.narrow.end());
-    input.narrow.erase(std::unique(input.narrow.begin(), input.narrow.end()), input.narrow.end());
-  }
+  // Its shard is not known any more, and a replacement will look for it here.
+  if (lost && !node.shards.empty())
+    for (gateway::RunInput& input : request.inputs)
+      input.unopened = Error{Code::kNotFound,
+                             fmt::format("pod {} is gone before its shard of the "
+                                         "data was prepared",
+                                         lost->key),
+                             {}};
   return gateway_->Prepare(std::move(request));
 }
 
