@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 #include "base/log.h"
 #include "daemon/daemon.h"
@@ -178,65 +177,70 @@ Result<DatasetInfo> Daemon::DatasetNamed(const std::string& ns, const std::strin
   return DecodeDataset(object->body);
 }
 
+Status Daemon::AddOutput(const std::string& ns, const std::string& claim,
+                         const site::ClaimTarget& target, gateway::RunRequest& request) const {
+  gateway::RunOutput output{claim, target.directory};
+  if (!target.dataset.empty()) {
+    SPW_ASSIGN(const DatasetInfo bucket, DatasetNamed(ns, target.dataset));
+    output.s3 = bucket.s3;
+  }
+  if (std::find(request.outputs.begin(), request.outputs.end(), output) == request.outputs.end())
+    request.outputs.push_back(output);
+  return Ok();
+}
+
+// What the pod takes of it is added to what others of the run take.
+Status Daemon::AddInput(const store::StoredObject& pod, const std::string& mounted,
+                        const site::ClaimTarget& target, gateway::RunRequest& request) const {
+  const std::string claim = pod.key.ns + "/" + mounted;
+  auto input = std::ranges::find(request.inputs, claim, &gateway::RunInput::claim);
+  if (input == request.inputs.end()) {
+    SPW_ASSIGN(const DatasetInfo dataset, DatasetNamed(pod.key.ns, target.dataset));
+    if (dataset.directory.empty() && !dataset.s3)
+      return Fail(Code::kInvalid, fmt::format("Dataset {} has no source", target.dataset));
+    gateway::RunInput fresh;
+    fresh.claim = claim;
+    fresh.dataset = target.dataset;
+    fresh.data_class = dataset.data_class;
+    fresh.directory = dataset.directory;
+    fresh.include = dataset.include;
+    fresh.exclude = dataset.exclude;
+    fresh.s3 = dataset.s3;
+    fresh.start_when_readable = dataset.start_when_readable;
+    input = request.inputs.insert(input, std::move(fresh));
+  }
+  if (auto narrowing = site::NarrowingOf(*store_, pod, mounted))
+    data::AddNarrowing(input->needs, *std::move(narrowing));
+  else
+    input->unopened = narrowing.error();
+  return Ok();
+}
+
 Status Daemon::Prepare(const BurstNode& node) {
   gateway::RunRequest request;
   request.run = node.name;
-  std::map<std::string, std::size_t> known;  // claim -> its input
-  std::optional<PodRef> lost;
+  std::optional<Error> lost;
   for (const PodRef& ref : node.pods) {
     const store::ObjectPtr pod = site::FindPod(*store_, ref);
     if (pod == nullptr) {
-      lost = ref;
+      lost = Error{Code::kNotFound,
+                   fmt::format("pod {} is gone before its shard of the data was prepared", ref.key),
+                   {}};
       continue;
     }
     SPW_ASSIGN(const std::vector<site::Mount> mounts, site::MountsOf(pod->body));
     for (const site::Mount& mount : mounts) {
       if (mount.claim.empty()) continue;
       SPW_ASSIGN(const site::ClaimTarget target, site::ResolveClaim(*store_, node.ns, mount.claim));
-      const std::string claim = node.ns + "/" + mount.claim;
-      if (target.results) {
-        gateway::RunOutput output{claim, target.directory};
-        if (!target.dataset.empty()) {
-          SPW_ASSIGN(const DatasetInfo bucket, DatasetNamed(node.ns, target.dataset));
-          output.s3 = bucket.s3;
-        }
-        if (std::find(request.outputs.begin(), request.outputs.end(), output) ==
-            request.outputs.end())
-          request.outputs.push_back(output);
-        continue;
-      }
-      const auto [it, fresh] = known.try_emplace(claim, request.inputs.size());
-      if (fresh) {
-        SPW_ASSIGN(const DatasetInfo dataset, DatasetNamed(node.ns, target.dataset));
-        if (dataset.directory.empty() && !dataset.s3)
-          return Fail(Code::kInvalid, fmt::format("Dataset {} has no source", target.dataset));
-        request.inputs.push_back({claim,
-                                  target.dataset,
-                                  dataset.data_class,
-                                  dataset.directory,
-                                  dataset.include,
-                                  dataset.exclude,
-                                  {},
-                                  dataset.s3,
-                                  nullptr,
-                                  std::nullopt,
-                                  dataset.start_when_readable});
-      }
-      gateway::RunInput& input = request.inputs[it->second];
-      if (auto narrowing = site::NarrowingOf(*store_, *pod, mount.claim))
-        data::AddNarrowing(input.needs, *std::move(narrowing));
+      if (target.results)
+        SPW_TRY(AddOutput(node.ns, node.ns + "/" + mount.claim, target, request));
       else
-        input.unopened = narrowing.error();
+        SPW_TRY(AddInput(*pod, mount.claim, target, request));
     }
   }
-  // Its shard is not known any more, and a replacement will look for it here.
+  // Its index is not known any more, and the pod that replaces it will look for its shard here.
   if (lost && !node.shards.empty())
-    for (gateway::RunInput& input : request.inputs)
-      input.unopened = Error{Code::kNotFound,
-                             fmt::format("pod {} is gone before its shard of the "
-                                         "data was prepared",
-                                         lost->key),
-                             {}};
+    for (gateway::RunInput& input : request.inputs) input.unopened = lost;
   return gateway_->Prepare(std::move(request));
 }
 
