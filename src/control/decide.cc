@@ -258,7 +258,11 @@ NewNode MakeBurstNode(const Rental& rental, const Snapshot& snapshot, std::int64
   for (const std::int32_t index : rental.pods) {
     const Pod& pod = snapshot.pods[static_cast<std::size_t>(index)];
     node.pods.push_back({pod.key, pod.uid});
+    node.shards.push_back(pod.shards);
   }
+  std::sort(node.shards.begin(), node.shards.end());
+  node.shards.erase(std::unique(node.shards.begin(), node.shards.end()), node.shards.end());
+  if (node.shards.size() == 1 && node.shards[0].empty()) node.shards.clear();
   node.offer = snapshot.offers[static_cast<std::size_t>(rental.offer)];
   const ProviderFacts& facts = FactsOf(node.offer, snapshot);
   node.billing = facts.billing;

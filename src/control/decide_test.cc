@@ -183,6 +183,25 @@ TEST(Decide, WhoOnlyOwesItsKeyHoldsNoPlaceAndNoMoneyItDidNotUse) {
   EXPECT_EQ(world.snapshot.budgets[0].spent, Money::Euro(3)) << "booked once";
 }
 
+TEST(MakeBurstNode, RemembersTheShardsOfItsPods) {
+  Snapshot snapshot;
+  snapshot.now = kStart;
+  snapshot.offers.resize(1);
+  snapshot.facts.resize(1);
+  for (const char* shards : {"in=2/3", "in=0/3", "in=2/3", "", ""}) {
+    Pod& pod = snapshot.pods.emplace_back();
+    pod.key = "vision/p", pod.shards = shards;
+  }
+  Rental rental;
+  rental.policy = -1;
+  rental.pods = {0, 1, 2};
+  EXPECT_THAT(MakeBurstNode(rental, snapshot, 1).node.shards, ElementsAre("in=0/3", "in=2/3"));
+  rental.pods = {0, 3};
+  EXPECT_THAT(MakeBurstNode(rental, snapshot, 1).node.shards, ElementsAre("", "in=2/3"));
+  rental.pods = {3, 4};
+  EXPECT_THAT(MakeBurstNode(rental, snapshot, 1).node.shards, IsEmpty()) << "none reads one";
+}
+
 TEST(Gang, StagedTogetherFailedTogether) {
   std::vector<BurstNode> nodes(3, NodeIn(Phase::kStaged));
   for (std::size_t i = 0; i < 2; ++i) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 #include "base/log.h"
 #include "daemon/daemon.h"
@@ -11,6 +10,7 @@
 #include "model/decode.h"
 #include "site/objects.h"
 #include "site/promises.h"
+#include "site/shards.h"
 
 namespace spillway::daemon {
 namespace {
@@ -185,52 +185,70 @@ Result<DatasetInfo> Daemon::DatasetNamed(const std::string& ns, const std::strin
   return DecodeDataset(object->body);
 }
 
+Status Daemon::AddOutput(const std::string& ns, const std::string& claim,
+                         const site::ClaimTarget& target, gateway::RunRequest& request) const {
+  gateway::RunOutput output{claim, target.directory};
+  if (!target.dataset.empty()) {
+    SPW_ASSIGN(const DatasetInfo bucket, DatasetNamed(ns, target.dataset));
+    output.s3 = bucket.s3;
+  }
+  if (std::find(request.outputs.begin(), request.outputs.end(), output) == request.outputs.end())
+    request.outputs.push_back(output);
+  return Ok();
+}
+
+// What the pod takes of it is added to what others of the run take.
+Status Daemon::AddInput(const store::StoredObject& pod, const std::string& mounted,
+                        const site::ClaimTarget& target, gateway::RunRequest& request) const {
+  const std::string claim = pod.key.ns + "/" + mounted;
+  auto input = std::ranges::find(request.inputs, claim, &gateway::RunInput::claim);
+  if (input == request.inputs.end()) {
+    SPW_ASSIGN(const DatasetInfo dataset, DatasetNamed(pod.key.ns, target.dataset));
+    if (dataset.directory.empty() && !dataset.s3)
+      return Fail(Code::kInvalid, fmt::format("Dataset {} has no source", target.dataset));
+    gateway::RunInput fresh;
+    fresh.claim = claim;
+    fresh.dataset = target.dataset;
+    fresh.data_class = dataset.data_class;
+    fresh.directory = dataset.directory;
+    fresh.include = dataset.include;
+    fresh.exclude = dataset.exclude;
+    fresh.s3 = dataset.s3;
+    fresh.start_when_readable = dataset.start_when_readable;
+    input = request.inputs.insert(input, std::move(fresh));
+  }
+  if (auto narrowing = site::NarrowingOf(*store_, pod, mounted))
+    data::AddNarrowing(input->needs, *std::move(narrowing));
+  else
+    input->unopened = narrowing.error();
+  return Ok();
+}
+
 Status Daemon::Prepare(const BurstNode& node) {
   gateway::RunRequest request;
   request.run = node.name;
-  std::map<std::string, std::size_t> known;  // claim -> its input
+  std::optional<Error> lost;
   for (const PodRef& ref : node.pods) {
     const store::ObjectPtr pod = site::FindPod(*store_, ref);
-    if (pod == nullptr) continue;
+    if (pod == nullptr) {
+      lost = Error{Code::kNotFound,
+                   fmt::format("pod {} is gone before its shard of the data was prepared", ref.key),
+                   {}};
+      continue;
+    }
     SPW_ASSIGN(const std::vector<site::Mount> mounts, site::MountsOf(pod->body));
     for (const site::Mount& mount : mounts) {
       if (mount.claim.empty()) continue;
       SPW_ASSIGN(const site::ClaimTarget target, site::ResolveClaim(*store_, node.ns, mount.claim));
-      const std::string claim = node.ns + "/" + mount.claim;
-      if (target.results) {
-        gateway::RunOutput output{claim, target.directory};
-        if (!target.dataset.empty()) {
-          SPW_ASSIGN(const DatasetInfo bucket, DatasetNamed(node.ns, target.dataset));
-          output.s3 = bucket.s3;
-        }
-        if (std::find(request.outputs.begin(), request.outputs.end(), output) ==
-            request.outputs.end())
-          request.outputs.push_back(output);
-        continue;
-      }
-      std::vector<std::string> narrow = site::NarrowingOf(pod->body, mount.claim);
-      if (const auto it = known.find(claim); it != known.end()) {
-        // Pods that share a claim get what any of them needs; one that needs all of it gets all.
-        std::vector<std::string>& all = request.inputs[it->second].narrow;
-        if (narrow.empty() || all.empty())
-          all.clear();
-        else
-          all.insert(all.end(), narrow.begin(), narrow.end());
-        continue;
-      }
-      SPW_ASSIGN(const DatasetInfo dataset, DatasetNamed(node.ns, target.dataset));
-      if (dataset.directory.empty() && !dataset.s3)
-        return Fail(Code::kInvalid, fmt::format("Dataset {} has no source", target.dataset));
-      known.emplace(claim, request.inputs.size());
-      request.inputs.push_back({claim, target.dataset, dataset.data_class, dataset.directory,
-                                dataset.include, dataset.exclude, std::move(narrow), dataset.s3,
-                                nullptr, std::nullopt, dataset.start_when_readable});
+      if (target.results)
+        SPW_TRY(AddOutput(node.ns, node.ns + "/" + mount.claim, target, request));
+      else
+        SPW_TRY(AddInput(*pod, mount.claim, target, request));
     }
   }
-  for (gateway::RunInput& input : request.inputs) {
-    std::sort(input.narrow.begin(), input.narrow.end());
-    input.narrow.erase(std::unique(input.narrow.begin(), input.narrow.end()), input.narrow.end());
-  }
+  // Its index is not known any more, and the pod that replaces it will look for its shard here.
+  if (lost && !node.shards.empty())
+    for (gateway::RunInput& input : request.inputs) input.unopened = lost;
   return gateway_->Prepare(std::move(request));
 }
 

@@ -40,6 +40,10 @@
 #include "server/backend.h"
 #include "store/store.h"
 
+namespace spillway::site {
+struct ClaimTarget;
+}  // namespace spillway::site
+
 namespace spillway::daemon {
 
 struct DaemonOptions {
@@ -144,6 +148,10 @@ class Daemon final : public server::Backend,
   Result<std::string> FirstBootOf(const BurstNode& node, door::UserData data);
   Status DeletePass(const BurstNode& node, const std::string& instance_id);
   Result<DatasetInfo> DatasetNamed(const std::string& ns, const std::string& key) const;
+  Status AddOutput(const std::string& ns, const std::string& claim, const site::ClaimTarget& target,
+                   gateway::RunRequest& request) const;
+  Status AddInput(const store::StoredObject& pod, const std::string& mounted,
+                  const site::ClaimTarget& target, gateway::RunRequest& request) const;
   Status Prepare(const BurstNode& node);
   Result<BurstNode> NodeNamed(const std::string& name) const;
   bool IsSimulated(const std::string& provider) const;

@@ -204,13 +204,48 @@ std::string_view VerdictName(Verdict verdict) {
   SPW_CHECK(false, "unknown verdict");
 }
 
+void AddNarrowing(std::vector<Narrowing>& all, Narrowing one) {
+  const auto in_order = [](auto& list) {
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+  };
+  in_order(one.patterns);
+  const auto same = std::find_if(all.begin(), all.end(), [&](const Narrowing& other) {
+    return other.patterns == one.patterns;
+  });
+  if (same == all.end()) {
+    in_order(one.shards);
+    all.push_back(std::move(one));
+  } else if (same->shards.empty() || one.shards.empty()) {
+    same->shards.clear();
+  } else {
+    same->shards.insert(same->shards.end(), one.shards.begin(), one.shards.end());
+    in_order(same->shards);
+  }
+}
+
 Result<Selection> Selection::Parse(const std::vector<std::string>& include,
                                    const std::vector<std::string>& exclude,
                                    const std::vector<std::string>& narrow) {
+  return ForNeeds(include, exclude, {{narrow, {}}});
+}
+
+Result<Selection> Selection::ForNeeds(const std::vector<std::string>& include,
+                                      const std::vector<std::string>& exclude,
+                                      const std::vector<Narrowing>& needs) {
   Selection selection;
   SPW_ASSIGN(selection.include, ParseList("include", include));
   SPW_ASSIGN(selection.exclude, ParseList("exclude", exclude));
-  SPW_ASSIGN(selection.narrow, ParseList("select", narrow));
+  for (const Narrowing& narrowing : needs) {
+    Need need;
+    SPW_ASSIGN(need.narrow, ParseList("select", narrowing.patterns));
+    for (const Shard& shard : narrowing.shards)
+      if (shard.index < 0 || shard.index >= shard.of)
+        return Fail(Code::kInvalid,
+                    fmt::format("there is no shard {} of {}", shard.index, shard.of));
+    need.shards = narrowing.shards;
+    selection.needs.push_back(std::move(need));
+  }
   return selection;
 }
 
@@ -218,8 +253,29 @@ Verdict Selection::Judge(std::string_view path) const {
   if (!CheckRelativePath(path)) return Verdict::kUnsafePath;
   if (AnyMatches(exclude, path)) return Verdict::kExcluded;
   if (!include.empty() && !AnyMatches(include, path)) return Verdict::kNotIncluded;
-  if (!narrow.empty() && !AnyMatches(narrow, path)) return Verdict::kNotNeeded;
-  return Verdict::kLeaves;
+  const bool needed =
+      needs.empty() || std::any_of(needs.begin(), needs.end(), [&](const Need& need) {
+        return need.narrow.empty() || AnyMatches(need.narrow, path);
+      });
+  return needed ? Verdict::kLeaves : Verdict::kNotNeeded;
+}
+
+bool Selection::Sharded() const {
+  return std::any_of(needs.begin(), needs.end(),
+                     [](const Need& need) { return !need.shards.empty(); });
+}
+
+bool Cut::Takes(std::string_view path) {
+  bool takes = selection_.needs.empty();
+  for (std::size_t i = 0; i < selection_.needs.size(); ++i) {
+    const Selection::Need& need = selection_.needs[i];
+    if (!need.narrow.empty() && !AnyMatches(need.narrow, path)) continue;
+    const std::int64_t position = seen_[i]++;
+    takes = takes || need.shards.empty() ||
+            std::any_of(need.shards.begin(), need.shards.end(),
+                        [&](const Shard& shard) { return position % shard.of == shard.index; });
+  }
+  return takes;
 }
 
 }  // namespace spillway::data

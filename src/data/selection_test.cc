@@ -1,13 +1,18 @@
 #include "data/selection.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
 
 #include "data/path.h"
 
 namespace spillway::data {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 bool Matches(std::string_view pattern, std::string_view path) {
@@ -138,6 +143,80 @@ TEST(Path, Utf8IsStrict) {
   EXPECT_TRUE(CheckRelativePath("a/..b/c..."));
   EXPECT_FALSE(CheckRelativePath(std::string(256, 'n')));
   EXPECT_FALSE(CheckRelativePath(std::string(1025, 'n')));
+}
+
+std::vector<std::string> FilesCalled(std::initializer_list<std::string> directories, int each) {
+  std::vector<std::string> files;
+  for (const std::string& directory : directories)
+    for (int i = 0; i < each; ++i) files.push_back(fmt::format("{}/{:04}.tar", directory, i));
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::vector<std::string> Taken(const std::vector<std::string>& files,
+                               const std::vector<Narrowing>& needs,
+                               const std::vector<std::string>& exclude = {}) {
+  const Selection selection = *Selection::ForNeeds({}, exclude, needs);
+  Cut cut(selection);
+  std::vector<std::string> taken;
+  for (const std::string& file : files)
+    if (selection.Leaves(file) && cut.Takes(file)) taken.push_back(file);
+  return taken;
+}
+
+TEST(Shards, EveryFileIsInExactlyOne) {
+  const std::vector<std::string> files = FilesCalled({"a", "b"}, 51);
+  for (const std::int32_t of : {1, 2, 7, 101, 102, 103, 10'000}) {
+    std::map<std::string, int> times;
+    std::size_t least = files.size(), most = 0;
+    for (std::int32_t index = 0; index < std::min(of, 200); ++index) {
+      const auto taken = Taken(files, {{{}, {{index, of}}}});
+      for (const std::string& file : taken) ++times[file];
+      least = std::min(least, taken.size());
+      most = std::max(most, taken.size());
+    }
+    EXPECT_EQ(times.size(), files.size()) << of;
+    for (const auto& [file, count] : times) EXPECT_EQ(count, 1) << file << " of " << of;
+    EXPECT_LE(most - least, 1u) << of;
+  }
+  EXPECT_TRUE(Taken(files, {{{}, {{102, 103}}}}).empty()) << "more shards than files";
+}
+
+TEST(Shards, AreThoseOfTheListThatAProgramCuts) {
+  const std::vector<std::string> files = FilesCalled({"train"}, 10);
+  EXPECT_THAT(Taken(files, {{{}, {{1, 4}}}}),
+              ElementsAre("train/0001.tar", "train/0005.tar", "train/0009.tar"));
+  EXPECT_EQ(Taken(files, {{{}, {{1, 4}}}}), Taken(files, {{{}, {{1, 4}}}}));
+}
+
+TEST(Shards, AreCutFromWhatIsSelected) {
+  const std::vector<std::string> files = FilesCalled({"test", "train"}, 4);
+  EXPECT_THAT(Taken(files, {{{"train/**"}, {{0, 2}}}}, {"train/0000.tar"}),
+              ElementsAre("train/0001.tar", "train/0003.tar"));
+  // Two readers with other patterns each have an order of their own.
+  EXPECT_THAT(Taken(files, {{{"train/**"}, {{0, 2}}}, {{"*/0003.tar"}, {{1, 2}}}}),
+              ElementsAre("train/0000.tar", "train/0002.tar", "train/0003.tar"));
+  // One that reads all of it gets all of it.
+  EXPECT_EQ(Taken(files, {{{"train/**"}, {{0, 2}}}, {{}, {}}}), files);
+  EXPECT_EQ(Taken(files, {}), files);
+}
+
+TEST(Shards, ReadersOnOneMachineShare) {
+  std::vector<Narrowing> all;
+  AddNarrowing(all, {{"b", "a", "b"}, {{2, 4}}});
+  AddNarrowing(all, {{"a", "b"}, {{1, 4}}});
+  AddNarrowing(all, {{"a", "b"}, {{2, 4}}});
+  EXPECT_THAT(all, ElementsAre(Narrowing{{"a", "b"}, {{1, 4}, {2, 4}}}));
+  AddNarrowing(all, {{"c"}, {}});
+  AddNarrowing(all, {{"a", "b"}, {}});
+  EXPECT_THAT(all, ElementsAre(Narrowing{{"a", "b"}, {}}, Narrowing{{"c"}, {}}));
+}
+
+TEST(Shards, ThatDoNotExistAreRefused) {
+  EXPECT_EQ(Selection::ForNeeds({}, {}, {{{}, {{4, 4}}}}).error().message,
+            "there is no shard 4 of 4");
+  EXPECT_FALSE(Selection::ForNeeds({}, {}, {{{}, {{-1, 4}}}}));
+  EXPECT_FALSE(Selection::ForNeeds({}, {}, {{{}, {{0, 0}}}}));
 }
 
 }  // namespace

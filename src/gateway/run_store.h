@@ -37,10 +37,11 @@ struct RunInput {
   std::string claim;    // "namespace/name"; its files are "<name>/..." in the manifest
   std::string dataset;  // "namespace/name" of the Dataset
   DataClass data_class = DataClass::kRestricted;
-  std::string directory;                              // where the Dataset's files are
-  std::vector<std::string> include, exclude, narrow;  // see data/selection.h
-  std::optional<S3Place> s3;                          // where they are instead, if it is a bucket
-  std::shared_ptr<Source> source;    // where they are read from; nullptr: that directory
+  std::string directory;                      // where the Dataset's files are
+  std::vector<std::string> include, exclude;  // see data/selection.h
+  std::vector<data::Narrowing> needs;         // what the run's pods take of it
+  std::optional<S3Place> s3;                  // where they are instead, if it is a bucket
+  std::shared_ptr<Source> source;             // where they are read from; nullptr: that directory
   std::optional<Error> unopened;     // why it could not be opened, which ends the run's preparation
   bool start_when_readable = false;  // see DatasetInfo
 };

@@ -1,5 +1,6 @@
 #include "gateway/run_store.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <chrono>
@@ -12,6 +13,7 @@
 namespace spillway::gateway {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 const Time kNow{Duration(1'800'000'000'000)};
@@ -53,6 +55,12 @@ class RunsTest : public ::testing::Test {
     return files ? std::move(*files) : std::map<std::string, std::string>();
   }
 
+  static std::vector<std::string> PathsOf(const std::map<std::string, std::string>& files) {
+    std::vector<std::string> paths;
+    for (const auto& [path, content] : files) paths.push_back(path);
+    return paths;
+  }
+
   TempDir dir_;
   data::SigningKey site_;
   std::unique_ptr<KeyFiles> key_files_;
@@ -76,6 +84,78 @@ TEST_F(RunsTest, PreparesExactlyWhatIsSelected) {
   const auto record = runs_->Find("bn-1");
   EXPECT_EQ(report.bytes_in, record->SealedBytes() + record->manifest_bytes);
   EXPECT_EQ(record->data_class, DataClass::kInternal);
+}
+
+// Two machines of a gang: what one gets the other does not, and both together are the selection.
+TEST_F(RunsTest, MachinesOfAShardedRunGetTheirShards) {
+  for (int i = 0; i < 7; ++i)
+    WriteText(dir_ / fmt::format("digits/train/{}.tar", i), std::string(100 << i, 'x'));
+  const auto prepare = [&](const std::string& run, std::vector<data::Shard> shards) {
+    RunRequest request = Request(run);
+    request.inputs[0].needs = {{{"train/*.tar"}, std::move(shards)}};
+    const Status prepared = runs_->Prepare(request, kNow);
+    EXPECT_TRUE(prepared) << prepared.error().message;
+    return Fetch(run);
+  };
+  // Three pods on two machines.
+  const auto first = prepare("bn-1", {{0, 3}, {2, 3}}), second = prepare("bn-2", {{1, 3}});
+  const auto whole = prepare("bn-3", {});
+  EXPECT_THAT(PathsOf(second), ElementsAre("digits/train/1.tar", "digits/train/4.tar", "labels/l"));
+  auto together = first;
+  for (const auto& [path, content] : second)
+    if (!together.emplace(path, content).second) {
+      EXPECT_EQ(path, "labels/l") << "it is not cut";
+    }
+  EXPECT_EQ(together, whole);
+  EXPECT_NE(runs_->Find("bn-1")->dataset_version, runs_->Find("bn-2")->dataset_version);
+  // What went to the other machine did not stay.
+  for (const char* run : {"bn-1", "bn-2", "bn-3"}) {
+    EXPECT_EQ(runs_->Report(run).never_left_objects, 4) << run;
+    EXPECT_EQ(runs_->Report(run).never_left_bytes, 5 + (9 << 20) + 0 + 5) << run;
+  }
+}
+
+// Two claims on one place: what all read, and what is cut.
+TEST_F(RunsTest, WhatAllMachinesReadComesWithAnotherClaim) {
+  const auto files = [&](std::vector<std::string> patterns) {
+    RunRequest request = Request("bn-" + std::to_string(patterns.size()));
+    request.inputs[1] = Input("code", "digits");
+    request.inputs[0].needs = {{{}, {{0, 3}}}};
+    request.inputs[1].needs = {{std::move(patterns), {}}};
+    EXPECT_TRUE(runs_->Prepare(request, kNow));
+    return Fetch(request.run);
+  };
+  EXPECT_THAT(PathsOf(files({"test/**"})), ElementsAre("code/test/c", "digits/train/a"));
+  EXPECT_EQ(runs_->Report("bn-1").never_left_objects, 0);
+  EXPECT_EQ(runs_->Report("bn-1").never_left_bytes, 0);
+  // Both claims read one file: never more than what stays.
+  EXPECT_EQ(files({"train/a", "train/b"}).size(), 3u);
+  EXPECT_EQ(runs_->Report("bn-2").never_left_objects, 0);
+  EXPECT_EQ(runs_->Report("bn-2").never_left_bytes, 0);
+}
+
+TEST_F(RunsTest, AShardWithoutAFileIsToldOf) {
+  RunRequest request = Request("bn-1");
+  request.inputs[0].needs = {{{}, {{3, 4}}}};
+  EXPECT_FALSE(runs_->Prepare(request, kNow));
+  EXPECT_THAT(runs_->Report("bn-1").failed->message,
+              HasSubstr("for claim vision/digits in shard 3 of 4; cut it into fewer shards than it "
+                        "has files"));
+}
+
+// Every later file would be in another shard.
+TEST_F(RunsTest, AShardIsOfOneVersion) {
+  ASSERT_TRUE(keys_->Create("bn-1", kNow));
+  std::filesystem::create_directories(dir_ / "runs/bn-1");
+  RunRequest request = Request("bn-1");
+  request.inputs[0].needs = {{{}, {{1, 2}}}};
+  RunPlan plan = *PlanRun(request);
+  ASSERT_EQ(plan.inputs[0].listing.selected.size(), 1u);
+  EXPECT_EQ(plan.inputs[0].listing.selected[0].path, "train/b");
+  std::filesystem::remove(dir_ / "digits/train/a");
+  const Status sealed = SealRun(plan, dir_ / "runs/bn-1", *keys_, site_);
+  ASSERT_FALSE(sealed);
+  EXPECT_EQ(sealed.error().code, Code::kCorrupt);
 }
 
 TEST_F(RunsTest, SurvivesARestart) {
@@ -132,7 +212,7 @@ TEST_F(RunsTest, FinalFailuresAreReported) {
   EXPECT_THAT(runs_->Report("bn-1").failed->message, HasSubstr("restricted"));
 
   RunRequest nothing = Request("bn-2");
-  nothing.inputs[0].narrow = {"absent/**"};
+  nothing.inputs[0].needs = {{{"absent/**"}, {}}};
   EXPECT_FALSE(runs_->Prepare(nothing, kNow));
   EXPECT_THAT(runs_->Report("bn-2").failed->message, HasSubstr("leave no file"));
 

@@ -31,13 +31,24 @@ Result<std::string> ClaimName(const std::string& claim) {
   return Fail(Code::kInvalid, fmt::format("claim \"{}\" is not namespace/name", claim));
 }
 
+// " in shard 3 of 4: ...", as far as that may be why nothing is left.
+std::string ShardsOf(const data::Selection& selection) {
+  std::string shards;
+  for (const data::Selection::Need& need : selection.needs)
+    for (const data::Shard& shard : need.shards)
+      if (shards.size() < 100)
+        shards +=
+            fmt::format("{}{} of {}", shards.empty() ? " in shard " : ", ", shard.index, shard.of);
+  return shards.empty() ? shards : shards + "; cut it into fewer shards than it has files";
+}
+
 Status AddInput(const RunInput& input, const Room& room, RunPlan& plan) {
   SPW_ASSIGN(const std::string name, ClaimName(input.claim));
   if (input.data_class == DataClass::kRestricted)
     return Fail(Code::kInvalid,
                 fmt::format("Dataset {}: restricted data never leaves the site", input.dataset));
   if (input.unopened) return Fail(input.unopened->In("Dataset " + input.dataset));
-  auto selection = data::Selection::Parse(input.include, input.exclude, input.narrow);
+  auto selection = data::Selection::ForNeeds(input.include, input.exclude, input.needs);
   if (!selection) return Fail(selection.error().In("Dataset " + input.dataset));
   const std::shared_ptr<Source> source =
       input.source ? input.source : OpenDirectorySource(input.directory);
@@ -46,8 +57,8 @@ Status AddInput(const RunInput& input, const Room& room, RunPlan& plan) {
   if (listing->selected.empty())
     return Fail(Code::kInvalid,
                 fmt::format("Dataset {}: include, exclude and the run's selection leave no file of "
-                            "{} for claim {}",
-                            input.dataset, source->Name(), input.claim));
+                            "{} for claim {}{}",
+                            input.dataset, source->Name(), input.claim, ShardsOf(*selection)));
   plan.record.data_class = std::max(plan.record.data_class, input.data_class);
   plan.record.start_when_readable = plan.record.start_when_readable && input.start_when_readable;
   plan.record.datasets.push_back(input.dataset);
@@ -55,21 +66,30 @@ Status AddInput(const RunInput& input, const Room& room, RunPlan& plan) {
   return Ok();
 }
 
-// What stays at home: each place counts once, however many claims read from it.
+// What stays at home: each place counts once, however many claims read from it. Shards of other
+// machines leave, too. Of what several claims read and one of them in shards it is not known what
+// they share: then at least so much stays.
 void CountWhatStays(RunPlan& plan) {
-  std::map<std::string, std::vector<const SourceListing*>> places;
-  for (const RunPlan::Input& input : plan.inputs)
-    places[input.source->Name()].push_back(&input.listing);
-  for (const auto& [place, listings] : places) {
-    plan.record.never_left_objects += listings.front()->objects;
-    plan.record.never_left_bytes += listings.front()->bytes;
-    std::set<std::string_view> leaves;  // with one claim there is nothing to count twice
-    for (const SourceListing* listing : listings)
-      for (const SourceFile& file : listing->selected)
-        if (listings.size() == 1 || leaves.insert(file.path).second) {
-          plan.record.never_left_objects -= 1;
-          plan.record.never_left_bytes -= file.state.size_bytes;
+  std::map<std::string, std::vector<const RunPlan::Input*>> places;
+  for (const RunPlan::Input& input : plan.inputs) places[input.source->Name()].push_back(&input);
+  for (const auto& [place, inputs] : places) {
+    std::int64_t objects = inputs.front()->listing.objects, bytes = inputs.front()->listing.bytes;
+    std::set<std::string_view> leaves;
+    for (const RunPlan::Input* input : inputs) {
+      // With one claim there is nothing to count twice.
+      if (inputs.size() == 1 || input->selection.Sharded()) {
+        objects -= input->listing.uncut_objects;
+        bytes -= input->listing.uncut_bytes;
+        continue;
+      }
+      for (const SourceFile& file : input->listing.selected)
+        if (leaves.insert(file.path).second) {
+          objects -= 1;
+          bytes -= file.state.size_bytes;
         }
+    }
+    plan.record.never_left_objects += std::max<std::int64_t>(objects, 0);
+    plan.record.never_left_bytes += std::max<std::int64_t>(bytes, 0);
   }
 }
 

@@ -35,9 +35,9 @@ class SharedContentTest : public ::testing::Test {
   }
 
   Status Prepare(const std::string& run, const std::string& claim = "claim",
-                 const std::string& profile = "default", std::vector<std::string> narrow = {}) {
+                 const std::string& profile = "default", data::Narrowing need = {}) {
     RunRequest request{
-        run, {{"ns/" + claim, "ns/data", DataClass::kInternal, "", {}, {}, std::move(narrow)}}, {}};
+        run, {{"ns/" + claim, "ns/data", DataClass::kInternal, "", {}, {}, {std::move(need)}}}, {}};
     S3Place place{"http://127.0.0.1:7480", "data", "set/"};
     place.profile = profile;
     request.inputs[0].source = MakeS3Source(place, store_.Open({.total = 1s}));
@@ -142,13 +142,29 @@ TEST_F(SharedContentTest, AnotherVersionSelectionOrUserIsReadForItself) {
   Reads();
   ASSERT_TRUE(Prepare("bn-2", "claim", "another"));
   EXPECT_EQ(Reads(), kObjects) << "who may not read it would get it from one who may";
-  ASSERT_TRUE(Prepare("bn-3", "claim", "default", {"0*"}));
+  ASSERT_TRUE(Prepare("bn-3", "claim", "default", {{"0*"}, {}}));
   EXPECT_EQ(Reads(), 10);
   files_["07"] = std::string(1 << 20, '7');
   store_.Set("set/07", files_["07"]);
   ASSERT_TRUE(Prepare("bn-4"));
   EXPECT_EQ(Reads(), kObjects);
   ExpectWhole("bn-4");
+}
+
+TEST_F(SharedContentTest, AShardIsAContentOfItsOwn) {
+  ASSERT_TRUE(Prepare("bn-1", "claim", "default", {{}, {{0, 2}}}));
+  EXPECT_EQ(Reads(), kObjects / 2);
+  ASSERT_TRUE(Prepare("bn-2", "claim", "default", {{}, {{1, 2}}}));
+  EXPECT_EQ(Reads(), kObjects / 2) << "of the other half";
+  ASSERT_TRUE(Prepare("bn-3", "claim", "default", {{}, {{1, 2}}}));
+  EXPECT_EQ(Reads(), 0) << "a machine that takes its place";
+  for (const auto& [run, half] :
+       {std::pair("bn-1", 0), std::pair("bn-2", 1), std::pair("bn-3", 1)}) {
+    const auto files = *FetchRun(*runs_, *keys_, site_.public_key(), run);
+    ASSERT_EQ(files.size(), files_.size() / 2);
+    for (int i = half; i < kObjects; i += 2)
+      EXPECT_TRUE(files.at(fmt::format("claim/{:02}", i)) == files_.at(fmt::format("{:02}", i)));
+  }
 }
 
 TEST_F(SharedContentTest, WhenTheOtherRunHasEndedItIsReadAgain) {

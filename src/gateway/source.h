@@ -44,6 +44,8 @@ struct SourceFile {
 struct SourceListing {
   std::vector<SourceFile> selected;  // sorted by path, bytewise
   std::int64_t selected_objects = 0, selected_bytes = 0;
+  // Of all shards, also of those that other machines get; without shards the same.
+  std::int64_t uncut_objects = 0, uncut_bytes = 0;
   std::int64_t objects = 0, bytes = 0;  // everything in the source; links count as objects
 };
 
@@ -87,7 +89,8 @@ class Source {
   // kUnavailable and kDenied.
   virtual Result<SourceListing> List(const data::Selection& selection, const Room& room) = 0;
   Result<SourceListing> List(const data::Selection& selection) { return List(selection, {}); }
-  // The same without the files, which take memory: `selected` stays empty.
+  // The same without the files, which take memory: `selected` stays empty. (A directory is listed
+  // nonetheless to be cut into shards.)
   virtual Result<SourceListing> Count(const data::Selection& selection) = 0;
   virtual Result<std::unique_ptr<SourceReader>> Open() = 0;
 

@@ -38,10 +38,23 @@ class Walk {
   SourceListing Take() {
     std::sort(listing_.selected.begin(), listing_.selected.end(),
               [](const SourceFile& a, const SourceFile& b) { return a.path < b.path; });
+    if (selection_.Sharded()) KeepShards();
+    if (!keep_) listing_.selected = {};
     return std::move(listing_);
   }
 
  private:
+  // Where a file is in the order is known only once all are there.
+  void KeepShards() {
+    data::Cut cut(selection_);
+    std::erase_if(listing_.selected, [&](const SourceFile& file) {
+      if (cut.Takes(file.path)) return false;
+      --listing_.selected_objects;
+      listing_.selected_bytes -= file.state.size_bytes;
+      return true;
+    });
+  }
+
   Result<std::vector<std::string>> Names(const net::Fd& fd, const std::string& prefix) {
     const std::string place = directory_ + "/" + prefix;
     const int copy = fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
@@ -88,9 +101,9 @@ class Walk {
     }
     listing_.bytes += info.st_size;
     if (!leaves) return Ok();
-    ++listing_.selected_objects;
-    listing_.selected_bytes += info.st_size;
-    if (!keep_) return Ok();
+    listing_.uncut_objects = ++listing_.selected_objects;
+    listing_.uncut_bytes = listing_.selected_bytes += info.st_size;
+    if (!keep_ && !selection_.Sharded()) return Ok();
     listing_.selected.push_back({path, info.st_mode & 0777u, FileState::Of(info)});
     return AskRoom(room_, listing_);
   }

@@ -21,7 +21,9 @@ bool IsNamed(const data::Selection& selection, std::string_view path) {
                        [&](const data::Glob& glob) { return glob.Matches(path); });
   };
   return !any(selection.exclude) && (selection.include.empty() || any(selection.include)) &&
-         (selection.narrow.empty() || any(selection.narrow));
+         (selection.needs.empty() || std::ranges::any_of(selection.needs, [&](const auto& need) {
+            return need.narrow.empty() || any(need.narrow);
+          }));
 }
 
 class S3Reader final : public SourceReader {
@@ -83,7 +85,7 @@ class S3Source final : public Source {
   }
 
   // Compares while it lists: a second list of a million objects would take as much memory as the
-  // first.
+  // first. What is in no shard of the listing counts as added.
   Status CheckUnchanged(const data::Selection& selection, const SourceListing& listed) override {
     Comparison comparison(listed, true, [this](const std::string& path) {
       return client_.NameOf(place_.prefix + path);
@@ -100,8 +102,9 @@ class S3Source final : public Source {
  private:
   Result<SourceListing> Look(const data::Selection& selection, bool keep, const Room& room) {
     SourceListing listing;
+    data::Cut cut(selection);
     SPW_TRY(client_.ListAll(place_.prefix, kMaxSourceObjects, [&](s3::ObjectInfo&& object) {
-      return Take(std::move(object), selection, keep ? &room : nullptr, listing);
+      return Take(std::move(object), selection, cut, keep ? &room : nullptr, listing);
     }));
     return listing;
   }
@@ -115,8 +118,8 @@ class S3Source final : public Source {
   }
 
   // Without `room` files are counted only.
-  Status Take(s3::ObjectInfo&& object, const data::Selection& selection, const Room* room,
-              SourceListing& listing) const {
+  Status Take(s3::ObjectInfo&& object, const data::Selection& selection, data::Cut& cut,
+              const Room* room, SourceListing& listing) const {
     const std::string_view path = std::string_view(object.key).substr(place_.prefix.size());
     if (path.empty() || (path.ends_with('/') && object.size_bytes == 0)) return Ok();
     ++listing.objects;
@@ -135,6 +138,9 @@ class S3Source final : public Source {
                           : schema::Printable(why.error().message, 256)));
     }
     if (verdict != data::Verdict::kLeaves) return Ok();
+    ++listing.uncut_objects;
+    listing.uncut_bytes += object.size_bytes;
+    if (!cut.Takes(path)) return Ok();
     ++listing.selected_objects;
     listing.selected_bytes += object.size_bytes;
     if (room == nullptr) return Ok();

@@ -2,6 +2,7 @@
 // cycle and control/advance.h for the rules that move it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -113,6 +114,10 @@ struct BurstNode {
   std::string why;       // one sentence
   // The pods it is rented for, as decided, once others took their places; empty until then.
   std::vector<PodRef> announced;
+  // What the pods it is rented for read of inputs in shards, each text once, in order: its data is
+  // that, and a pod that comes later must be of these (Pod::shards; "" is one that reads no shard).
+  // Empty: none of them reads a shard.
+  std::vector<std::string> shards;
   Offer offer;
   BillingTerms billing;
   std::vector<SideObjectTerms> side_terms;
@@ -167,6 +172,11 @@ struct BurstNode {
   std::string certificate;  // file name, relative to the evidence directory
 
   bool Live() const { return phase != Phase::kGone; }
+  // Whether the data of its run is what a pod with these Pod::shards reads.
+  bool HasShards(const std::string& of_pod) const {
+    return shards.empty() ? of_pod.empty()
+                          : std::find(shards.begin(), shards.end(), of_pod) != shards.end();
+  }
   bool Failed() const { return failure != Failure::kNone; }
   bool KeyOwed() const { return key_owed_since && !key_destroyed; }
   // Nothing of it exists or costs any more; only the end of its run key is waited for.

@@ -204,28 +204,31 @@ json::object EncodeSpec(const BurstNode& n) {
     side_terms.push_back(json::object{{"kind", s.kind},
                                       {"pricePerHour", Text(s.price_per_hour)},
                                       {"deletedWithInstance", s.deleted_with_instance}});
-  return {{"serial", n.serial},
-          {"namespace", n.ns},
-          {"policy", n.policy},
-          {"budget", n.budget},
-          {"workload", n.workload},
-          {"why", n.why},
-          {"gang", n.gang},
-          {"gangSize", n.gang_size},
-          {"pods", EncodePods(n.announced.empty() ? n.pods : n.announced)},
-          {"offer", EncodeOffer(n.offer)},
-          {"billing", json::object{{"step", Text(n.billing.step)},
-                                   {"clockAligned", n.billing.clock_aligned},
-                                   {"minimum", Text(n.billing.minimum)},
-                                   {"meterStarts", TextOf(n.billing.meter_starts)},
-                                   {"meterStops", TextOf(n.billing.meter_stops)}}},
-          {"sideTerms", side_terms},
-          {"egressPerGib", Text(n.egress_per_gib)},
-          {"forecast", EncodeForecast(n.forecast)},
-          {"deadlines", EncodeDeadlines(n.deadlines)},
-          {"scratch", n.scratch == Scratch::kSealed ? kScratchSealed : "any"},
-          {"wipe", json::object{{"overwrite", n.overwrite == Overwrite::kUsed ? "used" : "whole"},
-                                {"verify", n.verify == WipeCheck::kFull ? "full" : "sample"}}}};
+  json::object spec{
+      {"serial", n.serial},
+      {"namespace", n.ns},
+      {"policy", n.policy},
+      {"budget", n.budget},
+      {"workload", n.workload},
+      {"why", n.why},
+      {"gang", n.gang},
+      {"gangSize", n.gang_size},
+      {"pods", EncodePods(n.announced.empty() ? n.pods : n.announced)},
+      {"offer", EncodeOffer(n.offer)},
+      {"billing", json::object{{"step", Text(n.billing.step)},
+                               {"clockAligned", n.billing.clock_aligned},
+                               {"minimum", Text(n.billing.minimum)},
+                               {"meterStarts", TextOf(n.billing.meter_starts)},
+                               {"meterStops", TextOf(n.billing.meter_stops)}}},
+      {"sideTerms", side_terms},
+      {"egressPerGib", Text(n.egress_per_gib)},
+      {"forecast", EncodeForecast(n.forecast)},
+      {"deadlines", EncodeDeadlines(n.deadlines)},
+      {"scratch", n.scratch == Scratch::kSealed ? kScratchSealed : "any"},
+      {"wipe", json::object{{"overwrite", n.overwrite == Overwrite::kUsed ? "used" : "whole"},
+                            {"verify", n.verify == WipeCheck::kFull ? "full" : "sample"}}}};
+  if (!n.shards.empty()) spec["shards"] = json::array(n.shards.begin(), n.shards.end());
+  return spec;
 }
 
 // When the phase was first reached, or the first one after it. Empty: not yet.
@@ -338,6 +341,9 @@ Status DecodeSpec(const json::value& spec, BurstNode& n) {
   n.gang = StringOr(spec, "gang", "");
   n.gang_size = static_cast<int>(IntOr(spec, "gangSize", 0));
   if (const json::array* pods = FindArray(spec, "pods")) n.pods = DecodePods(*pods);
+  if (const json::array* shards = FindArray(spec, "shards"))
+    for (const json::value& text : *shards)
+      if (text.is_string()) n.shards.emplace_back(View(text.get_string()));
   if (const json::value* offer = Find(spec, "offer")) {
     SPW_ASSIGN(n.offer, DecodeOffer(*offer));
   }

@@ -106,6 +106,7 @@ BurstNode Sample() {
   n.overwrite = Overwrite::kWhole;
   n.verify = WipeCheck::kSample;
   n.scratch = Scratch::kSealed;
+  n.shards = {"", "digits=1/4"};
   n.phase = Phase::kWiping;
   n.failure = Failure::kNodeLost;
   n.failure_detail = "no heartbeat";
@@ -168,6 +169,7 @@ TEST(BurstNodeJson, RoundTripsExactly) {
   EXPECT_EQ(back->failure, n.failure);
   EXPECT_EQ(back->wipe_class, n.wipe_class);
   EXPECT_EQ(back->scratch, n.scratch);
+  EXPECT_EQ(back->shards, n.shards);
   EXPECT_EQ(back->key_destroyed_at, n.key_destroyed_at);
   EXPECT_EQ(back->key_owed_since, n.key_owed_since);
 }

@@ -3,6 +3,7 @@
 #include "model/decode.h"
 #include "model/ledger.h"
 #include "model/plan.h"
+#include "model/shards.h"
 #include "model/snapshot.h"
 #include "model/text.h"
 
@@ -133,6 +134,30 @@ TEST(Text, MoneyIsRoundedToCents) {
   EXPECT_EQ(RoundedMoney(Money::Micro(1'005'000)), "1.01 EUR");
   EXPECT_EQ(RoundedMoney(Money()), "0.00 EUR");
   EXPECT_EQ(RoundedMoney(Money::Micro(-1'005'000)), "-1.01 EUR");
+}
+
+TEST(Shards, AreReadAsTheyAreWritten) {
+  using Claims = std::vector<ShardedClaim>;
+  EXPECT_EQ(*ParseShards("digits=4"), (Claims{{"digits", 4}}));
+  EXPECT_EQ(*ParseShards("digits=1; more=10000;"), (Claims{{"digits", 1}, {"more", 10'000}}));
+  EXPECT_EQ(ParseShards("").error().message, "is empty");
+  EXPECT_EQ(ParseShards("digits").error().message, "\"digits\" has no =");
+  EXPECT_EQ(ParseShards("=4").error().message, "\"=4\" names no claim");
+  EXPECT_EQ(ParseShards("a=2;a=3").error().message, "claim a is named twice");
+  EXPECT_EQ(ParseShards("a=1;b=1;c=1;d=1;e=1").error().message, "names more than 4 claims");
+  for (const char* number : {"", "0", "-1", "10001", "4x", "1/4", " 4", "99999999999999999999"})
+    EXPECT_EQ(ParseShards("a=" + std::string(number)).error().message,
+              "\"" + std::string(number) + "\" is no number of shards for claim a");
+}
+
+TEST(BurstNode, APodThatComesLaterReadsWhatIsThere) {
+  BurstNode node;
+  EXPECT_TRUE(node.HasShards(""));
+  EXPECT_FALSE(node.HasShards("a=0/2")) << "all of the input is another selection";
+  node.shards = {"a=0/2", "a=1/2"};
+  EXPECT_TRUE(node.HasShards("a=1/2"));
+  EXPECT_FALSE(node.HasShards("a=1/4"));
+  EXPECT_FALSE(node.HasShards("")) << "it wants all";
 }
 
 }  // namespace

@@ -50,6 +50,9 @@ struct Pod {
   bool deleting = false;
   bool gated = false;     // has scheduling gates: left alone
   std::string nominated;  // node that the scheduler makes room on for it; left alone, too
+  // What it reads of inputs that are cut into shards, "data=1/4" (model/shards.h), joined by ';'.
+  // Empty: it reads no shard.
+  std::string shards;
   // It comes for a promised pod (site/promises.h): uid of that one, whose place on a BurstNode it
   // takes. Empty: for none.
   std::string takes;
@@ -74,7 +77,10 @@ struct Workload {
   std::optional<Duration> hard_limit;         // activeDeadlineSeconds
   DataClass data_class = DataClass::kPublic;  // highest of its inputs
   std::string data_class_source;              // "Dataset vision/digits"
-  std::int64_t input_bytes = 0;               // selected plaintext one pod needs
+  std::int64_t input_bytes = 0;               // selected plaintext that all of its pods read
+  // Besides, what each pod with Pod::shards reads alone: of every input its part, taken as the
+  // N-th part of the bytes, whatever the files are.
+  std::int64_t shard_bytes = 0;
   std::int64_t output_bytes_guess = 0;
   bool inputs_known = true;    // every claim it mounts is a Dataset or results place
   std::string inputs_problem;  // why not

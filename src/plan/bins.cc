@@ -28,7 +28,7 @@ Bins::Bins(Market& market, int policy, std::vector<Item> items, bool together)
     related_ |= market_.ground.Related(item.shape);
     uniform_ &= item.kind == items_.front().kind ||
                 (item.run == items_.front().run && item.worst_run == items_.front().worst_run);
-    uniform_ &= item.input_bytes == 0 && item.result_bytes == 0;
+    uniform_ &= item.input_bytes == 0 && item.own_bytes == 0 && item.result_bytes == 0;
   }
   FindFamilies();
   FindWeights();
@@ -151,6 +151,7 @@ Load Bins::LoadWith(const Bin& bin, std::size_t at) const {
   load.run = std::max(load.run, item.run);
   load.worst_run = std::max(load.worst_run, item.worst_run);
   load.result_bytes += item.result_bytes;
+  load.stage_bytes += item.own_bytes;
   if (item.input_bytes > 0 &&
       std::none_of(bin.items.begin(), bin.items.end(),
                    [&](std::size_t other) { return items_[other].input == item.input; }))

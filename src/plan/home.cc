@@ -58,11 +58,13 @@ class BurstRoom {
       ground_.Remove(pod.shape, place_.at(static_cast<std::size_t>(node)));
   }
 
-  // Takes free room of a running BurstNode of the pod's own workload; -1: there is none.
+  // Takes free room of a running BurstNode of the pod's own workload that has the pod's data; -1:
+  // there is none.
   std::int32_t Admit(const Pod& pod, const Workload& workload) {
     const auto it = running_.find(workload.key);
     if (it == running_.end()) return -1;
     for (const std::size_t node : it->second) {
+      if (!snapshot_.burst_nodes[node].HasShards(pod.shards)) continue;
       if (!ground_.Fits(pod.shape, place_.at(node), Entry::kAdmitted)) continue;
       ground_.Put(pod.shape, place_.at(node));
       return static_cast<std::int32_t>(node);

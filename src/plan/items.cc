@@ -13,6 +13,7 @@ Item ItemMaker::Make(std::int32_t pod_index, int policy) {
   item.workload = pod.workload;
   item.shape = pod.shape;
   item.input_bytes = workload.input_bytes;
+  item.own_bytes = pod.shards.empty() ? 0 : workload.shard_bytes;
   item.result_bytes = workload.output_bytes_guess;
   item.run = ExpectedRun(workload, index_.options);
   item.worst_run = WorstRun(workload, snapshot.policies[static_cast<std::size_t>(policy)]);
@@ -20,11 +21,11 @@ Item ItemMaker::Make(std::int32_t pod_index, int policy) {
                    .try_emplace({workload.data_class_source, workload.input_bytes},
                                 static_cast<int>(inputs_.size()))
                    .first->second;
-  item.kind =
-      kinds_
-          .try_emplace({item.shape, item.input, item.result_bytes, item.run, item.worst_run},
-                       static_cast<int>(kinds_.size()))
-          .first->second;
+  item.kind = kinds_
+                  .try_emplace({item.shape, item.input, item.own_bytes, item.result_bytes, item.run,
+                                item.worst_run},
+                               static_cast<int>(kinds_.size()))
+                  .first->second;
   return item;
 }
 
@@ -46,6 +47,7 @@ Bundle BundleOf(const Index& index, const std::vector<Item>& items, int first, i
     bundle.load.worst_run = std::max(bundle.load.worst_run, item.worst_run);
     bundle.load.result_bytes += item.result_bytes;
     bundle.requests += index.snapshot.shapes[static_cast<std::size_t>(item.shape)].requests;
+    bundle.load.stage_bytes += item.own_bytes;
     bool seen = item.input_bytes == 0;
     for (int j = first; j < i && !seen; ++j)
       seen = items[static_cast<std::size_t>(j)].input == item.input;

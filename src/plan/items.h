@@ -18,8 +18,10 @@ struct Item {
   std::int32_t workload = 0;
   std::int32_t shape = 0;
   int kind = 0;
-  int input = 0;  // equal for items that read the same input
-  std::int64_t input_bytes = 0, result_bytes = 0;
+  int input = 0;                 // equal for items that read the same input
+  std::int64_t input_bytes = 0;  // of that one
+  std::int64_t own_bytes = 0;    // that no other item reads
+  std::int64_t result_bytes = 0;
   Duration run{0}, worst_run{0};
 };
 
@@ -31,7 +33,7 @@ class ItemMaker {
 
  private:
   using Input = std::pair<std::string, std::int64_t>;
-  using Kind = std::tuple<std::int32_t, int, std::int64_t, Duration, Duration>;
+  using Kind = std::tuple<std::int32_t, int, std::int64_t, std::int64_t, Duration, Duration>;
   const Index& index_;
   std::map<Input, int> inputs_;
   std::map<Kind, int> kinds_;
@@ -40,8 +42,8 @@ class ItemMaker {
 // In the order in which they are packed: large ones first, then long ones, alike ones together.
 void SortForPacking(const Index& index, std::vector<Item>& items);
 
-// What items [first, first + count) put on one instance: the longest run, every input once, all
-// results; and the resources they ask for.
+// What items [first, first + count) put on one instance: the longest run, every shared input once
+// and all others, all results; and the resources they ask for.
 struct Bundle {
   Load load;
   Resources requests;

@@ -1,5 +1,6 @@
 #include "plan/planner.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -302,6 +303,25 @@ TEST_F(PlannerTest, AnotherUidIsAnotherPodAndIsAdmittedWhereThereIsRoom) {
   EXPECT_EQ(world_.pods[static_cast<std::size_t>(plan_.admissions[0].pod)].key, "vision/job-1001");
   EXPECT_EQ(plan_.admissions[0].burst_node, "bn-1");
   EXPECT_EQ(Rentals(), Keys{"alpha/alpha-1/two x 1"});  // for the third pod
+}
+
+TEST_F(PlannerTest, AReplacementGoesWhereItsShardIs) {
+  const Offer offer = builder_.Sells("alpha", "one", 1, Money::Euro(1));
+  builder_.Waits("vision", "job", 2, GpuShape(1));
+  builder_.PodNamed("vision/job-1000").shards = "in=1/3";
+  builder_.PodNamed("vision/job-1001").shards = "in=2/3";
+  for (const auto& [name, shard] : {std::pair("bn-1", "in=0/3"), std::pair("bn-2", "in=1/3")}) {
+    BurstNode& node = builder_.Rented(name, "rules", offer);
+    node.phase = Phase::kRunning;
+    node.workload = "vision/Job/job";
+    node.pods = {{fmt::format("vision/before-{}", name), "gone"}};
+    node.shards = {shard};
+  }
+  MakeIt();
+  ASSERT_EQ(plan_.admissions.size(), 1u);
+  EXPECT_EQ(world_.pods[static_cast<std::size_t>(plan_.admissions[0].pod)].key, "vision/job-1000");
+  EXPECT_EQ(plan_.admissions[0].burst_node, "bn-2");
+  EXPECT_EQ(Rentals(), Keys{"alpha/alpha-1/one x 1"}) << "nobody has the other's shard";
 }
 
 TEST_F(PlannerTest, DataThatMayNotLeaveIsNotAdmittedToARunningBurstNode) {

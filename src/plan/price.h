@@ -12,7 +12,7 @@ namespace spillway::plan {
 struct Load {
   Duration run{0};                // the longest computing time of its pods
   Duration worst_run{0};          // the same for the reservation
-  std::int64_t stage_bytes = 0;   // distinct inputs
+  std::int64_t stage_bytes = 0;   // distinct inputs and shards
   std::int64_t result_bytes = 0;  // all results
   auto operator<=>(const Load&) const = default;
 };

@@ -1,5 +1,6 @@
 #include "plan/price.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "plan/items.h"
@@ -206,6 +207,26 @@ TEST(Bundle, LongestRunEveryInputOnceAllResults) {
   EXPECT_EQ(bundle.load.stage_bytes, 200);
   EXPECT_EQ(bundle.load.result_bytes, 30);
   EXPECT_EQ(bundle.requests.gpus, 3);
+}
+
+TEST(Bundle, ShardsAddUpToWhatTheyWereCutFrom) {
+  SnapshotBuilder builder;
+  builder.MayRent("rules", {"a"});
+  Workload& workload = builder.Waits("a", "gang", 4, GpuShape(1));
+  workload.data_class_source = "x";
+  workload.input_bytes = 100;
+  workload.shard_bytes = 1000;
+  Snapshot world = builder.Build();
+  for (std::size_t pod = 0; pod < 3; ++pod) world.pods[pod].shards = fmt::format("in={}/3", pod);
+  const Options options;
+  const Index index(world, options);
+  ItemMaker maker(index);
+  std::vector<Item> items;
+  for (int pod = 0; pod < 4; ++pod) items.push_back(maker.Make(pod, 0));
+  EXPECT_EQ(items[0].kind, items[1].kind) << "they cost the same";
+  EXPECT_EQ(BundleOf(index, items, 0, 1).load.stage_bytes, 1100);
+  EXPECT_EQ(BundleOf(index, items, 1, 2).load.stage_bytes, 2100);
+  EXPECT_EQ(BundleOf(index, items, 0, 4).load.stage_bytes, 3100) << "the last one reads no shard";
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ spec:
       labels: {app.kubernetes.io/name: sweep}
       annotations:
         spillway.dev/select: "digits=train/**,labels.csv;more=**"
+        spillway.dev/shard: "digits=4;more=16"
         spillway.dev/expected-duration: 20m
     spec:
       restartPolicy: OnFailure

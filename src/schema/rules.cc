@@ -9,6 +9,7 @@
 
 #include "base/quantity.h"
 #include "base/time.h"
+#include "model/shards.h"
 #include "schema/cursor.h"
 #include "schema/format.h"
 
@@ -272,6 +273,24 @@ class Rules {
     if (restart.Text() != "Never" && restart.Text() != "OnFailure")
       Report(restart, "a Job needs pods that can end", "Never or OnFailure");
     CheckPod(spec["template"]["metadata"], pod);
+    CheckShardsOfJob(spec, spec["template"]["metadata"]["annotations"][kShardAnnotation]);
+  }
+
+  // Each of its pods has a shard.
+  void CheckShardsOfJob(const Cursor& spec, const Cursor& shard) {
+    const auto claims = ParseShards(shard.Text());
+    if (!shard || !claims) return;
+    if (spec["completionMode"].Text() != "Indexed")
+      return Report(shard,
+                    "the pods of a Job that is not Indexed have no index, so none has a shard",
+                    "spec.completionMode: Indexed");
+    const std::int64_t pods = spec["completions"].Integer(1);
+    for (const ShardedClaim& claim : *claims)
+      if (claim.shards < pods)
+        Report(shard,
+               fmt::format("claim {} is cut into {} shards, and completions is {}",
+                           Printable(claim.claim), claim.shards, pods),
+               "at least as many shards as completions");
   }
 
   void CheckPod(const Cursor& metadata, const Cursor& spec) {
@@ -388,7 +407,7 @@ class Rules {
   }
 
   void CheckPodAnnotations(const Cursor& annotations, const std::set<std::string_view>& claims) {
-    CheckAnnotations(annotations, {"select", "expected-duration"});
+    CheckAnnotations(annotations, {"select", "shard", "expected-duration"});
     if (const Cursor duration = annotations["spillway.dev/expected-duration"])
       if (const auto error = CheckFormat("duration", duration.Text()))
         Report(duration, error->wrong, error->right);
@@ -400,6 +419,22 @@ class Rules {
       CheckSelect(select, rest.substr(0, end), claims);
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
+    if (const Cursor shard = annotations[kShardAnnotation]) CheckShards(shard, claims);
+  }
+
+  void CheckShards(const Cursor& shard, const std::set<std::string_view>& claims) {
+    const auto sharded = ParseShards(shard.Text());
+    if (!sharded)
+      return Report(shard, Printable(sharded.error().message, 256), std::string(kShardForm));
+    for (const ShardedClaim& one : *sharded)
+      if (!claims.contains(one.claim)) ReportNoClaim(shard, one.claim, claims);
+  }
+
+  void ReportNoClaim(const Cursor& where, std::string_view claim,
+                     const std::set<std::string_view>& claims) {
+    const std::vector<std::string_view> known(claims.begin(), claims.end());
+    Report(where, fmt::format("this pod mounts no claim \"{}\"", Printable(claim)),
+           Suggest(claim, known, "one of its claims: "));
   }
 
   // One "<claim>=<glob>[,<glob>...]".
@@ -410,10 +445,7 @@ class Rules {
       return Report(select, fmt::format("\"{}\" has no =", Printable(part)),
                     "<claim>=<glob>[,<glob>...][;...]");
     const std::string_view claim = part.substr(0, equals);
-    const std::vector<std::string_view> known(claims.begin(), claims.end());
-    if (!claims.contains(claim))
-      Report(select, fmt::format("this pod mounts no claim \"{}\"", Printable(claim)),
-             Suggest(claim, known, "one of its claims: "));
+    if (!claims.contains(claim)) ReportNoClaim(select, claim, claims);
     for (std::size_t start = equals + 1; start <= part.size();) {
       const std::size_t end = std::min(part.find(',', start), part.size());
       if (const auto error = CheckGlob(part.substr(start, end - start)))

@@ -119,7 +119,7 @@ json::value WorkloadFacts(const plan::Index& index, const Workload* workload) {
                      : json::value(index.snapshot.policies[static_cast<std::size_t>(policy)].name)},
       {"dataClass", Name(workload->data_class)},
       {"dataClassSource", workload->data_class_source},
-      {"inputBytes", workload->input_bytes},
+      {"inputBytes", workload->input_bytes + workload->shard_bytes},
       {"gang", workload->gang},
       {"priority", workload->priority},
       {"pods", workload->pods.size()}};

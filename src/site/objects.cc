@@ -343,7 +343,7 @@ store::ObjectKey PodKey(const std::string& key) {
   return {"Pod", key.substr(0, slash), slash == std::string::npos ? "" : key.substr(slash + 1)};
 }
 
-std::vector<std::string> NarrowingOf(const json::value& pod, std::string_view claim) {
+std::vector<std::string> PatternsOf(const json::value& pod, std::string_view claim) {
   std::vector<std::string> globs;
   std::string_view text = AnnotationOf(pod, kSelectAnnotation);
   while (!text.empty()) {

@@ -92,7 +92,7 @@ std::int64_t LimitOf(const json::value& pod, std::string_view resource, bool mil
 store::ObjectKey PodKey(const std::string& key);
 
 // Globs that narrow `claim` for this pod, from the annotation "claim=glob,glob;claim=glob".
-std::vector<std::string> NarrowingOf(const json::value& pod, std::string_view claim);
+std::vector<std::string> PatternsOf(const json::value& pod, std::string_view claim);
 
 // Command line of the container with $(NAME) expanded from its environment, as Kubernetes does.
 struct CommandLine {

@@ -7,8 +7,10 @@
 #include <set>
 
 #include "model/decode.h"
+#include "model/shards.h"
 #include "site/job_controller.h"
 #include "site/objects.h"
+#include "site/shards.h"
 
 namespace spillway::site {
 namespace {
@@ -73,6 +75,9 @@ store::ObjectPtr Named(const store::StoredObject& request, std::size_t set, std:
   json::object& metadata = pod->body.at("metadata").get_object();
   metadata["name"] = pod->key.name;
   metadata["uid"] = pod->uid;
+  // A place for the pod of this index, as its data is prepared before the pod is there.
+  if (!AnnotationOf(body, kShardAnnotation).empty())
+    metadata["annotations"].get_object()[kIndexAnnotation] = std::to_string(index);
   return pod;
 }
 
@@ -83,8 +88,9 @@ Resources RequestsOf(const store::StoredObject& pod) {
 // Pods of one request and the places it asked for.
 class Matching {
  public:
-  Matching(Promises& out, std::string workload, Booking booking, const std::set<std::string>& held)
-      : out_(out), workload_(std::move(workload)), booking_(booking), held_(held) {}
+  Matching(const store::Store& store, Promises& out, std::string workload, Booking booking,
+           const std::set<std::string>& held)
+      : store_(store), out_(out), workload_(std::move(workload)), booking_(booking), held_(held) {}
 
   void Run(std::vector<store::ObjectPtr> places, const std::vector<store::ObjectPtr>& pods,
            bool nodes_live) {
@@ -98,7 +104,7 @@ class Matching {
       const bool settled = held || Finished(pod->body) || !NodeOf(pod->body).empty();
       const Resources wants = RequestsOf(*pod);
       if (!(settled && booking_ == Booking::kBooked)) {
-        const auto place = Choose(places, wants, !settled);
+        const auto place = Choose(places, *pod, wants, !settled);
         if (place != places.end()) {
           if (!settled && held_.contains((*place)->uid)) out_.takes[pod->uid] = (*place)->uid;
           out_.workloads[pod->uid] = workload_;
@@ -119,19 +125,29 @@ class Matching {
   }
 
  private:
-  // The tightest place that is large enough; of equals one that is held, or is not, as wanted.
+  // The tightest place that is large enough and has the pod's shards; of equals one that is held,
+  // or is not, as wanted.
   std::vector<store::ObjectPtr>::iterator Choose(std::vector<store::ObjectPtr>& places,
+                                                 const store::StoredObject& pod,
                                                  const Resources& wants, bool held) const {
+    const std::string shards = Shards(pod);
     auto best = places.end();
     auto rank = [&](const store::ObjectPtr& place) {
       return std::pair(RequestsOf(*place) != wants, held_.contains(place->uid) != held);
     };
     for (auto it = places.begin(); it != places.end(); ++it)
-      if (RequestsOf(**it).Covers(wants) && (best == places.end() || rank(*it) < rank(*best)))
+      if (RequestsOf(**it).Covers(wants) && Shards(**it) == shards &&
+          (best == places.end() || rank(*it) < rank(*best)))
         best = it;
     return best;
   }
 
+  // Empty also when they cannot be known: then the snapshot refuses the pod and says why.
+  std::string Shards(const store::StoredObject& pod) const {
+    return ShardsOfPod(store_, pod).value_or(std::string());
+  }
+
+  const store::Store& store_;
   Promises& out_;
   const std::string workload_;
   const Booking booking_;
@@ -246,7 +262,7 @@ Promises FindPromises(const store::Store& store, const std::vector<BurstNode>& n
     if (booking == Booking::kOver && !live) continue;
     auto places = PromisedPods(store, *request);
     if (!places) continue;
-    Matching matching(out, workload, booking, held);
+    Matching matching(store, out, workload, booking, held);
     matching.Run(std::move(*places), pods_of[request->key], live);
   }
   return out;

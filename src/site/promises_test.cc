@@ -174,5 +174,41 @@ TEST_F(PromisesTest, APromisedPodIsFoundForItsData) {
   EXPECT_NE(FindPod(*store_, {"ml/a", "uid-a"}), nullptr);
 }
 
+// The machine is prepared before the pod is there, so it has to be the right one.
+TEST_F(PromisesTest, APodTakesThePlaceOfItsShard) {
+  const std::string reads =
+      R"("volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"in"}}],"containers":[{"name":)"
+      R"("c","resources":{"limits":{"nvidia.com/gpu":2}},"volumeMounts":[{"name":"v","mountPath":)"
+      R"("/in"}]}])";
+  Put(kPodTemplate, "worker",
+      R"({"template":{"metadata":{"annotations":{"spillway.dev/shard":"in=2"}},"spec":{)" + reads +
+          "}}}");
+  Hold("bn-1", {{"ml/ahead:0:0", "r1/0:0"}});
+  Hold("bn-2", {{"ml/ahead:0:1", "r1/0:1"}});
+  const auto pod = [&](int index) {
+    Put("Pod", fmt::format("train-{}", index),
+        fmt::format(R"({{"metadata":{{"uid":"uid-{}","annotations":{{"spillway.dev/shard":"in=2",)"
+                    R"("batch.kubernetes.io/job-completion-index":"{}",)"
+                    R"("autoscaling.x-k8s.io/consume-provisioning-request":"ahead"}}}},)"
+                    R"("spec":{{{}}},"status":{{"phase":"Pending"}}}})",
+                    index, index, reads));
+  };
+  const auto shards = [&] {
+    SnapshotInputs inputs;
+    inputs.now = clock_.Now();
+    std::vector<std::string> all;
+    for (const Pod& one : BuildSnapshot(*store_, std::move(inputs)).snapshot.pods)
+      all.push_back(one.key + " " + one.shards);
+    return all;
+  };
+  EXPECT_THAT(shards(), ElementsAre("ml/ahead:0:0 in=0/2", "ml/ahead:0:1 in=1/2"));
+  pod(1);
+  EXPECT_EQ(Find().takes, (std::map<std::string, std::string>{{"uid-1", "r1/0:1"}}));
+  pod(0);
+  EXPECT_EQ(Find().takes,
+            (std::map<std::string, std::string>{{"uid-0", "r1/0:0"}, {"uid-1", "r1/0:1"}}));
+  EXPECT_THAT(shards(), ElementsAre("ml/train-0 in=0/2", "ml/train-1 in=1/2"));
+}
+
 }  // namespace
 }  // namespace spillway::site

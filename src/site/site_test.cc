@@ -293,8 +293,8 @@ TEST(Objects, ExpandsReferencesAsKubernetesDoes) {
   const CommandLine c = CommandOf(*pod);
   EXPECT_EQ(c.argv, (std::vector<std::string>{"run", "--rank=2", "1", "$(A)", "$(NONE)"}));
   EXPECT_EQ(c.env[1].second, "12");
-  EXPECT_EQ(NarrowingOf(*pod, "in"), (std::vector<std::string>{"train/**", "test/a.csv"}));
-  EXPECT_EQ(NarrowingOf(*pod, "other"), (std::vector<std::string>{"x"}));
+  EXPECT_EQ(PatternsOf(*pod, "in"), (std::vector<std::string>{"train/**", "test/a.csv"}));
+  EXPECT_EQ(PatternsOf(*pod, "other"), (std::vector<std::string>{"x"}));
 }
 
 TEST(PodLogs, RepeatedBytesAreWrittenOnce) {

@@ -14,6 +14,7 @@
 #include "site/groups.h"
 #include "site/objects.h"
 #include "site/promises.h"
+#include "site/shards.h"
 #include "site/strangers.h"
 
 namespace spillway::site {
@@ -229,10 +230,34 @@ class Builder {
         w.data_class = it->second.data_class;
         w.data_class_source = "Dataset " + target->dataset;
       }
-      if (inputs_.selected_bytes)
-        w.input_bytes += inputs_.selected_bytes(it->second, NarrowingOf(pod->body, mount.claim));
+      AddInputBytes(pod, it->second, mount.claim, w);
     }
     RestAfterDataFailed(w);
+  }
+
+  // A shard counts as the N-th part of the bytes: which files it is, only its run knows. Without an
+  // index there is none, and SetShards() refuses the pod.
+  void AddInputBytes(const store::ObjectPtr& pod, const DatasetInfo& dataset,
+                     const std::string& claim, Workload& w) const {
+    const auto narrowing = NarrowingOf(store_, *pod, claim);
+    if (!narrowing || !inputs_.selected_bytes) return;
+    const std::int64_t bytes = inputs_.selected_bytes(dataset, narrowing->patterns);
+    if (narrowing->shards.empty())
+      w.input_bytes += bytes;
+    else
+      w.shard_bytes += (bytes + narrowing->shards[0].of - 1) / narrowing->shards[0].of;
+  }
+
+  // Pods of one Job differ in this, so each is asked. What reads no shard of its own for a mistake
+  // must not leave with all of the data.
+  void SetShards(const store::ObjectPtr& object, Pod& pod, Workload& w) const {
+    auto shards = ShardsOfPod(store_, *object);
+    if (shards) {
+      pod.shards = *std::move(shards);
+    } else if (w.inputs_known) {
+      w.inputs_known = false;
+      w.inputs_problem = std::move(shards.error().message);
+    }
   }
 
   // What could not be read a moment ago would fail again, on a machine that is paid.
@@ -261,6 +286,7 @@ class Builder {
       w.data_class_source = std::move(other.data_class_source);
     }
     w.input_bytes = std::max(w.input_bytes, other.input_bytes);
+    w.shard_bytes = std::max(w.shard_bytes, other.shard_bytes);
   }
 
   void AddPods() {
@@ -292,6 +318,7 @@ class Builder {
       pod.node = NodeOf(object->body);
       pod.deleting = Deleting(object->body);
       pod.gated = Gated(object->body);
+      SetShards(object, pod, w);
       if (const json::value* status = Find(object->body, "status"); status && pod.node.empty())
         pod.nominated = StringOr(*status, "nominatedNodeName", "");
       if (const auto takes = promises_.takes.find(pod.uid); takes != promises_.takes.end())

@@ -67,25 +67,28 @@ TEST(Docs, AnnotationsInTheReferenceAreAcceptedAndNoOthers) {
   std::set<std::string> documented;
   for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it)
     documented.insert((*it)[1].str() + " on " + (*it)[2].str());
-  EXPECT_THAT(documented, ::testing::ElementsAre("dataset on PersistentVolumeClaim",
-                                                 "expected-duration on Pod, pod template",
-                                                 "gang on Job", "results on PersistentVolumeClaim",
-                                                 "results-dataset on PersistentVolumeClaim",
-                                                 "select on Pod, pod template"));
+  EXPECT_THAT(documented,
+              ::testing::ElementsAre("dataset on PersistentVolumeClaim",
+                                     "expected-duration on Pod, pod template", "gang on Job",
+                                     "results on PersistentVolumeClaim",
+                                     "results-dataset on PersistentVolumeClaim",
+                                     "select on Pod, pod template", "shard on Pod, pod template"));
   const auto problems = [](std::string_view claim, std::string_view job, std::string_view pod) {
     const std::string manifest = fmt::format(
         "apiVersion: v1\nkind: PersistentVolumeClaim\n"
         "metadata: {{name: in, annotations: {{{}}}}}\n"
         "spec: {{accessModes: [ReadOnlyMany], resources: {{requests: {{storage: 1Gi}}}}}}\n---\n"
         "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: j, annotations: {{{}}}}}\n"
-        "spec:\n  template:\n    metadata: {{annotations: {{{}}}}}\n    spec:\n"
+        "spec:\n  completionMode: Indexed\n  template:\n    metadata: {{annotations: {{{}}}}}\n"
+        "    spec:\n"
         "      restartPolicy: Never\n      containers: [{{name: c, image: i}}]\n"
         "      volumes: [{{name: v, persistentVolumeClaim: {{claimName: in}}}}]\n",
         claim, job, pod);
     return schema::FormatProblems(schema::ReadManifests("m.yaml", manifest, "default").problems);
   };
   EXPECT_EQ(problems("spillway.dev/dataset: d", "spillway.dev/gang: all-or-nothing",
-                     "spillway.dev/select: \"in=a/**,b;in=c\", spillway.dev/expected-duration: 4m"),
+                     "spillway.dev/select: \"in=a/**,b;in=c\", spillway.dev/shard: in=1, "
+                     "spillway.dev/expected-duration: 4m"),
             "");
   EXPECT_EQ(problems("spillway.dev/results: a/b", "", ""), "");
   EXPECT_EQ(problems("spillway.dev/results: a, spillway.dev/results-dataset: d", "", ""), "");

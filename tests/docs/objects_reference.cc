@@ -48,6 +48,7 @@ kinds the embedded mode supports the part below; what each part means is what Ku
 | `spillway.dev/results` | PersistentVolumeClaim | a directory below the site's results root: results go there |
 | `spillway.dev/results-dataset` | PersistentVolumeClaim | name of a Dataset in a bucket: the results' directory is there instead |
 | `spillway.dev/select` | Pod, pod template | `CLAIM=GLOB[,GLOB...][;CLAIM=...]`: what a run needs of an input; the rest stays |
+| `spillway.dev/shard` | Pod, pod template | `CLAIM=N[;CLAIM=N...]`: of an input in N shards a pod reads the one of its index; see [What leaves](../data.md#shards) |
 | `spillway.dev/expected-duration` | Pod, pod template | how long one pod computes |
 | `spillway.dev/gang` | Job | `all-or-nothing`: all its pods start together or none does |
 
