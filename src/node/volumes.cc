@@ -116,10 +116,13 @@ Status Volumes::Publish(const csi::PublishRequest& request) {
   }
   volume.volume_id = request.volume_id;
   volume.asked = std::move(asked);
-  Status mounted = Mount(request, volume);
+  const bool fills = volume.asked.kind == VolumeRequest::Kind::kDataset;
+  const Status turn = fills ? TakeTurn() : Ok();
+  Status mounted = turn ? Mount(request, volume) : turn;
   {
     const std::lock_guard lock(mutex_);
     --publishing_;
+    if (fills && turn) filling_ = false;
     Note(fmt::format("volume {} of {}", request.volume_id, volume.asked.pod), mounted);
     if (mounted) {
       std::erase(released_, volume.asked.uid);
@@ -204,9 +207,17 @@ std::optional<std::pair<std::string, Volumes::Volume>> Volumes::Mounted(
   return std::nullopt;
 }
 
+// One input at a time, until it is among the volumes: who asks for the same claim is shown it then,
+// and nothing is opened a second time.
+Status Volumes::TakeTurn() {
+  Lock lock(mutex_);
+  if (!changed_.wait_for(lock, limits_.longest_call, [this] { return !filling_; }))
+    return Fail(Code::kUnavailable, "another claim is being opened; this one follows");
+  filling_ = true;
+  return Ok();
+}
+
 Status Volumes::MountInput(const std::string& target, Volume& volume) {
-  const std::unique_lock filling(filling_, limits_.longest_call);
-  if (!filling) return Fail(Code::kUnavailable, "another claim is being opened; this one follows");
   const auto other = Mounted(volume.asked);
   if (!other) return FillInput(target, volume);
   volume.bytes = other->second.bytes;

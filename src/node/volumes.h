@@ -99,6 +99,7 @@ class Volumes final : public csi::VolumeHandler {
   // True: it is published already.
   Result<bool> MayPublish(const csi::PublishRequest& request, const VolumeRequest& asked) const;
   Status Mount(const csi::PublishRequest& request, Volume& volume);
+  Status TakeTurn();
   Status MountInput(const std::string& target, Volume& volume);
   Status FillInput(const std::string& target, Volume& volume);
   Status MountResults(const std::string& target, Volume& volume);
@@ -121,12 +122,12 @@ class Volumes final : public csi::VolumeHandler {
   const VolumeLimits limits_;
   const std::function<void()> on_change_;
   Kept* const kept_;
-  std::timed_mutex filling_;  // held while a claim is opened into memory; before mutex_
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable changed_;
   const PodServices* services_ = nullptr;
   bool allowed_ = false, closed_ = false;
   int publishing_ = 0;                     // calls that mount or move just now
+  bool filling_ = false;                   // one of them mounts an input
   std::map<std::string, Volume> volumes_;  // by target, or by the place where it is held
   std::deque<std::string> queue_;          // places to collect, at most one entry each
   std::chrono::steady_clock::time_point retry_at_;

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <future>
+
 #include "node/volumes_fixture.h"
 
 namespace spillway::node {
@@ -35,6 +37,22 @@ TEST_F(VolumesTest, InputsAreOpenedIntoMemoryOnceTheSiteWantsPods) {
   EXPECT_TRUE(WaitForReleased({"u1"}));
   ASSERT_TRUE(Unpublish("digits", "u2").ok());
   EXPECT_TRUE(WaitForReleased({"u1", "u2"}));
+}
+
+TEST_F(VolumesTest, PodsThatBeginAtOnceShareOneCopy) {
+  Begin(Options());
+  // Which of the two comes first, and how far it is when the other comes, is different each time.
+  for (int i = 0; i < 20; ++i) {
+    auto other = std::async(std::launch::async, [this] {
+      return PublishPatiently(Message("dataset", "digits", "u2"));
+    });
+    const grpc::Status one = PublishPatiently(Message("dataset", "digits"));
+    const grpc::Status two = other.get();
+    ASSERT_TRUE(one.ok()) << one.error_message();
+    ASSERT_TRUE(two.ok()) << two.error_message();
+    ASSERT_EQ(*IdentityOf(Target("digits")), *IdentityOf(Target("digits", "u2")));
+    for (const char* uid : {"u1", "u2"}) ASSERT_TRUE(Unpublish("digits", uid).ok());
+  }
 }
 
 TEST_F(VolumesTest, APodLeavesItsResultsAndTheMachineWaitsForTheirReceipts) {
