@@ -229,10 +229,18 @@ class Bench {
 
   // What the site does with every chunk of a run, but for reading and writing it.
   void AddSite() {
+    const ByteBuffer& sealed = *sealed_.emplace_back(
+        std::make_unique<ByteBuffer>(*data::SealChunk(key_, Context(), noise_, Salt())));
+    const auto& opener = *openers_.emplace_back(Opener(sealed));
     Add("SHA-256 of a sealed chunk", "", [this] { digest_ = Sha256(noise_); });
-    Add("zstd tried, SealChunk, SHA-256", "", [this] {
-      digest_ =
-          Sha256(*data::SealChunk(key_, Context(), noise_, Salt(), data::Compression::kWherePays));
+    Add("zstd tried, SealChunk, SealDigest", "", [this] {
+      digest_ = *data::SealDigest(
+          *data::SealChunk(key_, Context(), noise_, Salt(), data::Compression::kWherePays));
+    });
+    // What a node does with it before it keeps it.
+    Add("SealDigest, ChunkOpener::Verify", "", [this, &opener, &sealed] {
+      digest_ = *data::SealDigest(sealed);
+      SPW_CHECK(opener.Verify(sealed).has_value());
     });
   }
 

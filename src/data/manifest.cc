@@ -117,7 +117,7 @@ ManifestChunk DecodeChunk(const json::value& value, std::size_t index,
     reader.Complain("index", fmt::format("must be {}", index));
   chunk.plain_bytes = reader.Int("plainBytes", 0, kMaxChunkBytes);
   chunk.sealed_bytes = reader.Int("sealedBytes", 0, INT64_MAX);
-  chunk.sealed_sha256 = reader.Hash("sealedSha256");
+  chunk.digest = reader.Hash("digest");
   reader.Done();
   return chunk;
 }
@@ -141,7 +141,7 @@ ChunkContext ManifestContext(const std::string& run_id, const std::string& datas
 Digest ManifestRoot(const Manifest& manifest) {
   std::vector<ByteView> leaves;
   leaves.reserve(manifest.chunks.size());
-  for (const ManifestChunk& chunk : manifest.chunks) leaves.emplace_back(chunk.sealed_sha256);
+  for (const ManifestChunk& chunk : manifest.chunks) leaves.emplace_back(chunk.digest);
   return MerkleRoot(leaves);
 }
 
@@ -167,11 +167,10 @@ Result<std::string> ManifestText(const Manifest& manifest) {
   const auto quoted = [](std::string_view text) { return CanonicalJson(json::string(text)); };
   std::string text = "{\"chunks\":[";
   for (std::size_t i = 0; i < manifest.chunks.size(); ++i)
-    fmt::format_to(
-        std::back_inserter(text),
-        "{}{{\"index\":{},\"plainBytes\":{},\"sealedBytes\":{},\"sealedSha256\":\"{}\"}}",
-        i == 0 ? "" : ",", i, manifest.chunks[i].plain_bytes, manifest.chunks[i].sealed_bytes,
-        Hex(manifest.chunks[i].sealed_sha256));
+    fmt::format_to(std::back_inserter(text),
+                   "{}{{\"digest\":\"{}\",\"index\":{},\"plainBytes\":{},\"sealedBytes\":{}}}",
+                   i == 0 ? "" : ",", Hex(manifest.chunks[i].digest), i,
+                   manifest.chunks[i].plain_bytes, manifest.chunks[i].sealed_bytes);
   text += fmt::format("],\"dataClass\":{},\"files\":[", quoted(manifest.data_class));
   for (std::size_t i = 0; i < manifest.files.size(); ++i) {
     if (i > 0) text += ',';
@@ -241,19 +240,26 @@ Result<Manifest> OpenManifest(const Secret& run_key, const ManifestExpectation& 
   return manifest;
 }
 
-Status CheckSealedChunk(const Manifest& manifest, std::size_t index, ByteView sealed) {
+Status CheckSealedChunk(const Manifest& manifest, std::size_t index, const Secret& run_key,
+                        ByteView sealed) {
   if (index >= manifest.chunks.size())
     return Bad(fmt::format("chunks[{}]", index),
                fmt::format("there are only {}", manifest.chunks.size()));
   const ManifestChunk& chunk = manifest.chunks[index];
-  if (static_cast<std::int64_t>(sealed.size()) != chunk.sealed_bytes ||
-      Sha256(sealed) != chunk.sealed_sha256)
+  const auto size = static_cast<std::int64_t>(sealed.size());
+  const std::string dataset = DatasetOf(manifest.dataset_namespace, manifest.dataset_name);
+  if (const auto digest = SealDigest(sealed);
+      size != chunk.sealed_bytes || !digest || *digest != chunk.digest)
     return Fail(Code::kCorrupt,
-                fmt::format("chunk {} of {}/{}: the {} bytes that arrived are not the {} in the "
+                fmt::format("chunk {} of {}: the {} bytes that arrived are not the {} in the "
                             "manifest",
-                            index, manifest.dataset_namespace, manifest.dataset_name, sealed.size(),
-                            chunk.sealed_bytes));
-  return Ok();
+                            index, dataset, size, chunk.sealed_bytes));
+  SPW_ASSIGN(const ChunkOpener opener,
+             ChunkOpener::Make(run_key,
+                               DataChunkContext(manifest.run_id, dataset, manifest.dataset_version,
+                                                static_cast<std::uint32_t>(index)),
+                               sealed, size));
+  return opener.Verify(sealed);
 }
 
 }  // namespace spillway::data

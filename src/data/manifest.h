@@ -22,7 +22,7 @@ inline constexpr std::string_view kManifestType = "spillway manifest 1";
 struct ManifestChunk {
   std::int64_t plain_bytes = 0;
   std::int64_t sealed_bytes = 0;  // SealedSize(plain_bytes), or fewer where it is compressed
-  Digest sealed_sha256{};
+  Digest digest{};                // SealDigest() of it
 
   bool operator==(const ManifestChunk&) const = default;
 };
@@ -45,7 +45,7 @@ ChunkContext DataChunkContext(const std::string& run_id, const std::string& data
 ChunkContext ManifestContext(const std::string& run_id, const std::string& dataset,
                              const std::string& dataset_version);
 
-// Merkle root over the SHA-256 of the sealed chunks, in order.
+// Merkle root over the digests of the sealed chunks, in order.
 Digest ManifestRoot(const Manifest& manifest);
 
 // Ok when all of this holds, else kInvalid with the file and field: known data class; at most 1e6
@@ -78,8 +78,9 @@ struct ManifestExpectation {
 Result<Manifest> OpenManifest(const Secret& run_key, const ManifestExpectation& expected,
                               ByteView sealed);
 
-// Ok when `sealed` is chunk `index` of the manifest, byte for byte; else kCorrupt, or kInvalid for
-// an index that is not there. Needs no run key, so a cache can check before it keeps a chunk.
-Status CheckSealedChunk(const Manifest& manifest, std::size_t index, ByteView sealed);
+// Ok when `sealed` is chunk `index` of the manifest, byte for byte, so that a cache checks before
+// it keeps a chunk; else kCorrupt, or kInvalid for an index that is not there.
+Status CheckSealedChunk(const Manifest& manifest, std::size_t index, const Secret& run_key,
+                        ByteView sealed);
 
 }  // namespace spillway::data

@@ -127,7 +127,7 @@ TEST(Merkle, MatchesRfc6962Vectors) {
 
 ManifestChunk Chunk(std::int64_t plain, std::uint8_t fill) {
   ManifestChunk chunk{plain, SealedSize(plain), {}};
-  chunk.sealed_sha256.fill(fill);
+  chunk.digest.fill(fill);
   return chunk;
 }
 
@@ -264,21 +264,31 @@ TEST(Manifest, TheContentMustAgreeWithThePlaceItWasSealedFor) {
   EXPECT_THAT(opened.error().message, HasSubstr("it is for run run-6"));
 }
 
-TEST(Manifest, ChecksASealedChunkWithoutTheKey) {
-  const ByteBuffer sealed =
-      *SealChunk(CountingSecret(0), DataChunkContext("run-7", "vision/digits", "v3", 1),
-                 RandomBytes(1'200, 1), Salt());
+TEST(Manifest, ChecksASealedChunkByteForByte) {
+  const Secret key = CountingSecret(0);
+  const ByteBuffer sealed = *SealChunk(key, DataChunkContext("run-7", "vision/digits", "v3", 1),
+                                       RandomBytes(1'200, 1), Salt());
   Manifest manifest = Sample();
-  manifest.chunks[1].sealed_sha256 = Sha256(sealed);
-  EXPECT_TRUE(CheckSealedChunk(manifest, 1, sealed));
-  EXPECT_EQ(CheckSealedChunk(manifest, 0, sealed).error().code, Code::kCorrupt);
-  EXPECT_EQ(CheckSealedChunk(manifest, 2, sealed).error().code, Code::kInvalid);
+  manifest.chunks[1].digest = *SealDigest(sealed);
+  EXPECT_TRUE(CheckSealedChunk(manifest, 1, key, sealed));
+  EXPECT_EQ(CheckSealedChunk(manifest, 0, key, sealed).error().code, Code::kCorrupt);
+  EXPECT_EQ(CheckSealedChunk(manifest, 2, key, sealed).error().code, Code::kInvalid);
+  for (std::size_t i = 0; i < sealed.size(); ++i) {
+    ByteBuffer changed = sealed;
+    changed[i] ^= 1;
+    const Status checked = CheckSealedChunk(manifest, 1, key, changed);
+    ASSERT_FALSE(checked) << i;
+    EXPECT_EQ(checked.error().code, Code::kCorrupt) << i;
+  }
   ByteBuffer changed = sealed;
-  changed.back() ^= 1;
-  EXPECT_EQ(CheckSealedChunk(manifest, 1, changed).error().code, Code::kCorrupt);
-  changed = sealed;
   changed.pop_back();
-  EXPECT_EQ(CheckSealedChunk(manifest, 1, changed).error().code, Code::kCorrupt);
+  EXPECT_EQ(CheckSealedChunk(manifest, 1, key, changed).error().code, Code::kCorrupt);
+  // The same content, sealed once more for the same place.
+  ByteBuffer salt = Salt();
+  salt.front() ^= 1;
+  changed = *SealChunk(key, DataChunkContext("run-7", "vision/digits", "v3", 1),
+                       RandomBytes(1'200, 1), salt);
+  EXPECT_EQ(CheckSealedChunk(manifest, 1, key, changed).error().code, Code::kCorrupt);
 }
 
 Receipt SampleReceipt(std::string path = "model.npz") {

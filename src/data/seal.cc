@@ -141,6 +141,14 @@ std::int64_t SealedSize(std::int64_t stored_bytes) {
 
 Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context, ByteView plaintext,
                              ByteView salt, Compression compression) {
+  ByteBuffer out;
+  SPW_TRY(SealChunk(run_key, context, plaintext, salt, compression, out));
+  return out;
+}
+
+Status SealChunk(const Secret& run_key, const ChunkContext& context, ByteView plaintext,
+                 ByteView salt, Compression compression, ByteBuffer& out) {
+  out.clear();
   if (salt.size() != kSaltBytes)
     return Fail(Code::kInvalid, fmt::format("{}: a salt has {} bytes, not {}", Name(context),
                                             kSaltBytes, salt.size()));
@@ -155,7 +163,6 @@ Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context,
 
   ChunkKeys keys;
   DeriveKeys(run_key, context, salt, keys);
-  ByteBuffer out;
   out.reserve(static_cast<std::size_t>(SealedSize(static_cast<std::int64_t>(stored.size()))));
   AppendRaw(out, kMagic);
   for (std::uint8_t byte :
@@ -177,7 +184,21 @@ Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context,
                 Associated(context, i, count, plaintext.size(), codec), part,
                 std::span(out).subspan(at));
   }
-  return out;
+  return Ok();
+}
+
+Result<Digest> SealDigest(ByteView sealed) {
+  const std::int64_t stored = StoredBytes(static_cast<std::int64_t>(sealed.size()));
+  if (stored < 0)
+    return Fail(Code::kCorrupt, fmt::format("no sealed chunk has {} bytes", sealed.size()));
+  ByteBuffer named;
+  named.reserve(kChunkHeaderBytes + SegmentCount(static_cast<std::uint64_t>(stored)) * kTagBytes);
+  AppendBytes(named, sealed.first(kChunkHeaderBytes));
+  for (std::size_t at = kChunkHeaderBytes; at < sealed.size();) {
+    at += std::min(kSegmentBytes + kTagBytes, sealed.size() - at);
+    AppendBytes(named, sealed.subspan(at - kTagBytes, kTagBytes));
+  }
+  return Sha256(named);
 }
 
 Result<ByteBuffer> OpenChunk(const Secret& run_key, const ChunkContext& context, ByteView sealed) {
@@ -262,6 +283,20 @@ Status ChunkOpener::Open(ByteView sealed, std::span<std::uint8_t> out) const {
   return opened;
 }
 
+Status ChunkOpener::Verify(ByteView sealed) const {
+  SPW_TRY(CheckSize(sealed));
+  ByteBuffer plain(std::min(kSegmentBytes, static_cast<std::size_t>(stored_bytes_)));
+  const CleanseGuard guard(plain);
+  ByteView rest = sealed.subspan(kChunkHeaderBytes);
+  for (std::size_t segment = 0; !rest.empty(); ++segment) {
+    const std::size_t size = std::min(kSegmentBytes + kTagBytes, rest.size());
+    if (!OpenSegment(segment, rest.first(size), std::span(plain).first(size - kTagBytes)))
+      return Changed(segment);
+    rest = rest.subspan(size);
+  }
+  return Ok();
+}
+
 Status ChunkOpener::OpenCompressed(ByteView sealed, std::span<std::uint8_t> out) const {
   SPW_ASSIGN(ByteBuffer stored, OpenAllStored(sealed));
   const CleanseGuard guard(stored);
@@ -307,9 +342,7 @@ Status ChunkOpener::OpenPieces(std::int64_t offset, ByteView segments,
     const bool whole = part.size() == size;
     if (!whole) buffer.resize(size);
     const std::span<std::uint8_t> target = whole ? part : std::span(buffer);
-    if (!OpenSegment(segment, segments.first(size + kTagBytes), target))
-      return Corrupt(context_, fmt::format("segment {} of {} was changed", segment,
-                                           SegmentCount(stored_bytes)));
+    if (!OpenSegment(segment, segments.first(size + kTagBytes), target)) return Changed(segment);
     if (!whole) {
       std::copy_n(buffer.begin() + static_cast<std::ptrdiff_t>(from - at), part.size(),
                   part.begin());
@@ -318,6 +351,11 @@ Status ChunkOpener::OpenPieces(std::int64_t offset, ByteView segments,
     segments = segments.subspan(size + kTagBytes);
   }
   return Ok();
+}
+
+Status ChunkOpener::Changed(std::size_t segment) const {
+  return Corrupt(context_, fmt::format("segment {} of {} was changed", segment,
+                                       SegmentCount(static_cast<std::uint64_t>(stored_bytes_))));
 }
 
 bool ChunkOpener::OpenSegment(std::size_t segment, ByteView sealed,

@@ -73,6 +73,17 @@ std::int64_t SealedSize(std::int64_t stored_bytes);
 // the same salt twice in one context would repeat a nonce. kInvalid on a wrong salt or size.
 Result<ByteBuffer> SealChunk(const Secret& run_key, const ChunkContext& context, ByteView plaintext,
                              ByteView salt, Compression compression = Compression::kNever);
+// Likewise into `out`, whose memory is used again: the kernel asks more for new memory than the
+// cipher for its work. Nothing is in `out` after an error.
+Status SealChunk(const Secret& run_key, const ChunkContext& context, ByteView plaintext,
+                 ByteView salt, Compression compression, ByteBuffer& out);
+
+// Names one sealing: SHA-256 over its header and the tags of its segments, 16 bytes in 64 KiB. With
+// the run key that is as good as a digest of every byte, because the tags authenticate the rest;
+// hashing all of it would cost ten times as much as sealing it. Who holds the run key could make
+// other segments for the same tags, and is the one whom the data is for. kCorrupt for a size that
+// no chunk has.
+Result<Digest> SealDigest(ByteView sealed);
 
 // The plaintext, or kCorrupt for anything that is not exactly what SealChunk made for this context
 // and key; no plaintext is returned in part.
@@ -114,6 +125,8 @@ class ChunkOpener {
   Status Open(ByteView sealed, std::span<std::uint8_t> out) const;
   // Likewise into memory of its own, which it takes only for what was authenticated.
   Result<ByteBuffer> Open(ByteView sealed) const;
+  // Authenticates the whole chunk; of its plaintext it holds a segment at a time, and no longer.
+  Status Verify(ByteView sealed) const;
 
  private:
   ChunkOpener(ChunkContext context, Codec codec, std::int64_t plain_bytes,
@@ -126,6 +139,7 @@ class ChunkOpener {
   Result<ByteBuffer> OpenAllStored(ByteView sealed) const;
   Status OpenCompressed(ByteView sealed, std::span<std::uint8_t> out) const;
   Status CheckSize(ByteView sealed) const;
+  Status Changed(std::size_t segment) const;
 
   ChunkContext context_;
   Codec codec_;

@@ -306,6 +306,38 @@ TEST(ChunkOpener, LeavesNothingOfAChangedSegment) {
   EXPECT_TRUE(ReadRange(*opener, sealed, 131'072, rest));
 }
 
+TEST(ChunkOpener, VerifiesWhatItWouldOpen) {
+  const Secret key = CountingSecret(0);
+  for (std::size_t size : {0u, 1u, 65'535u, 65'536u, 65'537u, 131'072u, 200'000u})
+    for (const Compression compression : {Compression::kNever, Compression::kWherePays}) {
+      ByteBuffer sealed = *SealChunk(key, Context(), Pattern(size), Salt(), compression);
+      const auto opener = Opener(key, sealed);
+      ASSERT_TRUE(opener);
+      EXPECT_TRUE(opener->Verify(sealed)) << size;
+      for (std::size_t at = kChunkHeaderBytes; at < sealed.size(); at += 7'919) {
+        sealed[at] ^= 4;
+        EXPECT_EQ(opener->Verify(sealed).error().code, Code::kCorrupt) << size << " at " << at;
+        sealed[at] ^= 4;
+      }
+      sealed.push_back(0);
+      EXPECT_EQ(opener->Verify(sealed).error().code, Code::kCorrupt);
+    }
+}
+
+// From the format's description: header, then the last 16 bytes of every 65,552 and of the rest.
+TEST(SealDigest, IsOfHeaderAndTags) {
+  const Secret key = CountingSecret(0);
+  const ByteBuffer sealed = *SealChunk(key, Context(), Pattern(131'073), Salt());
+  ByteBuffer named(sealed.begin(), sealed.begin() + 76);
+  for (const std::size_t end : {76u + 65'552, 76u + 2 * 65'552, 76u + 2 * 65'552 + 17})
+    for (std::size_t i = end - 16; i < end; ++i) named.push_back(sealed[i]);
+  ASSERT_EQ(sealed.size(), 76u + 2 * 65'552 + 17);
+  EXPECT_EQ(*SealDigest(sealed), Sha256(named));
+  for (std::size_t size : {0u, 75u, 76u, 91u, 76u + 65'552 + 16})
+    EXPECT_EQ(SealDigest(ByteView(sealed).first(size)).error().code, Code::kCorrupt) << size;
+  EXPECT_TRUE(SealDigest(ByteView(sealed).first(92)));
+}
+
 TEST(ChunkOpener, TakesNoSegmentForAnother) {
   const Secret key = CountingSecret(0);
   const ByteBuffer sealed = *SealChunk(key, Context(), Pattern(200'000), Salt());

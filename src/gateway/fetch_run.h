@@ -29,7 +29,7 @@ inline Result<std::map<std::string, std::string>> FetchRun(Runs& runs, KeyStore&
     std::vector<ByteBuffer> chunks;
     for (std::size_t i = 0; i < manifest.chunks.size(); ++i) {
       SPW_ASSIGN(const std::string chunk, AllOf(runs.Chunk(run, i, {})));
-      SPW_TRY(data::CheckSealedChunk(manifest, i, AsBytes(chunk)));
+      SPW_TRY(data::CheckSealedChunk(manifest, i, key, AsBytes(chunk)));
       SPW_ASSIGN(ByteBuffer plain,
                  data::OpenChunk(key,
                                  data::DataChunkContext(run, "run/" + run, version,

@@ -141,7 +141,7 @@ void ExpectStagedData(FakeNode& node, const door::Desired& desired, const data::
   std::vector<ByteBuffer> plain;
   for (std::size_t i = 0; i < manifest->chunks.size(); ++i) {
     const std::string sealed = node.Get("/node/v1/chunks/" + std::to_string(i)).body;
-    ASSERT_TRUE(data::CheckSealedChunk(*manifest, i, AsBytes(sealed)));
+    ASSERT_TRUE(data::CheckSealedChunk(*manifest, i, key, AsBytes(sealed)));
     auto opened =
         data::OpenChunk(key,
                         data::DataChunkContext("bn-1", "run/bn-1", desired.dataset_version,

@@ -42,6 +42,10 @@ ReadAhead::~ReadAhead() {
 void ReadAhead::AddSlot() {
   const data::ChunkPlan& chunk = plan_.layout.chunks[first_ + slots_.size()];
   Slot slot;
+  if (!spare_.empty()) {
+    slot.plain = std::move(spare_.back());
+    spare_.pop_back();
+  }
   slot.plain.resize(static_cast<std::size_t>(chunk.plain_bytes));
   for (const data::Piece& piece : chunk.pieces) slot.left += PartsOf(piece);
   slots_.push_back(std::move(slot));
@@ -122,6 +126,11 @@ Result<ByteBuffer> ReadAhead::Next() {
   ++first_;
   changed_.notify_all();
   return plain;
+}
+
+void ReadAhead::Return(ByteBuffer memory) {
+  const std::lock_guard lock(mutex_);
+  if (spare_.size() < kWindow) spare_.push_back(std::move(memory));
 }
 
 }  // namespace spillway::gateway

@@ -32,6 +32,8 @@ class ReadAhead {
 
   // The next chunk; the caller wipes it. After an error, and after the last chunk, no more.
   Result<ByteBuffer> Next();
+  // Gives back the memory of a chunk that was handed out, wiped, for one that comes.
+  void Return(ByteBuffer memory);
 
  private:
   struct Slot {
@@ -55,9 +57,10 @@ class ReadAhead {
   std::vector<std::unique_ptr<std::mutex>> alone_;  // of readers that read one at a time
   std::mutex mutex_;                                // guards the rest
   std::condition_variable changed_;
-  std::deque<Slot> slots_;  // of the chunks from first_ on
-  std::size_t first_ = 0;   // chunk that is handed out next
-  Part next_;               // where the next part begins
+  std::deque<Slot> slots_;         // of the chunks from first_ on
+  std::vector<ByteBuffer> spare_;  // at most kWindow
+  std::size_t first_ = 0;          // chunk that is handed out next
+  Part next_;                      // where the next part begins
   std::optional<Error> failed_;
   bool stopping_ = false;
   std::vector<std::thread> workers_;

@@ -160,13 +160,15 @@ class Sealer {
     const net::Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!fd.valid()) return Fail(FileError("open", path, errno));
     std::int64_t offset = 0;
+    ByteBuffer sealed;
     for (std::size_t i = 0; i < plan_.layout.chunks.size(); ++i) {
-      SPW_ASSIGN(const ByteBuffer sealed, SealOne(i));
+      SPW_TRY(SealOne(i, sealed));
       SPW_TRY(WriteAt(fd.get(), path, offset, sealed));
       offset += static_cast<std::int64_t>(sealed.size());
       own.Append(offset);
-      manifest_.chunks.push_back({plan_.layout.chunks[i].plain_bytes,
-                                  static_cast<std::int64_t>(sealed.size()), Sha256(sealed)});
+      SPW_ASSIGN(const Digest digest, data::SealDigest(sealed));
+      manifest_.chunks.push_back(
+          {plan_.layout.chunks[i].plain_bytes, static_cast<std::int64_t>(sealed.size()), digest});
     }
     if (fsync(fd.get()) != 0) return Fail(FileError("fsync", path, errno));
     return Ok();
@@ -195,19 +197,22 @@ class Sealer {
     return ahead_->Next();
   }
 
-  Result<ByteBuffer> SealOne(std::size_t index) {
+  Status SealOne(std::size_t index, ByteBuffer& sealed) {
     SPW_ASSIGN(ByteBuffer plain, Plain(index));
-    const data::CleanseGuard guard(plain);
+    const Status done = Seal(index, plain, sealed);
+    data::Cleanse(plain);
+    if (ahead_) ahead_->Return(std::move(plain));
+    return done;
+  }
+
+  Status Seal(std::size_t index, ByteView plain, ByteBuffer& sealed) {
     const data::ChunkContext context = data::DataChunkContext(
         manifest_.run_id, fmt::format("{}/{}", manifest_.dataset_namespace, manifest_.dataset_name),
         manifest_.dataset_version, static_cast<std::uint32_t>(index));
-    ByteBuffer sealed;
-    SPW_TRY(keys_.Use(plan_.record.run, [&](const data::Secret& key) -> Status {
-      SPW_ASSIGN(sealed, data::SealChunk(key, context, plain, RandomBytes(data::kSaltBytes),
-                                         data::Compression::kWherePays));
-      return Ok();
-    }));
-    return sealed;
+    return keys_.Use(plan_.record.run, [&](const data::Secret& key) {
+      return data::SealChunk(key, context, plain, RandomBytes(data::kSaltBytes),
+                             data::Compression::kWherePays, sealed);
+    });
   }
 
   const RunPlan& plan_;

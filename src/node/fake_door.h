@@ -206,7 +206,8 @@ class FakeDoor {
       const auto sealed = *data::SealChunk(run_key_, names.Chunk(static_cast<std::uint32_t>(i)),
                                            AsBytes(plain), AsBytes(Salt(i)));
       manifest.chunks.push_back({static_cast<std::int64_t>(plain.size()),
-                                 static_cast<std::int64_t>(sealed.size()), Sha256(sealed)});
+                                 static_cast<std::int64_t>(sealed.size()),
+                                 *data::SealDigest(sealed)});
       sealed_.emplace_back(AsText(sealed));
     }
     const auto sealed = data::SealManifest(manifest, site_, run_key_, AsBytes(Salt(1000)));

@@ -56,6 +56,13 @@ Result<data::Manifest> RunKey::OpenManifest(const data::ManifestExpectation& exp
   return data::OpenManifest(*key_, expected, sealed);
 }
 
+Status RunKey::CheckChunk(const data::Manifest& manifest, std::uint32_t index,
+                          ByteView sealed) const {
+  const std::shared_lock lock(mutex_);
+  if (!key_) return NoKey();
+  return data::CheckSealedChunk(manifest, index, *key_, sealed);
+}
+
 Result<ByteBuffer> RunKey::Open(const data::ChunkContext& context, ByteView sealed) const {
   const std::shared_lock lock(mutex_);
   if (!key_) return NoKey();

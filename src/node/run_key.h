@@ -40,6 +40,7 @@ class RunKey {
   // As the functions of data; kDenied without a key.
   Result<data::Manifest> OpenManifest(const data::ManifestExpectation& expected,
                                       ByteView sealed) const;
+  Status CheckChunk(const data::Manifest& manifest, std::uint32_t index, ByteView sealed) const;
   Result<ByteBuffer> Open(const data::ChunkContext& context, ByteView sealed) const;
   // The opener holds a key of its own, which Destroy() does not reach: who keeps it destroys it.
   Result<data::ChunkOpener> Opener(data::ChunkContext context, ByteView header,

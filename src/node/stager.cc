@@ -169,14 +169,15 @@ void Stager::FetchChunks() {
   }
 }
 
-// The digest is the signed manifest's, so these are the bytes that the site sealed; their tags are
-// checked by every read. Whatever is wrong with what came, no part of it is worth another try.
+// The digest is the signed manifest's and the tags are checked, here and by every read: these are
+// the bytes that the site sealed. Whatever is wrong with what came, no part of it is worth another
+// try.
 Status Stager::FetchChunk(DoorClient& client, std::uint32_t index, std::string& sealed) {
   const DoorClient::ChunkLimits limits{
       options_.chunk_timeout, options_.stall_timeout, &stop_requests_,
       [this](std::size_t bytes) { arrived_.Add(static_cast<std::int64_t>(bytes), BootNow()); }};
   SPW_TRY(client.SealedChunk(index, data_->manifest.chunks[index].sealed_bytes, limits, sealed));
-  Status kept = data::CheckSealedChunk(data_->manifest, index, AsBytes(sealed));
+  Status kept = key_.CheckChunk(data_->manifest, index, AsBytes(sealed));
   if (kept) kept = data_->cache->Store(index, AsBytes(sealed));
   sealed.clear();
   return kept;

@@ -142,11 +142,17 @@ def check_manifest(body, args):
     for name, value in expected.items():
         if body[name] != value:
             raise Refused("the manifest's %s is %r, not %r" % (name, body[name], value))
-    leaves = [bytes.fromhex(chunk["sealedSha256"]) for chunk in body["chunks"]]
+    leaves = [bytes.fromhex(chunk["digest"]) for chunk in body["chunks"]]
     if merkle(leaves).hex() != body["root"]:
         raise Refused("the manifest's root is not that of its chunks")
     if [chunk["index"] for chunk in body["chunks"]] != list(range(len(leaves))):
         raise Refused("the chunks are not in order")
+
+
+def digest_of(sealed):
+    """SHA-256 over the header and every tag; the tags stand for the rest once they are checked."""
+    ends = list(range(HEADER, len(sealed), SEGMENT + TAG))[1:] + [len(sealed)]
+    return hashlib.sha256(sealed[:HEADER] + b"".join(sealed[end - TAG:end] for end in ends)).hexdigest()
 
 
 def read_chunks(run_key, body, args):
@@ -154,7 +160,7 @@ def read_chunks(run_key, body, args):
     with open(args.chunks, "rb") as file:
         for chunk in body["chunks"]:
             sealed = file.read(chunk["sealedBytes"])
-            if hashlib.sha256(sealed).hexdigest() != chunk["sealedSha256"]:
+            if digest_of(sealed) != chunk["digest"]:
                 raise Refused("chunk %d is not the one of the manifest" % chunk["index"])
             place = {"run": args.run, "dataset": "run/" + args.run, "version": args.version,
                      "direction": "down", "chunk": "data", "index": chunk["index"]}

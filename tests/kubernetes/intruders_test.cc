@@ -160,11 +160,23 @@ TEST_F(IntrudersTest, GetOneNodeAndNothingElse) {
   EXPECT_THAT(As(kubelet, {"get", "secrets", "-n", "kube-system"}).err, HasSubstr("Forbidden"));
   EXPECT_THAT(As(kubelet, {"delete", "node", "home"}).err, HasSubstr("Forbidden"));
 
-  // A patch, as kubelets send it: the node's controller writes taints beside it at any time.
-  const Outcome addressed =
-      As(kubelet, {"patch", "node", node, "--subresource=status", "--type=merge", "-p",
-                   R"({"status":{"addresses":[{"type":"InternalIP","address":"10.0.0.77"}]}})"});
-  ASSERT_EQ(addressed.exit, 0) << addressed.err;
+  // It replaces the whole node, and the node's controller writes taints beside it at any time.
+  Outcome addressed;
+  EXPECT_TRUE(Eventually(
+      [&] {
+        auto object = k().Find(kNodes, "", node);
+        if (!object) return false;
+        object->get_object()["status"] = json::object{
+            {"addresses",
+             json::array{json::object{{"type", "InternalIP"}, {"address", "10.0.0.77"}}}}};
+        object->at("metadata").get_object().erase("resourceVersion");
+        addressed =
+            As(kubelet, {"replace", "--raw", "/api/v1/nodes/" + node + "/status", "-f", "-"},
+               json::serialize(*object));
+        return addressed.exit == 0;
+      },
+      20s))
+      << addressed.err;
   As(kubelet, {"create", "-f", "-"},
      Csr("serving-foreign", kServing, "server auth",
          Request("serving-foreign", own, "DNS:" + node + ",IP:10.0.0.1")) +
