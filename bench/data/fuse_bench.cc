@@ -56,6 +56,9 @@ void Must(const Status& status) {
 
 // ---- data
 
+// At the head of every file: where it can be found, bytes lie as they are.
+constexpr std::string_view kMark = "spillway-benchmark-plaintext";
+
 int Make(const std::string& folder, std::size_t mib, int files) {
   std::mt19937_64 random(1);
   const auto write = [&](const std::string& path, std::size_t bytes) {
@@ -63,6 +66,8 @@ int Make(const std::string& folder, std::size_t mib, int files) {
     std::vector<std::uint64_t> block(1 << 14);
     for (std::size_t left = bytes; left > 0;) {
       for (std::uint64_t& word : block) word = random();
+      if (left == bytes)
+        std::copy_n(kMark.begin(), kMark.size(), reinterpret_cast<char*>(block.data()));
       const std::size_t take = std::min(left, block.size() * sizeof(std::uint64_t));
       out.write(reinterpret_cast<const char*>(block.data()), static_cast<std::streamsize>(take));
       left -= take;
