@@ -166,6 +166,7 @@ TEST(Decide, WhoOnlyOwesItsKeyHoldsNoPlaceAndNoMoneyItDidNotUse) {
   EXPECT_EQ(afresh[0].spent, Money());
 
   // A listing that shows it again takes both back.
+  world.snapshot.now = now + 1s;
   world.observations["bn-00001"].seen =
       Listed(now + 1s, {InstanceIn(ports::InstanceState::kDeleting)});
   EXPECT_EQ(round(), std::pair(Money::Euro(40), 1));
