@@ -61,9 +61,9 @@ class VolumesTest : public ::testing::Test {
     for (const char* uid : {"u1", "u2"}) fs::create_directories(Parent(uid));
     agent_ = std::make_unique<Agent>(std::move(options));
     thread_ = std::thread([this] { end_ = agent_->Run(); });
-    ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last() && s.Last()->staged; }));
     stub_ = pb::Node::NewStub(grpc::CreateChannel("unix:" + csi::Plugin::CsiSocket(plugin),
                                                   grpc::InsecureChannelCredentials()));
+    ASSERT_TRUE(door_.WaitFor([](const State& s) { return s.Last() && s.Last()->staged; }));
     Want(want);
   }
   void Want(door::Want want) {
