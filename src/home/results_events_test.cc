@@ -103,10 +103,10 @@ class ResultsEventsTest : public ::testing::Test {
     }
     return Answer(404, kube::StatusBody(404, "NotFound", "nothing is there"));
   }
-  // Blocks until so many creations and changes were answered; 5 s at most.
+  // Blocks until so many creations and changes were answered; half a minute at most.
   bool AwaitWrites(int count) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, 5s, [&] { return writes_ >= count; });
+    return changed_.wait_for(lock, 30s, [&] { return writes_ >= count; });
   }
   // Ends it: nothing is written any more.
   json::object EventOf(std::string_view reason) {
