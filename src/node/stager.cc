@@ -133,7 +133,8 @@ Status Stager::FetchManifest() {
 }
 
 // One worker: takes chunks until none is left. One that fails comes again after the others, so that
-// it holds up nobody who waits for another.
+// it holds up nobody who waits for another; one of which something came stays with the worker that
+// has it.
 void Stager::FetchChunks() {
   std::int64_t longest = 0;
   for (const data::ManifestChunk& chunk : data_->manifest.chunks)
@@ -141,13 +142,11 @@ void Stager::FetchChunks() {
   DoorClient client(access_, longest + kAnswerRoom);
   Backoff backoff(options_.retry_first, options_.retry_most);
   std::string sealed;
-  std::optional<std::uint32_t> begun;
+  std::optional<std::uint32_t> begun;  // of which `sealed` is the beginning
   while (!stopper_.Stopped()) {
-    const std::optional<std::uint32_t> index = data_->cache->NextToFetch();
+    const std::optional<std::uint32_t> index = begun ? begun : data_->cache->NextToFetch();
     if (!index) return;
-    // What came of a chunk is worth something for that chunk only.
-    if (begun != index) sealed.clear();
-    begun = index;
+    const std::size_t had = sealed.size();
     if (const Status there = FetchChunk(client, *index, sealed); !there) {
       {
         const std::lock_guard lock(mutex_);
@@ -156,9 +155,16 @@ void Stager::FetchChunks() {
       Report(fmt::format("chunk {}: {}", *index, there.error().message));
       // Nobody else tries it meanwhile.
       if (!backoff.Wait(stopper_)) return;
-      data_->cache->Failed(*index);
+      if (sealed.size() > had) {
+        begun = index;
+      } else {
+        begun.reset();
+        sealed.clear();
+        data_->cache->Failed(*index);
+      }
       continue;
     }
+    begun.reset();
     backoff.Reset();
     {
       const std::lock_guard lock(mutex_);
