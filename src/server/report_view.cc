@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <span>
 #include <tuple>
 
 #include "server/view_parts.h"
@@ -227,16 +229,32 @@ json::object OffersJson(const Snapshot& snapshot, const std::vector<BurstNode>& 
   return {{"considered", snapshot.offers.size()}, {"rejected", std::move(out)}};
 }
 
+// What stayed at the site. The machines of one workload read the same Datasets, together or one
+// after the other, so what stayed counts once for it: at least as much as for the machine that got
+// most.
+json::object NeverLeftJson(std::span<const BurstNode> nodes) {
+  std::map<std::string, std::pair<std::int64_t, std::int64_t>> stayed;
+  for (const BurstNode& node : nodes) {
+    if (node.bytes_in == 0) continue;
+    const std::pair now(node.never_left_objects, node.never_left_bytes);
+    auto& [objects, bytes] = stayed.try_emplace(node.workload, now).first->second;
+    objects = std::min(objects, now.first);
+    bytes = std::min(bytes, now.second);
+  }
+  std::int64_t objects = 0, bytes = 0;
+  for (const auto& [workload, sums] : stayed) {
+    objects += sums.first;
+    bytes += sums.second;
+  }
+  return {{"objects", objects}, {"bytes", bytes}};
+}
+
 }  // namespace
 
 json::value ReportView(const RoundView& round, const ReportInputs& inputs,
                        const ViewContext& context) {
   const Owners owners = OwnersOf(inputs.pods);
-  std::int64_t objects = 0, bytes = 0, scanned = 0, windows = 0;
-  for (const BurstNode& node : inputs.nodes) {
-    objects += node.never_left_objects;
-    bytes += node.never_left_bytes;
-  }
+  std::int64_t scanned = 0, windows = 0;
   for (const Inspection& inspection : inputs.inspections) {
     scanned += inspection.scanned_bytes;
     windows += inspection.plaintext_windows;
@@ -244,7 +262,7 @@ json::value ReportView(const RoundView& round, const ReportInputs& inputs,
   return json::object{{"workloads", WorkloadsJson(round, inputs, owners, context.now)},
                       {"burstNodes", BurstNodesJson(inputs.nodes, context.now)},
                       {"offers", OffersJson(round.snapshot, inputs.nodes)},
-                      {"neverLeft", json::object{{"objects", objects}, {"bytes", bytes}}},
+                      {"neverLeft", NeverLeftJson(inputs.nodes)},
                       {"plaintextFoundOnRentedDisks", windows},
                       {"scannedBytes", scanned},
                       {"leftovers", inputs.existing.instances + inputs.existing.side_objects},

@@ -414,6 +414,19 @@ TEST(ReportView, NamesOffersThatRulesRefusedOrThatFailed) {
             R"("region":"fr-par-2","type":"H100-SXM-4-80G","reason":"parked"}]})");
 }
 
+// Two machines of a gang and a replacement: what stayed, stayed once.
+TEST(ReportView, WhatStayedCountsOnceForEachWorkload) {
+  ReportInputs inputs = NoonReport();
+  const BurstNode node = GoneNode();
+  inputs.nodes.assign(4, node);
+  inputs.nodes[1].never_left_objects = 2;  // it read one file more
+  inputs.nodes[1].never_left_bytes = 300;
+  inputs.nodes[2].bytes_in = 0;  // it was given up before its data was there
+  inputs.nodes[2].never_left_objects = inputs.nodes[2].never_left_bytes = 0;
+  inputs.nodes[3].workload = "nlp/Job/other";
+  EXPECT_EQ(Text(ReportView({}, inputs, Noon()).at("neverLeft")), R"({"objects":5,"bytes":633})");
+}
+
 TEST(ReportView, AddsUpTheEvidence) {
   ReportInputs inputs = NoonReport();
   inputs.existing = {1, 2};
