@@ -133,8 +133,8 @@ Status Stager::FetchManifest() {
 }
 
 // One worker: takes chunks until none is left. One that fails comes again after the others, so that
-// it holds up nobody who waits for another; one of which something came stays with the worker that
-// has it.
+// it holds up nobody who waits for another. But while the site is away its beginning stays with the
+// worker that has it: nothing else can be fetched either.
 void Stager::FetchChunks() {
   std::int64_t longest = 0;
   for (const data::ManifestChunk& chunk : data_->manifest.chunks)
@@ -146,7 +146,6 @@ void Stager::FetchChunks() {
   while (!stopper_.Stopped()) {
     const std::optional<std::uint32_t> index = begun ? begun : data_->cache->NextToFetch();
     if (!index) return;
-    const std::size_t had = sealed.size();
     if (const Status there = FetchChunk(client, *index, sealed); !there) {
       {
         const std::lock_guard lock(mutex_);
@@ -155,7 +154,7 @@ void Stager::FetchChunks() {
       Report(fmt::format("chunk {}: {}", *index, there.error().message));
       // Nobody else tries it meanwhile.
       if (!backoff.Wait(stopper_)) return;
-      if (sealed.size() > had) {
+      if (there.error().code == Code::kUnavailable && !sealed.empty()) {
         begun = index;
       } else {
         begun.reset();
