@@ -22,9 +22,9 @@ struct Period {
 std::optional<Period> PeriodAt(std::string_view name, Time now);
 
 // Fills `reserved`, `spent` and `period_ends` of each budget; opening_spend counts in the period in
-// which the Budget was made. A live node holds its Reservation();
-// a settled node counts in the period in which it went. `nodes` must hold every live
-// node and those Gone since the earliest period began.
+// which the Budget was made. A live node holds its Reservation(); a settled node counts in the
+// period in which it went. `nodes` must hold every live node and those Gone since the earliest
+// period began.
 void FillBudgets(std::vector<BudgetState>& budgets, const std::vector<BurstNode>& nodes, Time now);
 
 // Every budget that names the node's namespace is charged, as the planner asks all of them.

@@ -22,11 +22,6 @@ struct Overloaded : Fs... {
 template <class... Fs>
 Overloaded(Fs...) -> Overloaded<Fs...>;
 
-// Of the people who read the log, whatever the daemon's own clock makes of it.
-Duration SteadyNow() {
-  return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
-}
-
 }  // namespace
 
 bool Daemon::IsSimulated(const std::string& provider) const {
@@ -90,7 +85,8 @@ void Daemon::Run(const control::Command& command) {
   const std::string what = control::Describe(command);
   const bool waits = !done && done.error().code == Code::kThrottled;
   if (!waits) wait_log_.Ended(what);
-  if (!done && (!waits || wait_log_.Say(what, SteadyNow())))
+  // By the time of the people who read the log, whatever the daemon's own clock makes of it.
+  if (!done && (!waits || wait_log_.Say(what, SystemClock().SteadyNow())))
     log::Warn("a command was not carried out; it is asked again while it is needed",
               {{"command", what},
                {"code", CodeName(done.error().code)},

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "base/clip.h"
 #include "data/record.h"
 
 namespace spillway::door {
@@ -16,6 +17,7 @@ using data::FieldReader;
 constexpr std::size_t kMaxPods = 256, kMaxVolumes = 256, kMaxLabels = 512, kMaxExtended = 64;
 constexpr std::size_t kMaxArguments = 4096, kMaxVariables = 4096;
 constexpr std::size_t kMaxTextBytes = 128 * 1024;  // one argument or variable, as in Linux
+// Texts for people. Longer ones are clipped: they must not make a heartbeat that the site refuses.
 constexpr std::size_t kMaxSentenceBytes = 4096, kMaxReasonBytes = 512;
 constexpr std::size_t kMaxTlsKeyDigits = 512, kMaxCertificateDigits = 4096;
 constexpr std::int64_t kPermille = 1000;
@@ -23,14 +25,6 @@ constexpr std::int64_t kPermille = 1000;
 constexpr std::array<std::string_view, 5> kWants = {"stage", "run", "return", "wipe", "power-off"};
 constexpr std::array<std::string_view, 4> kPhases = {"Pending", "Running", "Succeeded", "Failed"};
 constexpr std::array<std::string_view, 3> kVolumeKinds = {"input", "results", "empty"};
-
-// At most `limit` bytes of a text for people, never half a UTF-8 character: a sentence that is too
-// long must not make a heartbeat that the site refuses.
-std::string_view Clipped(std::string_view text, std::size_t limit) {
-  if (text.size() <= limit) return text;
-  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;
-  return text.substr(0, limit);
-}
 
 // A text that must be one of `allowed`.
 template <std::size_t kCount>

@@ -45,31 +45,6 @@ TEST_F(S3SourceTest, MarksOfDirectoriesAreNoFiles) {
   EXPECT_EQ(listing->selected.at(0).path, "sub/a");
 }
 
-TEST_F(S3SourceTest, ShardsAreCutInTheOrderOfPaths) {
-  const std::vector<std::string> paths = {"a/x", "train-2/b", "train/a", "train/b", "train/c"};
-  for (const std::string& path : paths) store_.Set("set/" + path, path);
-  const auto selection = *data::Selection::ForNeeds({}, {}, {{{"train*/**"}, {{1, 2}}}});
-  const auto source = Open("set/");
-  const auto listing = source->List(selection), counted = source->Count(selection);
-  ASSERT_TRUE(listing && counted);
-  ASSERT_EQ(listing->selected.size(), 2u);
-  EXPECT_EQ(listing->selected[0].path, "train/a");
-  EXPECT_EQ(listing->selected[1].path, "train/c");
-  for (const SourceListing* one : {&*listing, &*counted}) {
-    EXPECT_EQ(one->objects, 5);
-    EXPECT_EQ(one->uncut_objects, 4);
-    EXPECT_EQ(one->uncut_bytes, 4 * 7 + 2);
-    EXPECT_EQ(one->selected_objects, 2);
-    EXPECT_EQ(one->selected_bytes, 14);
-  }
-  EXPECT_TRUE(counted->selected.empty());
-  EXPECT_TRUE(source->CheckUnchanged(selection, *listing));
-  store_.Set("set/train/0", "is of no version that was listed");
-  EXPECT_TRUE(source->CheckUnchanged(selection, *listing));
-  store_.Set("set/train/a", "changed");
-  EXPECT_EQ(source->CheckUnchanged(selection, *listing).error().code, Code::kCorrupt);
-}
-
 TEST_F(S3SourceTest, KeysThatAreNoPathsAreNamedUnlessExcluded) {
   store_.Set("ok/a", "a");
   for (const std::string& key : std::initializer_list<std::string>{

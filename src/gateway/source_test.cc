@@ -38,31 +38,6 @@ TEST(Source, SelectsAndCountsWhatStays) {
   EXPECT_EQ(listing->bytes, 15);
 }
 
-TEST(Source, ShardsAreCutInTheOrderOfPaths) {
-  TempDir dir;
-  const std::vector<std::string> paths = {"a/x", "train-2/b", "train/a", "train/b", "train/c"};
-  for (const std::string& path : paths) WriteText(dir / path, path);
-  const auto selection = *data::Selection::ForNeeds({}, {}, {{{"train*/**"}, {{1, 2}}}});
-  const auto source = OpenDirectorySource(dir.path());
-  const auto listing = source->List(selection), counted = source->Count(selection);
-  ASSERT_TRUE(listing && counted);
-  ASSERT_EQ(listing->selected.size(), 2u);
-  EXPECT_EQ(listing->selected[0].path, "train/a");
-  EXPECT_EQ(listing->selected[1].path, "train/c");
-  for (const SourceListing* one : {&*listing, &*counted}) {
-    EXPECT_EQ(one->objects, 5);
-    EXPECT_EQ(one->uncut_objects, 4);
-    EXPECT_EQ(one->uncut_bytes, 4 * 7 + 2);
-    EXPECT_EQ(one->selected_objects, 2);
-    EXPECT_EQ(one->selected_bytes, 14);
-  }
-  EXPECT_TRUE(counted->selected.empty());
-  EXPECT_TRUE(source->CheckUnchanged(selection, *listing));
-  std::filesystem::remove(dir / "train-2/b");
-  EXPECT_EQ(source->CheckUnchanged(selection, *listing).error().code, Code::kCorrupt)
-      << "every file behind it is in another shard now";
-}
-
 TEST(Source, LinksAreNeverFollowed) {
   TempDir dir, outside;
   WriteText(outside / "x", "outside");

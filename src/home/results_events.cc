@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/clip.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/quantity.h"
@@ -47,9 +48,7 @@ bool WorthRepeating(Code code) {
 
 std::string Short(const std::string& text, std::size_t most) {
   if (text.size() <= most) return text;
-  std::size_t end = most - 3;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // UTF-8
-  return text.substr(0, end) + "...";
+  return std::string(Clipped(text, most - 3)) + "...";
 }
 
 kube::ObjectName Split(const std::string& key) {

@@ -63,12 +63,6 @@ Status RunKey::CheckChunk(const data::Manifest& manifest, std::uint32_t index,
   return data::CheckSealedChunk(manifest, index, *key_, sealed);
 }
 
-Result<ByteBuffer> RunKey::Open(const data::ChunkContext& context, ByteView sealed) const {
-  const std::shared_lock lock(mutex_);
-  if (!key_) return NoKey();
-  return data::OpenChunk(*key_, context, sealed);
-}
-
 Result<data::ChunkOpener> RunKey::Opener(data::ChunkContext context, ByteView header,
                                          std::int64_t sealed_bytes) const {
   const std::shared_lock lock(mutex_);

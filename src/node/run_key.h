@@ -41,7 +41,6 @@ class RunKey {
   Result<data::Manifest> OpenManifest(const data::ManifestExpectation& expected,
                                       ByteView sealed) const;
   Status CheckChunk(const data::Manifest& manifest, std::uint32_t index, ByteView sealed) const;
-  Result<ByteBuffer> Open(const data::ChunkContext& context, ByteView sealed) const;
   // The opener holds a key of its own, which Destroy() does not reach: who keeps it destroys it.
   Result<data::ChunkOpener> Opener(data::ChunkContext context, ByteView header,
                                    std::int64_t sealed_bytes) const;

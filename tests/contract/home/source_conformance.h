@@ -103,6 +103,37 @@ TEST_P(SourceConformance, ListsWhatIsSelectedAndCountsTheRest) {
   EXPECT_EQ(listing.bytes, 16);
 }
 
+TEST_P(SourceConformance, ShardsAreCutInTheOrderOfPaths) {
+  for (const std::string path : {"a/x", "train-2/b", "train/a", "train/b", "train/c"})
+    stage_->Set(path, path);
+  const auto selection = *data::Selection::ForNeeds({}, {}, {{{"train*/**"}, {{1, 2}}}});
+  const auto source = stage_->source();
+  const auto listing = source->List(selection), counted = source->Count(selection);
+  ASSERT_TRUE(listing && counted);
+  ASSERT_EQ(listing->selected.size(), 2u);
+  EXPECT_EQ(listing->selected[0].path, "train/a");
+  EXPECT_EQ(listing->selected[1].path, "train/c");
+  for (const SourceListing* one : {&*listing, &*counted}) {
+    EXPECT_EQ(one->objects, 5);
+    EXPECT_EQ(one->uncut_objects, 4);
+    EXPECT_EQ(one->uncut_bytes, 4 * 7 + 2);
+    EXPECT_EQ(one->selected_objects, 2);
+    EXPECT_EQ(one->selected_bytes, 14);
+  }
+  EXPECT_TRUE(counted->selected.empty());
+  EXPECT_TRUE(source->CheckUnchanged(selection, *listing));
+  if (stage_->MayGrow()) {
+    stage_->Set("train/0", "is of no version that was listed");
+    EXPECT_TRUE(source->CheckUnchanged(selection, *listing));
+    stage_->Set("train/a", "changed");
+    EXPECT_EQ(source->CheckUnchanged(selection, *listing).error().code, Code::kCorrupt);
+  } else {
+    stage_->Remove("train-2/b");
+    EXPECT_EQ(source->CheckUnchanged(selection, *listing).error().code, Code::kCorrupt)
+        << "every file behind it is in another shard now";
+  }
+}
+
 TEST_P(SourceConformance, ReadsAnyPartOfAFile) {
   stage_->Set("f", "0123456789");
   stage_->Set("empty", "");
