@@ -98,6 +98,7 @@ class Server::Impl {
   Status OpenSession();
   Status Greet();
   void Process(ByteView request);
+  void ForgetInterrupts();
   void Run(std::size_t number);
 
   bool Known(fuse_ino_t inode) const {
@@ -119,7 +120,8 @@ class Server::Impl {
   Content& content_;
   const ServerOptions options_;
   fuse_session* session_ = nullptr;
-  bool greeting_again_ = false;  // the kernel has its answer to INIT already
+  bool mute_ = false;  // answers go nowhere: the kernel did not ask, or has its answer
+  std::atomic<std::size_t> interrupts_ = 0;  // that were read
   std::atomic<bool> stopping_ = false;
   Parking parking_;
   std::vector<std::atomic<std::uint64_t>> read_;  // a bit for each file that was ever read
@@ -154,9 +156,9 @@ Status Server::Impl::OpenSession() {
 Status Server::Impl::Greet() {
   const ByteView kept = requests_.init();
   if (!kept.empty()) {
-    greeting_again_ = true;
+    mute_ = true;  // the kernel has its answer already
     Process(kept);
-    greeting_again_ = false;
+    mute_ = false;
     return Ok();
   }
   const std::span<std::uint8_t> buffer = requests_.buffer(0);
@@ -200,12 +202,28 @@ void Server::Impl::Stop() {
   }
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
-  if (session_ != nullptr) fuse_session_destroy(session_);
+  if (session_ == nullptr) return;
+  ForgetInterrupts();
+  fuse_session_destroy(session_);
   session_ = nullptr;
+}
+
+// An interrupt that is read after its request was answered stays in libfuse's list until another
+// request comes, which takes one from there; the end of the session would leak it.
+void Server::Impl::ForgetInterrupts() {
+  fuse_in_header any{};
+  any.len = sizeof(any);
+  any.opcode = FUSE_STATFS;
+  any.nodeid = FUSE_ROOT_ID;
+  mute_ = true;
+  for (std::size_t left = interrupts_.exchange(0); left > 0; --left)
+    Process({reinterpret_cast<const std::uint8_t*>(&any), sizeof(any)});
 }
 
 void Server::Impl::Process(ByteView request) {
   request_ = request;
+  if (reinterpret_cast<const fuse_in_header*>(request.data())->opcode == FUSE_INTERRUPT)
+    ++interrupts_;
   const fuse_buf buffer{
       .size = request.size(), .mem = const_cast<std::uint8_t*>(request.data()), .fd = -1};
   fuse_session_process_buf(session_, &buffer);
@@ -232,7 +250,7 @@ ssize_t Server::Impl::Receive(int fd, void* to, size_t size, void* /*self*/) {
 }
 
 ssize_t Server::Impl::Send(int fd, iovec* parts, int count, void* self) {
-  if (!static_cast<Impl*>(self)->greeting_again_) return ::writev(fd, parts, count);
+  if (!static_cast<Impl*>(self)->mute_) return ::writev(fd, parts, count);
   ssize_t all = 0;
   for (int i = 0; i < count; ++i) all += static_cast<ssize_t>(parts[i].iov_len);
   return all;
