@@ -80,9 +80,9 @@ void WriteBudget(Cluster& cluster, const BudgetState& b, Time now) {
 }
 
 void WritePolicy(Cluster& cluster, const Policy& p, const Snapshot& snapshot, Time now) {
-  const auto nodes = std::count_if(
-      snapshot.burst_nodes.begin(), snapshot.burst_nodes.end(),
-      [&](const BurstNode& n) { return n.Live() && !n.OnlyKeyLeft() && n.policy == p.name; });
+  const auto nodes =
+      std::count_if(snapshot.burst_nodes.begin(), snapshot.burst_nodes.end(),
+                    [&](const BurstNode& n) { return n.HoldsPlace() && n.policy == p.name; });
   std::vector<std::string> classes;
   for (const DataClass data_class : p.data_classes) classes.emplace_back(Name(data_class));
   Write(cluster, {"BurstPolicy", "", p.name},
@@ -98,8 +98,7 @@ void WritePolicy(Cluster& cluster, const Policy& p, const Snapshot& snapshot, Ti
 void WriteAccount(Cluster& cluster, const ProviderAccount& a, const Snapshot& snapshot, Time now) {
   std::int64_t gpus = 0;
   for (const BurstNode& n : snapshot.burst_nodes)
-    if (n.Live() && !n.OnlyKeyLeft() && n.offer.provider == a.name)
-      gpus += n.offer.allocatable.gpus;
+    if (n.HoldsPlace() && n.offer.provider == a.name) gpus += n.offer.allocatable.gpus;
   const auto offers = std::count_if(snapshot.offers.begin(), snapshot.offers.end(),
                                     [&](const Offer& o) { return o.provider == a.name; });
   Write(cluster, {"CloudProvider", "", a.name},

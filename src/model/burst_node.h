@@ -181,6 +181,8 @@ struct BurstNode {
   bool KeyOwed() const { return key_owed_since && !key_destroyed; }
   // Nothing of it exists or costs any more; only the end of its run key is waited for.
   bool OnlyKeyLeft() const { return phase == Phase::kDeleting && KeyOwed() && !instance_may_exist; }
+  // Whether it counts towards the limits of its policy and of its provider's account.
+  bool HoldsPlace() const { return Live() && !OnlyKeyLeft(); }
 };
 
 }  // namespace spillway

@@ -26,7 +26,7 @@ Market::Market(const Index& the_index, Placement& the_ground)
 
   std::map<std::string_view, int> live_by_policy, live_by_account;
   for (const BurstNode& node : snapshot.burst_nodes) {
-    if (!node.Live() || node.OnlyKeyLeft()) continue;
+    if (!node.HoldsPlace()) continue;
     ++live_by_policy[node.policy];
     ++live_by_account[node.offer.provider];
   }

@@ -19,8 +19,7 @@ void Daemon::FillSnapshot(Snapshot& snapshot) {
       start = {2s, 5s, 5};
   for (ProviderAccount& account : snapshot.accounts)
     for (const BurstNode& node : journal_.all())
-      account.live_nodes +=
-          node.Live() && !node.OnlyKeyLeft() && node.offer.provider == account.name;
+      account.live_nodes += node.HoldsPlace() && node.offer.provider == account.name;
   if (!context_.scenario.budget) return;
   BudgetState& budget = snapshot.budgets.emplace_back();
   budget.name = "money";

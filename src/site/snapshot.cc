@@ -118,8 +118,7 @@ class Builder {
   void AddAccountState() {
     for (ProviderAccount& account : result_.snapshot.accounts) {
       for (const BurstNode& node : inputs_.burst_nodes)
-        account.live_nodes +=
-            node.Live() && !node.OnlyKeyLeft() && node.offer.provider == account.name;
+        account.live_nodes += node.HoldsPlace() && node.offer.provider == account.name;
       if (const auto it = inputs_.not_ready.find(account.name); it != inputs_.not_ready.end()) {
         account.ready = false;
         account.not_ready_reason = it->second;
