@@ -1,7 +1,6 @@
 #include "kube/api_error.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "schema/problem.h"
 
@@ -43,18 +42,9 @@ std::optional<Duration> DetailsRetryAfter(const json::value& status) {
 
 }  // namespace
 
-std::optional<Duration> RetryAfter(const net::Headers& headers) {
-  const std::string_view text = headers.Get("Retry-After");
-  std::int64_t seconds = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (failure != std::errc() || end != text.data() + text.size() || text.empty() || seconds < 0)
-    return std::nullopt;
-  return std::chrono::seconds(std::min<std::int64_t>(seconds, 86'400));
-}
-
 Error ErrorOf(std::string_view what, bool write, int status, const net::Headers& headers,
               std::string_view body) {
-  std::optional<Duration> wait = RetryAfter(headers);
+  std::optional<Duration> wait = net::RetryAfter(headers);
   std::string message, reason;
   if (const auto value = ParseJson(body); value && StringOr(*value, "kind", "") == "Status") {
     message = StringOr(*value, "message", "");

@@ -2,19 +2,14 @@
 // https://github.com/kubernetes/apimachinery/blob/master/pkg/apis/meta/v1/types.go (StatusReason)
 #pragma once
 
-#include <optional>
 #include <string_view>
 
 #include "base/json.h"
 #include "base/result.h"
-#include "base/time.h"
 #include "kube/object.h"
 #include "net/http_message.h"
 
 namespace spillway::kube {
-
-// Retry-After in seconds, as the API server sends it; nullopt if there is none.
-std::optional<Duration> RetryAfter(const net::Headers& headers);
 
 // The Error of a response that is not 2xx. `what` says which request it was; `write` whether it may
 // have changed something: then a failure inside the server (500, 502, 504, and 503 without

@@ -1,10 +1,13 @@
 #include "net/http_message.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "base/number.h"
 
 namespace spillway::net {
 namespace {
+
+constexpr std::int64_t kMostRetryAfter = 3600;  // seconds
 
 constexpr char Lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -198,6 +201,12 @@ int HttpStatus(Code code) {
   return 500;
 }
 
+std::optional<Duration> RetryAfter(const Headers& headers) {
+  const auto seconds = ParseCount(headers.Get("Retry-After"));
+  if (!seconds) return std::nullopt;
+  return std::chrono::seconds(std::min(*seconds, kMostRetryAfter));
+}
+
 Error ErrorFromResponse(int status, const Headers& headers, std::string_view body) {
   Error error{CodeForStatus(status), "the server answered HTTP " + std::to_string(status), {}};
   if (const auto value = ParseJson(body)) {
@@ -206,11 +215,7 @@ Error ErrorFromResponse(int status, const Headers& headers, std::string_view bod
       error.message = StringOr(*member, "message", error.message);
     }
   }
-  const std::string_view retry = headers.Get("Retry-After");
-  std::uint32_t seconds = 0;
-  const auto [end, failed] = std::from_chars(retry.data(), retry.data() + retry.size(), seconds);
-  if (failed == std::errc{} && end == retry.data() + retry.size())
-    error.retry_after = std::chrono::seconds(seconds);
+  error.retry_after = RetryAfter(headers);
   return error;
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -102,6 +103,10 @@ std::int64_t BodyBytes(const Response& response);
 // invalid 400, denied and quota 403, not-found 404, conflict and capacity 409, throttled 429,
 // unavailable 503, maybe-applied 504, corrupt and internal 500.
 int HttpStatus(Code code);
+
+// The seconds of Retry-After (RFC 9110, 10.2.3), at most an hour; nullopt without one, and for a
+// date, which none of the servers that are spoken to sends.
+std::optional<Duration> RetryAfter(const Headers& headers);
 
 // The way back, for a client: the code in the body if there is one of ours, else by status.
 Error ErrorFromResponse(int status, const Headers& headers, std::string_view body);

@@ -14,7 +14,6 @@ namespace spillway::s3 {
 namespace {
 
 constexpr std::size_t kMaxMessage = 300;
-constexpr std::int64_t kMostRetryAfter = 3600;  // seconds
 
 tl::unexpected<Error> Unreadable(std::string_view what) {
   return Fail(Code::kUnavailable, fmt::format("the store's answer has no {}", what));
@@ -163,8 +162,7 @@ Error ErrorOf(const net::HttpResponse& response, std::string_view what) {
       fmt::format("{}: HTTP {}{}{}{}{}{}", what, response.status, said.empty() ? "" : " ", said,
                   message.empty() ? "" : ": ", message, Remedy(response.status, said));
   if (error.code == Code::kThrottled || error.code == Code::kUnavailable)
-    if (const auto seconds = ParseCount(response.headers.Get("Retry-After")))
-      error.retry_after = std::chrono::seconds(std::min(*seconds, kMostRetryAfter));
+    error.retry_after = net::RetryAfter(response.headers);
   return error;
 }
 

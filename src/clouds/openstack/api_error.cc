@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "schema/problem.h"
 
@@ -12,7 +11,6 @@ namespace {
 
 constexpr std::size_t kMaxMessage = 400;
 constexpr std::size_t kLongestWord = 48;  // a request id has 40
-constexpr int kMaxRetrySeconds = 3600;
 
 // The first "message" of the object or of one of its members.
 std::string_view FindMessage(const json::value& body) {
@@ -88,11 +86,7 @@ Error ErrorOf(const Call& call, const Answer& answer) {
   if (!said.empty()) error.message += ": " + said;
   std::string_view id = answer.headers.Get("X-Openstack-Request-Id");
   if (!id.empty()) error.message += " (" + schema::Printable(id) + ")";
-  const std::string_view retry = answer.headers.Get("Retry-After");
-  int seconds = 0;
-  const auto [end, failed] = std::from_chars(retry.data(), retry.data() + retry.size(), seconds);
-  if (!retry.empty() && failed == std::errc{} && end == retry.data() + retry.size() && seconds >= 0)
-    error.retry_after = std::chrono::seconds(std::min(seconds, kMaxRetrySeconds));
+  error.retry_after = net::RetryAfter(answer.headers);
   return error;
 }
 
