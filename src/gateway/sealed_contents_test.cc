@@ -10,6 +10,7 @@
 #include "gateway/gateway_test_util.h"
 #include "gateway/key_files.h"
 #include "gateway/source_s3.h"
+#include "s3/access.h"
 #include "s3/fake_s3.h"
 
 namespace spillway::gateway {
@@ -64,13 +65,13 @@ class SharedContentTest : public ::testing::Test {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return held_ >= count; });
   }
-  // bn-1 waits for the store after so many reads. bn-2 has listed as well, and waits for bn-1.
+  // bn-1 waits for the store after so many reads. bn-2 lists as well, and then waits for bn-1.
   std::pair<std::future<Status>, std::future<Status>> BeginTwo(int reads) {
     HoldReadsAfter(reads);
     auto first = std::async(std::launch::async, [this] { return Prepare("bn-1"); });
     WaitForHeldReads(1);
     auto second = std::async(std::launch::async, [this] { return Prepare("bn-2"); });
-    while (store_.Count("GET") < 2 + reads + 1) std::this_thread::yield();
+    while (lists_ < 2) std::this_thread::yield();
     return {std::move(first), std::move(second)};
   }
 
@@ -90,7 +91,10 @@ class SharedContentTest : public ::testing::Test {
     changed_.notify_all();
   }
   std::optional<Result<net::HttpResponse>> OnRequest(const net::WebRequest& request) {
-    if (request.headers.Get("If-Match").empty()) return std::nullopt;
+    if (request.headers.Get("If-Match").empty()) {
+      ++lists_;
+      return std::nullopt;
+    }
     ++reads_;
     std::unique_lock lock(mutex_);
     if (free_reads_ > 0) {
@@ -105,7 +109,7 @@ class SharedContentTest : public ::testing::Test {
     return std::nullopt;
   }
 
-  std::atomic<int> reads_ = 0;
+  std::atomic<int> reads_ = 0, lists_ = 0;
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   int free_reads_ = -1, held_ = 0;
@@ -217,7 +221,7 @@ TEST_F(SharedContentTest, OnlySoManyRunsAreBegunAtATime) {
     begun.push_back(std::async(std::launch::async, [this, i] {
       return Prepare(fmt::format("bn-{}", i), "claim", fmt::format("user-{}", i));
     }));
-  WaitForHeldReads(3 * 8);
+  WaitForHeldReads(Runs::kPreparing * s3::Access::kConnections);
   const Status more = Prepare("bn-9");
   ASSERT_FALSE(more);
   EXPECT_EQ(more.error().code, Code::kThrottled);
