@@ -40,9 +40,9 @@ TEST_F(Process, StopsInGoodOrder) {
   ASSERT_TRUE(child);
   ASSERT_TRUE(Touched("up"));
   EXPECT_TRUE(child->Running());
-  EXPECT_TRUE(child->Stop(5s));
+  EXPECT_TRUE(child->Stop(20s));
   EXPECT_FALSE(child->Running());
-  EXPECT_THAT(Survivors(1s), ElementsAre());
+  EXPECT_THAT(Survivors(20s), ElementsAre());
 }
 
 TEST_F(Process, SaysHowItEndedOtherwise) {
@@ -54,7 +54,7 @@ TEST_F(Process, SaysHowItEndedOtherwise) {
   ASSERT_TRUE(deaf);
   ASSERT_TRUE(Touched("up"));
   EXPECT_THAT(deaf->Stop(50ms).error().message, HasSubstr("was killed"));
-  EXPECT_THAT(Survivors(1s), ElementsAre());
+  EXPECT_THAT(Survivors(20s), ElementsAre());
 }
 
 TEST_F(Process, OrphansAreNotOverlooked) {
@@ -71,7 +71,7 @@ TEST_F(Process, OrphansAreNotOverlooked) {
   ASSERT_THAT(left, SizeIs(1));
   EXPECT_THAT(left[0], HasSubstr("sleep 100"));
   kill(std::atoi(left[0].c_str()), SIGKILL);
-  EXPECT_THAT(Survivors(5s), ElementsAre());
+  EXPECT_THAT(Survivors(20s), ElementsAre());
 }
 
 TEST_F(Process, FindsWhatAnEarlierRunLeftAndNothingElse) {
