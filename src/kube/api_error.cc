@@ -1,13 +1,16 @@
 #include "kube/api_error.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "base/time.h"
 #include "schema/problem.h"
 
 namespace spillway::kube {
 namespace {
 
 constexpr std::size_t kMessageBytes = 1000;
+constexpr std::chrono::seconds kMostWait = 24h;
 
 Code CodeOf(int status, bool write, bool asks_to_wait, std::string_view message) {
   switch (status) {
@@ -37,14 +40,14 @@ std::optional<Duration> DetailsRetryAfter(const json::value& status) {
   const json::object* details = FindObject(status, "details");
   const std::int64_t seconds = details == nullptr ? 0 : IntOr(*details, "retryAfterSeconds", 0);
   if (seconds <= 0) return std::nullopt;
-  return std::chrono::seconds(std::min<std::int64_t>(seconds, 86'400));
+  return std::min(std::chrono::seconds(seconds), kMostWait);
 }
 
 }  // namespace
 
 Error ErrorOf(std::string_view what, bool write, int status, const net::Headers& headers,
               std::string_view body) {
-  std::optional<Duration> wait = net::RetryAfter(headers);
+  std::optional<Duration> wait = net::RetryAfter(headers, kMostWait);
   std::string message, reason;
   if (const auto value = ParseJson(body); value && StringOr(*value, "kind", "") == "Status") {
     message = StringOr(*value, "message", "");

@@ -7,8 +7,6 @@
 namespace spillway::net {
 namespace {
 
-constexpr std::int64_t kMostRetryAfter = 3600;  // seconds
-
 constexpr char Lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
@@ -201,10 +199,11 @@ int HttpStatus(Code code) {
   return 500;
 }
 
-std::optional<Duration> RetryAfter(const Headers& headers) {
+std::optional<Duration> RetryAfter(const Headers& headers, Duration most) {
   const auto seconds = ParseCount(headers.Get("Retry-After"));
   if (!seconds) return std::nullopt;
-  return std::chrono::seconds(std::min(*seconds, kMostRetryAfter));
+  const auto limit = std::chrono::duration_cast<std::chrono::seconds>(most);
+  return std::min(std::chrono::seconds(*seconds), limit);
 }
 
 Error ErrorFromResponse(int status, const Headers& headers, std::string_view body) {
@@ -215,7 +214,7 @@ Error ErrorFromResponse(int status, const Headers& headers, std::string_view bod
       error.message = StringOr(*member, "message", error.message);
     }
   }
-  error.retry_after = RetryAfter(headers);
+  error.retry_after = RetryAfter(headers, Duration::max());
   return error;
 }
 

@@ -104,9 +104,9 @@ std::int64_t BodyBytes(const Response& response);
 // unavailable 503, maybe-applied 504, corrupt and internal 500.
 int HttpStatus(Code code);
 
-// The seconds of Retry-After (RFC 9110, 10.2.3), at most an hour; nullopt without one, and for a
+// The seconds of Retry-After (RFC 9110, 10.2.3), at most `most`; nullopt without one, and for a
 // date, which none of the servers that are spoken to sends.
-std::optional<Duration> RetryAfter(const Headers& headers);
+std::optional<Duration> RetryAfter(const Headers& headers, Duration most = 1h);
 
 // The way back, for a client: the code in the body if there is one of ours, else by status.
 Error ErrorFromResponse(int status, const Headers& headers, std::string_view body);

@@ -77,6 +77,23 @@ RequestParser::Outcome FeedAll(RequestParser* parser, const std::string& text, s
   return outcome;
 }
 
+TEST(Errors, RetryAfterIsSecondsUpToALimit) {
+  const auto of = [](std::string text, Duration most) {
+    Headers headers;
+    headers.Add("retry-after", std::move(text));
+    return RetryAfter(headers, most);
+  };
+  EXPECT_EQ(of("7", 1h), 7s);
+  EXPECT_EQ(of("0", 1h), 0s);
+  EXPECT_EQ(of("86400", 1h), 1h);
+  EXPECT_EQ(of("86401", 24h), 24h);
+  EXPECT_EQ(of("9223372036854775807", 24h), 24h);
+  EXPECT_GT(of("9223372036854775807", Duration::max()), 24h);
+  for (const char* text : {"", "-1", "7 ", "9223372036854775808", "Wed, 21 Oct 2026 07:28:00 GMT"})
+    EXPECT_EQ(of(text, 1h), std::nullopt) << text;
+  EXPECT_EQ(RetryAfter({}), std::nullopt);
+}
+
 TEST(RequestParser, TakesPiecesOfAnySize) {
   const std::string text =
       "POST /a/%2e%2e/b?x=1%262 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"

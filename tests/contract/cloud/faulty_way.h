@@ -99,6 +99,7 @@ class FaultyWay {
  private:
   using Fault = ports::Fault;
   using Response = Result<net::HttpResponse>;
+  static constexpr int kAttempts = 100;
   struct Running {
     Fault fault;
     ports::Meets meets;
@@ -223,13 +224,13 @@ class FaultyWay {
     request.url = server_.Url();
     request.timeout = 300ms;
     net::WebClient client(options);
-    Response response = client.Do(request);
-    // On a busy machine the time may be over before anything is sent.
-    for (int i = 0; i < 100 && request.method != "GET" && !response &&
-                    response.error().code == Code::kUnavailable;
-         ++i)
-      response = client.Do(request);
-    return response;
+    // On a busy machine the time may be over before an effect is even asked for: then again.
+    for (int attempt = 1;; ++attempt) {
+      Response response = client.Do(request);
+      const bool unsent =
+          request.method != "GET" && !response && response.error().code == Code::kUnavailable;
+      if (!unsent || attempt == kAttempts) return response;
+    }
   }
 
   const openstack::Send inner_;
